@@ -1,0 +1,1 @@
+"""Confined opens, atomic and durable writes, filesystem facts."""

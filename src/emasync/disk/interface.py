@@ -1,0 +1,124 @@
+"""What the engine asks of a disk. Synchronous: callers choose the thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from typing_extensions import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a stat says of a final file.
+
+    Attributes
+    ----------
+    size_bytes : int
+    mtime_ns : int
+    """
+
+    size_bytes: int
+    mtime_ns: int
+
+
+class Partial(Protocol):
+    """An unfinished file, open. Its descriptor lives until :meth:`close`, and close waits for writes in threads."""
+
+    name: str
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """Write all of `data` at `offset` bytes.
+
+        Raises
+        ------
+        MachineError
+            Disk full, quota, I/O error.
+        """
+        ...
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """Read back up to `size_bytes` bytes."""
+        ...
+
+    def seal(self, size_bytes: int) -> None:
+        """Check the file's size and make its bytes durable (fdatasync).
+
+        Raises
+        ------
+        IntegrityError
+            The file is not `size_bytes` long.
+        MachineError
+            The sync failed; it must not be tried again (law 1).
+        """
+        ...
+
+    def sync(self) -> None:
+        """Make what was written durable, the file unfinished as it is (fdatasync)."""
+        ...
+
+    def close(self) -> None:
+        """Give the descriptor back; the file stays."""
+        ...
+
+
+class Sink(Protocol):
+    """Where objects land: one root. All paths are relative, ``/`` separated and confined to it."""
+
+    def reserve(self, name: str, size_bytes: int | None) -> Partial:
+        """Create the unfinished file `name`, preallocated when the size is known (KEEP nothing older: it is new).
+
+        An existing file of that name is discarded first: the ledger knows nothing of it.
+        """
+        ...
+
+    def reopen(self, name: str) -> Partial | None:
+        """Open the unfinished file `name` to go on with it; None when it is not there."""
+        ...
+
+    def place(self, name: str, destination: str) -> None:
+        """Rename the sealed partial to its final name, replacing nothing; parents are made.
+
+        Raises
+        ------
+        DestinationError
+            ``destination_exists``: something is there already; ``name_clash``: a parent is a file.
+        """
+        ...
+
+    def retract(self, destination: str, name: str) -> None:
+        """Rename a final file (ours, says the ledger) back to the partial `name`."""
+        ...
+
+    def discard(self, name: str) -> None:
+        """Remove the unfinished file `name`; nothing happens when it is not there."""
+        ...
+
+    def partials(self) -> Iterator[str]:
+        """Names of all unfinished files."""
+        ...
+
+    def stat(self, destination: str) -> FileFacts | None:
+        """Facts of a final file; None when there is none. A symlink or folder of that name counts as none."""
+        ...
+
+    def read_final(self, destination: str, offset: int, size_bytes: int) -> bytes:
+        """Read back part of a final file."""
+        ...
+
+    def sync_folders(self) -> None:
+        """Make renames since the last call durable (fsync of the folders touched)."""
+        ...
+
+    def write_document(self, destination: str, data: bytes) -> None:
+        """Write one of our own documents (receipt, metadata) atomically and durably; replaces an older one."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Free space for this user on the root's filesystem."""
+        ...
+
+    def close(self) -> None:
+        """Give all descriptors back."""
+        ...

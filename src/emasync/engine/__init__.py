@@ -1,0 +1,1 @@
+"""Moves leased tasks: schedule, transfer, check, commit."""

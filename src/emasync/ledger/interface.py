@@ -1,0 +1,361 @@
+"""What the ledger is told and what it answers.
+
+All calls are synchronous and belong to the one thread that owns the ledger (``thread.py`` makes them awaitable). Each :meth:`Ledger.record` is one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from emasync.errors import ErrorKind
+from emasync.model.digest import Digest, Validator
+from emasync.model.receipt import Failure
+from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
+
+# --- facts: what happened to one object -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """Whole, checked and written under its partial name; durable with the epoch it belongs to.
+
+    Attributes
+    ----------
+    size_bytes : int
+        On disk.
+    crc32c : int
+        Of the bytes on disk.
+    validator : Validator
+        Of the answer that delivered the bytes.
+    verified : {"published", "computed", "size_only"}
+        What the bytes were checked against.
+    digests : tuple of Digest
+        Computed beyond the CRC.
+    generation : int
+        Of the partial name.
+    epoch : int
+        Counts durable batches; see :meth:`Ledger.set_durable_epoch`.
+    """
+
+    set_id: int
+    key: TaskKey
+    size_bytes: int
+    crc32c: int
+    validator: Validator = Validator()
+    verified: str = "computed"
+    digests: tuple[Digest, ...] = ()
+    generation: int = 0
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Renamed to its final name."""
+
+    set_id: int
+    key: TaskKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Given up in this run."""
+
+    set_id: int
+    key: TaskKey
+    location: str
+    kind: ErrorKind
+    message: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """The publisher left it out, as a statement."""
+
+    set_id: int
+    key: TaskKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialStarted:
+    """A large object begins to land, bound to a validator (law 3). Committed before the first of its parts."""
+
+    set_id: int
+    key: TaskKey
+    generation: int
+    size_bytes: int
+    validator: Validator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartDone:
+    """One span of a large object lies in its partial.
+
+    Attributes
+    ----------
+    start, stop : int
+        Half-open span, bytes.
+    crc32c : int
+        Of the span's bytes.
+    """
+
+    set_id: int
+    key: TaskKey
+    generation: int
+    start: int
+    stop: int
+    crc32c: int
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invalidated:
+    """What is on disk (partial or final) is not to be trusted: parts and facts are dropped, the next generation begins.
+
+    A negative fact: committed at synchronous=FULL before anything else happens to the file (law 2). The object
+    is pending again.
+    """
+
+    set_id: int
+    key: TaskKey
+
+
+Fact = Sealed | Placed | Failed | Absent | PartialStarted | PartDone | Invalidated
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A finished span of a large object."""
+
+    start: int
+    stop: int
+    crc32c: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialState:
+    """What the ledger knows of an unfinished large object."""
+
+    generation: int
+    size_bytes: int
+    validator: Validator
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash:
+    """A destination that two objects claim, or a file where another needs a folder.
+
+    Attributes
+    ----------
+    kind : {"duplicate", "file_prefix", "casefold"}
+        ``duplicate``: same destination, other location. ``file_prefix``: the file fails whatever came first.
+    destination : str
+        Of the loser.
+    placed : bool
+        Whether the loser lies on disk already (the caller removes it).
+    """
+
+    kind: str
+    set_id: int
+    key: TaskKey
+    destination: str
+    other: str
+    placed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What adding entries did.
+
+    Attributes
+    ----------
+    added, kept : int
+        New rows; rows known from before (their state stays).
+    clashes : tuple of Clash
+        Already recorded as failures.
+    """
+
+    added: int
+    kept: int
+    clashes: tuple[Clash, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Counts of one dataset, kept up to date in the transaction of each change: never a scan.
+
+    Attributes
+    ----------
+    objects, bytes : dict of State to int
+        Wanted objects, and known bytes, by state (expected size while pending, size on disk once sealed).
+    published, computed, size_only : int
+        Placed objects by how they were verified.
+    unknown_size : int
+        Pending objects whose size nobody said.
+    unwanted : int
+        Objects on disk that the manifest no longer wants.
+    """
+
+    dataset: str
+    objects: dict[State, int]
+    bytes: dict[State, int]
+    published: int = 0
+    computed: int = 0
+    size_only: int = 0
+    unknown_size: int = 0
+    unwanted: int = 0
+    planned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One object as the ledger knows it, for checks, receipts and recovery."""
+
+    set_id: int
+    key: TaskKey
+    destination: str
+    location: str
+    state: State
+    size_bytes: int | None
+    crc32c: int | None
+    verified: str
+    validator: Validator
+    published: tuple[Digest, ...]
+    computed: tuple[Digest, ...]
+    generation: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSet:
+    """A task set that may have pending work, in transfer order."""
+
+    set_id: int
+    spec: TaskSetSpec
+    pending: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanState:
+    """What the ledger knows of a dataset's plan.
+
+    Attributes
+    ----------
+    complete : bool
+        Planned to the end under the same `digest`.
+    """
+
+    complete: bool
+    resumed: bool
+
+
+class Ledger(Protocol):
+    """Plan and progress of one root."""
+
+    # planning
+    def begin_plan(self, dataset: str, digest: str, *, refresh: bool = False) -> PlanState:
+        """Open the plan of `dataset` under the manifest entry's `digest` (hexadecimal).
+
+        Same digest and complete: nothing to do. Same digest, not complete: go on (`resumed`; cursors are kept).
+        Other digest or `refresh`: a new plan generation begins; what is named again keeps its state.
+        """
+        ...
+
+    def add_set(self, spec: TaskSetSpec) -> int:
+        """Open a task set, or find it again by its identity; gives its id. Gridded sets are complete with this."""
+        ...
+
+    def add_entries(self, set_id: int, entries: Sequence[ObjectEntry], cursor: str | None = None) -> Admission:
+        """Add listed objects and remember where the listing stands, in one transaction."""
+        ...
+
+    def cursor(self, set_id: int) -> str | None:
+        """Last listed key of an unfinished set of this plan generation; None at the beginning."""
+        ...
+
+    def finish_set(self, set_id: int) -> None:
+        """The set is listed to its end (in this plan generation)."""
+        ...
+
+    def set_finished(self, set_id: int) -> bool:
+        """Whether the set is listed to its end in this plan generation."""
+        ...
+
+    def finish_plan(self, dataset: str) -> None:
+        """All sets are named: what this generation did not name again is unwanted from now on, not forgotten."""
+        ...
+
+    def fail_plan(self, dataset: str, kind: ErrorKind, message: str, location: str) -> None:
+        """The dataset could not be planned; shows as its failure until the next begin_plan."""
+        ...
+
+    # work
+    def open_sets(self) -> list[OpenSet]:
+        """Sets with pending objects, by (rank, set id)."""
+        ...
+
+    def lease(self, set_id: int, limit: int) -> list[Task]:
+        """Take up to `limit` pending objects that are not leased, in key order. Leases live in memory only."""
+        ...
+
+    def release(self, tasks: Sequence[Task]) -> None:
+        """Give leased objects back untouched."""
+        ...
+
+    def record(self, facts: Sequence[Fact], *, durable: bool = False) -> None:
+        """Commit facts in one transaction; `durable`: synchronous=FULL (always so when a fact is negative)."""
+        ...
+
+    def partial(self, set_id: int, key: TaskKey) -> PartialState | None:
+        """What is known of an unfinished large object."""
+        ...
+
+    def generation(self, set_id: int, key: TaskKey) -> int:
+        """Current generation of an object's partial name."""
+        ...
+
+    # epochs and recovery
+    @property
+    def clean(self) -> bool:
+        """Whether the last run ended cleanly on this boot and filesystem.
+
+        If not, facts newer than the durable epoch are suspect.
+        """
+        ...
+
+    def durable_epoch(self) -> int:
+        """All facts up to this epoch are on disk for good."""
+        ...
+
+    def set_durable_epoch(self, epoch: int) -> None:
+        """Move the durable epoch forward."""
+        ...
+
+    def rows(
+        self, *, dataset: str | None = None, state: State | None = None, after_epoch: int | None = None
+    ) -> Iterator[Row]:
+        """Walk objects in (set, key) order in pages: never all in memory. Filters combine."""
+        ...
+
+    def retry_failed(self, dataset: str | None = None) -> int:
+        """Make failed objects pending again; gives how many."""
+        ...
+
+    # answers
+    def tallies(self) -> list[Tally]:
+        """Counts of each dataset in the order of planning."""
+        ...
+
+    def failures(self, dataset: str, limit: int) -> tuple[int, list[Failure]]:
+        """Number of all failures of a dataset, and the first `limit` of them."""
+        ...
+
+    def close(self, *, clean: bool) -> None:
+        """Commit and close; `clean` sets the clean-shutdown flag."""
+        ...

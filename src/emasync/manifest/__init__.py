@@ -1,0 +1,1 @@
+"""YAML → frozen, checked values with positions."""

@@ -1,0 +1,1 @@
+"""Compile manifest entries into task sets: selection, layout, order, subset metadata."""

@@ -1,0 +1,85 @@
+"""Names → plug-ins. Built-ins are ``module:attribute`` texts, imported at first use; others come as entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from emasync.errors import ErrorKind, InputError, SourceError
+
+NOT_BUILT = ""
+"""Value of a name that the manifest knows and this version cannot run yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """One family of plug-ins.
+
+    Attributes
+    ----------
+    group : str
+        Entry-point group of other packages' plug-ins.
+    built_in : mapping of str to str
+        Name to ``module:attribute``, or :data:`NOT_BUILT`.
+    """
+
+    group: str
+    built_in: Mapping[str, str]
+
+    def names(self) -> tuple[str, ...]:
+        """All known names, built-ins first."""
+        return (*self.built_in, *(point.name for point in entry_points(group=self.group)))
+
+    def load(self, name: str) -> Any:
+        """Import the plug-in called `name` (Any: each family's ``interface`` module says what it is).
+
+        Raises
+        ------
+        SourceError
+            Known, but not built in this version.
+        InputError
+            Unknown name.
+        """
+        target = self.built_in.get(name)
+        if target == NOT_BUILT:
+            family = self.group.rpartition(".")[2].removesuffix("s")
+            raise SourceError(f"{family} {name!r} is not built yet in this version", kind=ErrorKind.NOT_BUILT)
+        if target is not None:
+            module, _, attribute = target.partition(":")
+            return getattr(import_module(module), attribute)
+        for point in entry_points(group=self.group, name=name):
+            return point.load()
+        raise InputError(f"unknown name {name!r}; known: {', '.join(self.names())}")
+
+
+SOURCES = Registry(
+    "emasync.sources",
+    {
+        "web": "emasync.sources.web:WebSource",
+        "bucket": "emasync.sources.bucket:BucketSource",
+        "empiar": NOT_BUILT,
+        "idr": NOT_BUILT,
+        "dandi": NOT_BUILT,
+        "aind": NOT_BUILT,
+        "open_data": NOT_BUILT,
+    },
+)
+
+FORMATS = Registry(
+    "emasync.formats",
+    {
+        "zarr": "emasync.formats.zarr:ZarrFormat",
+        "n5": NOT_BUILT,
+        "precomputed": NOT_BUILT,
+        "tiff": NOT_BUILT,
+        "dm": NOT_BUILT,
+        "mrc": NOT_BUILT,
+        "hdf5": NOT_BUILT,
+        "binary": NOT_BUILT,
+    },
+)
+
+LAYOUTS = Registry("emasync.layouts", {"mirror": "emasync.plan.layout:MirrorLayout", "flexiznam": NOT_BUILT})

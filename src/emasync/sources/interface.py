@@ -1,0 +1,109 @@
+"""What a source yields, and what a format or planner may ask of a tree of objects."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from emasync.model.events import OnEvent
+from emasync.model.location import Location
+from emasync.model.task import ObjectEntry
+from emasync.settings import Settings
+from emasync.transport.interface import Fetcher, ListPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceContext:
+    """What a source may use.
+
+    Attributes
+    ----------
+    fetcher : Fetcher
+        The one door to the network.
+    settings : Settings
+    on_event : callable
+    """
+
+    fetcher: Fetcher
+    settings: Settings
+    on_event: OnEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """One level of a tree: ``folders`` and ``objects`` are names without slash, in key order."""
+
+    folders: tuple[str, ...]
+    objects: tuple[str, ...]
+
+
+class Tree(Protocol):
+    """A readable and listable hierarchy of objects: a bucket prefix, a folder."""
+
+    base: Location
+    """Canonical location keys are relative to."""
+
+    async def read(self, key: str) -> bytes | None:
+        """A metadata document, bounded in size; None when it is not there."""
+        ...
+
+    async def children(self, folder: str) -> Children:
+        """Folders and objects right below `folder` (``""`` for the base; no trailing slash)."""
+        ...
+
+    def list(self, folder: str, *, start_after: str | None = None) -> AsyncIterator[ListPage]:
+        """All objects below `folder`, any depth, in key order; keys relative to the base."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesFound:
+    """Objects that are named one by one.
+
+    Attributes
+    ----------
+    base : str
+        What keys are appended to, as in ``TaskSetSpec``.
+    entries : tuple of ObjectEntry
+    encoded : bool
+        Keys are URL paths already percent-encoded.
+    """
+
+    base: str
+    entries: tuple[ObjectEntry, ...]
+    encoded: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeFound:
+    """A tree to select from.
+
+    Attributes
+    ----------
+    tree : Tree
+    path : str
+        Where its content goes below the dataset's folder; empty for right there.
+    """
+
+    tree: Tree
+    path: str = ""
+
+
+Finding = FilesFound | TreeFound
+
+
+class Source(Protocol):
+    """A source plug-in: a class whose instances resolve manifest entries."""
+
+    def __init__(self, context: SourceContext) -> None: ...
+
+    def resolve(self, entry: Any) -> AsyncIterator[Finding]:
+        """What there is to fetch for one manifest entry (Any: the source's own entry model), streaming.
+
+        Raises
+        ------
+        SourceError
+            Unknown entry, nothing there, not built.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Shipped test gear: the loopback archive, faults, generated volumes."""

@@ -1,0 +1,202 @@
+"""What the move and plan wings ask of the network: small Protocols and the values they exchange."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from emasync.model.digest import Span, Validator
+from emasync.model.location import Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What an accepted answer (200 or 206) said before its body.
+
+    Attributes
+    ----------
+    status : int
+        200 or 206.
+    start : int
+        Offset of the body's first byte in the object.
+    stop : int or None
+        Exclusive end of the body; None when the answer did not say (chunked or encoded).
+    total_bytes : int or None
+        Size of the whole object; None when unknown.
+    validator : Validator
+    content_encoding : str or None
+        None for identity. Ranges never carry another (law 10).
+    headers : mapping of str to str
+        Lower-case names. Bounded by the transport; never logged whole.
+    """
+
+    status: int
+    start: int
+    stop: int | None
+    total_bytes: int | None
+    validator: Validator = Validator()
+    content_encoding: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Receiver(Protocol):
+    """Where a body goes. The transport calls ``begin`` once for each accepted answer, then ``feed``."""
+
+    def begin(self, head: Head) -> None:
+        """Accept an answer. ``head.start`` says where its body belongs: the tail after a retry, or 0 after a restart.
+
+        Raises
+        ------
+        EmasyncError
+            To refuse the answer; it reaches the caller of :meth:`Fetcher.transfer`.
+        """
+        ...
+
+    async def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes. Waiting here is back-pressure; the silence clock stands still meanwhile.
+
+        ``data`` is valid until this returns.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A small body, whole in memory."""
+
+    data: bytes
+    head: Head
+
+
+class Fetcher(Protocol):
+    """The one door to the network: limits, retries and stall watch included (``governed.py``)."""
+
+    async def read(self, location: Location, *, span: Span | None = None, limit_bytes: int = 64 << 20) -> Document:
+        """Fetch a document (metadata, API answer) into memory.
+
+        Parameters
+        ----------
+        location : Location
+        span : Span, optional
+            Part of the object.
+        limit_bytes : int
+            A longer body is refused.
+
+        Raises
+        ------
+        TransportError
+            After the retry budget, or at once for final answers (404, 403, 416, ...).
+        """
+        ...
+
+    async def transfer(
+        self,
+        location: Location,
+        receiver: Receiver,
+        *,
+        span: Span | None = None,
+        validator: Validator | None = None,
+    ) -> Head:
+        """Fetch an object or a span of it into `receiver`; returns when the body ended where it should.
+
+        After a break only the missing tail is asked for, bound to the validator of the first accepted answer
+        (`validator` when given: If-Match, or compared answer by answer; law 3).
+
+        Returns
+        -------
+        Head
+            Of the first accepted answer.
+
+        Raises
+        ------
+        PreconditionFailedError
+            The object is not the validator's any more.
+        TransportError
+            As for :meth:`read`.
+        """
+        ...
+
+    def list(
+        self, prefix: Location, *, start_after: str | None = None, delimiter: str | None = None
+    ) -> AsyncIterator[ListPage]:
+        """List a bucket prefix (s3, gs, S3-style http(s), file), one page at a time, in key order.
+
+        Parameters
+        ----------
+        prefix : Location
+            Bucket and key prefix; keys of the answer are whole keys below the bucket.
+        start_after : str, optional
+            Keys after this one only.
+        delimiter : str, optional
+            ``"/"`` groups deeper keys into ``ListPage.folders``.
+        """
+        ...
+
+    def statistics(self) -> Mapping[str, OriginStatistics]:
+        """State of each origin used so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedObject:
+    """One row of a listing.
+
+    Attributes
+    ----------
+    key : str
+        Whole key below the bucket.
+    size_bytes : int
+    etag : str or None
+        With quotes, as in an answer's ETag header.
+    last_modified : str or None
+        As the listing gives it (ISO 8601 for S3 and GCS).
+    """
+
+    key: str
+    size_bytes: int
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListPage:
+    """One page of a listing.
+
+    Attributes
+    ----------
+    objects : tuple of ListedObject
+        In key order (UTF-8 binary, as S3 lists).
+    folders : tuple of str
+        Common prefixes, with trailing delimiter.
+    last : bool
+        Whether the listing ends here.
+    """
+
+    objects: tuple[ListedObject, ...]
+    folders: tuple[str, ...] = ()
+    last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginStatistics:
+    """A view of one origin's limiter and counters.
+
+    Attributes
+    ----------
+    in_flight, limit, waiting : int
+        Requests under way, most allowed, callers waiting for a slot.
+    requests, retries, bytes_received : int
+        Since the run began.
+    held_until_s : float or None
+        Monotonic time until which Retry-After holds the origin.
+    """
+
+    origin: str
+    in_flight: int
+    limit: int
+    waiting: int
+    requests: int
+    retries: int
+    bytes_received: int
+    held_until_s: float | None = None
