@@ -1,6 +1,7 @@
 """What the ledger is told and what it answers.
 
-All calls are synchronous and belong to the one thread that owns the ledger (``thread.py`` makes them awaitable). Each :meth:`Ledger.record` is one transaction.
+All calls are synchronous and belong to the one thread that owns the ledger (``thread.py`` makes them
+awaitable). Each :meth:`Ledger.record` is one transaction.
 """
 
 from __future__ import annotations
