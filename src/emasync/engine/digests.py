@@ -1,0 +1,160 @@
+"""Checking bytes against what was promised, and recording what was found. Runs in threads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from typing_extensions import Buffer
+
+from emasync.disk.crc import crc32c_of
+from emasync.errors import IntegrityError
+from emasync.model.digest import Digest, Validator
+from emasync.transport.interface import Head
+
+Checks = Literal["published", "sha256", "size"]
+Verified = Literal["published", "computed", "size_only"]
+
+READ_BYTES = 4 << 20
+"""Piece in which files are read back: hops of 1 to 8 MiB are noise beside the hashing."""
+
+
+class _Hash(Protocol):
+    def update(self, data: Buffer, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+class _Crc32c:
+    """CRC-32C (Castagnoli) with the interface of hashlib; eight hexadecimal digits."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def update(self, data: Buffer, /) -> None:
+        self.value = crc32c_of(data, self.value)
+
+    def hexdigest(self) -> str:
+        return f"{self.value:08x}"
+
+
+_HASHES: dict[str, Callable[[], _Hash]] = {
+    "md5": lambda: hashlib.md5(usedforsecurity=False),
+    "sha1": lambda: hashlib.sha1(usedforsecurity=False),
+    "sha256": hashlib.sha256,
+    "crc32c": _Crc32c,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What was found about an object's bytes.
+
+    Attributes
+    ----------
+    crc32c : int
+    verified : {"published", "computed", "size_only"}
+    digests : tuple of Digest
+        Computed beyond the CRC.
+    """
+
+    crc32c: int
+    verified: Verified
+    digests: tuple[Digest, ...] = ()
+
+
+def wanted_hashes(published: Iterable[Digest], checks: Checks) -> tuple[str, ...]:
+    """Hash functions that the bytes must run through beside CRC32C (law 11: no more than asked for)."""
+    kinds = {digest.kind for digest in published if digest.kind in _HASHES} if checks != "size" else set()
+    if checks == "sha256":
+        kinds.add("sha256")
+    return tuple(sorted(kinds - {"crc32c"}))
+
+
+def promised_digests(published: tuple[Digest, ...], head: Head, *, etag_is_md5: bool) -> tuple[Digest, ...]:
+    """Published digests plus those the delivering answer carries.
+
+    Notes
+    -----
+    ``x-goog-hash: crc32c=<base64>`` is Google's (Cloud Storage XML API, "x-goog-hash"); an S3 ETag of 32 hexadecimal digits
+    is the MD5 of a single-part upload only where the host's policy vouches for it (law 3).
+    """
+    found = list(published)
+    if head.content_encoding is None and etag_is_md5 and (etag := _plain_md5(head.validator)):
+        found.append(Digest("md5", etag))
+    return tuple(dict.fromkeys(found))
+
+
+def _plain_md5(validator: Validator) -> str | None:
+    etag = (validator.etag or "").strip('"').lower()
+    return etag if len(etag) == 32 and all(letter in "0123456789abcdef" for letter in etag) else None  # noqa: PLR2004 - MD5
+
+
+def judge(
+    published: tuple[Digest, ...],
+    computed: dict[str, str],
+    crc32c: int,
+    validator: Validator,
+    *,
+    checks: Checks,
+    location: str,
+) -> Findings:
+    """Compare what was promised with what came.
+
+    Parameters
+    ----------
+    published : tuple of Digest
+    computed : dict of str to str
+        Hexadecimal digests by kind.
+    crc32c : int
+        CRC-32C of the bytes.
+    validator : Validator
+        Of the delivering answer; a published ``etag`` is compared with it.
+    checks : {"published", "sha256", "size"}
+    location : str
+        For the message.
+
+    Raises
+    ------
+    IntegrityError
+        A published digest differs.
+    """
+    have = {**computed, "crc32c": f"{crc32c:08x}", "etag": (validator.etag or "").removeprefix("W/").strip('"')}
+    checked = False
+    for digest in published if checks != "size" else ():
+        if digest.kind not in have:
+            continue
+        if have[digest.kind].lower() != digest.value.lower():
+            raise IntegrityError(
+                f"{location}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were dropped. "
+                "Run again to fetch anew, or correct the digest in the manifest",
+                location=location,
+            )
+        checked = True
+    digests = tuple(Digest(kind, value) for kind, value in sorted(computed.items()))  # type: ignore[arg-type]  # keys of _HASHES
+    verified: Verified = "published" if checked else ("size_only" if checks == "size" else "computed")
+    return Findings(crc32c=crc32c, verified=verified, digests=digests)
+
+
+def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str]) -> tuple[int, dict[str, str]]:
+    """Run bytes through CRC32C and the hashes `kinds`; gives the CRC and hexadecimal digests by kind."""
+    crc = 0
+    hashes = {kind: _HASHES[kind]() for kind in kinds}
+    for piece in pieces:
+        crc = crc32c_of(piece, crc)
+        for state in hashes.values():
+            state.update(piece)
+    return crc, {kind: state.hexdigest() for kind, state in hashes.items()}
+
+
+def read_pieces(read: Callable[[int, int], bytes], size_bytes: int) -> Iterator[bytes]:
+    """Read a file in order, `READ_BYTES` at a time, through ``read(offset, size_bytes)``; ends early at a short file."""
+    offset = 0
+    while offset < size_bytes:
+        piece = read(offset, min(READ_BYTES, size_bytes - offset))
+        if not piece:
+            return
+        yield piece
+        offset += len(piece)

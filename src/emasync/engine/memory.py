@@ -1,0 +1,86 @@
+"""Bytes between socket and disk: a budget that is also the back-pressure of a slow disk (law 4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStatistics:
+    """A view of a budget.
+
+    Attributes
+    ----------
+    total_bytes, used_bytes, peak_bytes : int
+    waiting : int
+        Callers in the queue.
+    """
+
+    total_bytes: int
+    used_bytes: int
+    peak_bytes: int
+    waiting: int
+
+
+class MemoryBudget:
+    """A fair counter of bytes.
+
+    A request larger than the whole budget is granted when nothing else is out, so every holder can finish. Holders never
+    ask for more while they hold (a slab is written and given back before the next is taken), so there is no circle.
+
+    Parameters
+    ----------
+    total_bytes : int
+        Most bytes out at a time.
+    """
+
+    def __init__(self, total_bytes: int) -> None:
+        self._total = total_bytes
+        self._used = 0
+        self._peak = 0
+        self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def __repr__(self) -> str:
+        return f"<MemoryBudget {self._used}/{self._total} bytes, {len(self._queue)} waiting>"
+
+    def statistics(self) -> MemoryStatistics:
+        """Numbers of this moment."""
+        return MemoryStatistics(self._total, self._used, self._peak, len(self._queue))
+
+    def _fits(self, size_bytes: int) -> bool:
+        return self._used == 0 or self._used + size_bytes <= self._total
+
+    def _take(self, size_bytes: int) -> None:
+        self._used += size_bytes
+        self._peak = max(self._peak, self._used)
+
+    async def acquire(self, size_bytes: int) -> None:
+        """Take `size_bytes`, waiting in line."""
+        if not self._queue and self._fits(size_bytes):
+            self._take(size_bytes)
+            return
+        ticket: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((size_bytes, ticket))
+        try:
+            await ticket
+        except asyncio.CancelledError:
+            if ticket.done() and not ticket.cancelled():
+                self.release(size_bytes)  # granted in the same turn as the cancellation
+            else:
+                self._queue.remove((size_bytes, ticket))
+                self._grant()
+            raise
+
+    def release(self, size_bytes: int) -> None:
+        """Give `size_bytes` back."""
+        self._used -= size_bytes
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._queue and self._fits(self._queue[0][0]):
+            size_bytes, ticket = self._queue.popleft()
+            if not ticket.done():
+                self._take(size_bytes)
+                ticket.set_result(None)
