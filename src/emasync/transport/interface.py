@@ -103,6 +103,10 @@ class Fetcher(Protocol):
         After a break only the missing tail is asked for, bound to the validator of the first accepted answer
         (`validator` when given: If-Match, or compared answer by answer; law 3).
 
+        A server without ranges answers a span that begins at 0 with the whole object: ``begin`` then sees status
+        200 and may refuse it. An encoded whole body (law 10) arrives decoded; ``head.content_encoding`` names the
+        encoding, ``head.headers["content-length"]`` the stored size.
+
         Returns
         -------
         Head
@@ -133,9 +137,44 @@ class Fetcher(Protocol):
         """
         ...
 
+    async def bucket_of(self, prefix: Location) -> Location:
+        """Location that the keys of ``list(prefix)`` are appended to: ``bucket_of(prefix).join(key)`` is the object.
+
+        The bucket with an empty key for s3 and gs, the listed folder itself for file, the listing endpoint for
+        S3-style http(s) servers (found out by one small listing, then remembered).
+
+        Raises
+        ------
+        TransportError
+            As for :meth:`read`; an http(s) server that does not list is a :class:`RefusedError`.
+        """
+        ...
+
     def statistics(self) -> Mapping[str, OriginStatistics]:
         """State of each origin used so far."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketAccess:
+    """How one bucket is asked; what a manifest says of it.
+
+    Attributes
+    ----------
+    anonymous : bool
+        False: requests are signed as soon as an anonymous one was denied.
+    requester_pays : bool
+        Sign at once and accept the bill (``x-amz-request-payer``).
+    region : str or None
+        None: found out from the bucket's answers.
+    profile : str or None
+        Named profile of the AWS configuration; None for the default chain.
+    """
+
+    anonymous: bool = True
+    requester_pays: bool = False
+    region: str | None = None
+    profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
