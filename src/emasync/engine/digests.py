@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from typing_extensions import Buffer
 
 from emasync.disk.crc import crc32c_of
 from emasync.errors import IntegrityError
-from emasync.model.digest import Digest, Validator
+from emasync.model.digest import Digest, DigestKind, Validator
 from emasync.transport.interface import Head
 
 Checks = Literal["published", "sha256", "size"]
@@ -78,8 +78,8 @@ def promised_digests(published: tuple[Digest, ...], head: Head, *, etag_is_md5: 
 
     Notes
     -----
-    ``x-goog-hash: crc32c=<base64>`` is Google's (Cloud Storage XML API, "x-goog-hash"); an S3 ETag of 32 hexadecimal digits
-    is the MD5 of a single-part upload only where the host's policy vouches for it (law 3).
+    An S3 ETag of 32 hexadecimal digits is the MD5 of a single-part upload only where the host's policy vouches for
+    it (law 3).
     """
     found = list(published)
     if head.content_encoding is None and etag_is_md5 and (etag := _plain_md5(head.validator)):
@@ -128,12 +128,12 @@ def judge(
             continue
         if have[digest.kind].lower() != digest.value.lower():
             raise IntegrityError(
-                f"{location}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were dropped. "
-                "Run again to fetch anew, or correct the digest in the manifest",
+                f"{location}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were "
+                "dropped. Run again to fetch anew, or correct the digest in the manifest",
                 location=location,
             )
         checked = True
-    digests = tuple(Digest(kind, value) for kind, value in sorted(computed.items()))  # type: ignore[arg-type]  # keys of _HASHES
+    digests = tuple(Digest(cast("DigestKind", kind), value) for kind, value in sorted(computed.items()))
     verified: Verified = "published" if checked else ("size_only" if checks == "size" else "computed")
     return Findings(crc32c=crc32c, verified=verified, digests=digests)
 
@@ -150,7 +150,7 @@ def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str]) -> tuple[int, di
 
 
 def read_pieces(read: Callable[[int, int], bytes], size_bytes: int) -> Iterator[bytes]:
-    """Read a file in order, `READ_BYTES` at a time, through ``read(offset, size_bytes)``; ends early at a short file."""
+    """Read a file in order through ``read(offset, size_bytes)``, `READ_BYTES` at a time; ends early if it is short."""
     offset = 0
     while offset < size_bytes:
         piece = read(offset, min(READ_BYTES, size_bytes - offset))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -11,8 +12,8 @@ T = TypeVar("T")
 class LedgerCalls(Protocol):
     """The ledger, behind the one thread that owns it."""
 
-    async def call(self, method: str, *args: Any, **options: Any) -> Any:
-        """Call a method of :class:`emasync.ledger.interface.Ledger` (Any: the method's own types).
+    async def call(self, method: str | Callable[[Any], Any], *args: Any, **options: Any) -> Any:
+        """Call a method of :class:`emasync.ledger.interface.Ledger`, or a function of it (Any: the method's own types).
 
         The call runs to its end even when the waiter is cancelled.
         """
@@ -22,6 +23,6 @@ class LedgerCalls(Protocol):
 class Threads(Protocol):
     """Threads that do blocking work. A job owns what it was given until it ends, cancelled waiter or not (law 5)."""
 
-    async def run(self, job: Callable[..., T], *args: Any) -> T:
-        """Run `job` in a thread and wait for its result (Any: the job's own arguments)."""
+    def submit(self, job: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Start `job` in a thread (Any: the job's own arguments). Cancelling the future does not stop the job."""
         ...

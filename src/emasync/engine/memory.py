@@ -27,8 +27,8 @@ class MemoryStatistics:
 class MemoryBudget:
     """A fair counter of bytes.
 
-    A request larger than the whole budget is granted when nothing else is out, so every holder can finish. Holders never
-    ask for more while they hold (a slab is written and given back before the next is taken), so there is no circle.
+    A request larger than the whole budget is granted when nothing else is out, so every holder can finish. Nobody who
+    holds bytes needs more of them to give them back (a full slab goes to the disk at once), so there is no circle.
 
     Parameters
     ----------
@@ -84,3 +84,29 @@ class MemoryBudget:
             if not ticket.done():
                 self._take(size_bytes)
                 ticket.set_result(None)
+
+
+class Slabs:
+    """Reusable buffers of one size, counted against a budget.
+
+    Parameters
+    ----------
+    budget : MemoryBudget
+    size_bytes : int
+        Of one slab.
+    """
+
+    def __init__(self, budget: MemoryBudget, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self._budget = budget
+        self._free: list[bytearray] = []
+
+    async def take(self) -> bytearray:
+        """Wait for memory; gives a slab with old content."""
+        await self._budget.acquire(self.size_bytes)
+        return self._free.pop() if self._free else bytearray(self.size_bytes)
+
+    def give(self, slab: bytearray) -> None:
+        """Take a slab back that nobody reads or writes any more (law 5)."""
+        self._free.append(slab)
+        self._budget.release(self.size_bytes)

@@ -1,0 +1,389 @@
+"""Law 1 in one place: write, check, fdatasync, ``sealed``, rename, folder fsync, ``placed``. In batches.
+
+What arrives while one batch is on its way to the disk makes up the next one, so the batch grows with the disk's
+latency and no timer is needed. At most two half-sized batches are under way; that bounds what a crash may cost
+(settings ``commit_objects`` and ``commit_bytes``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from emasync.disk.interface import Partial, Sink
+from emasync.engine.digests import Checks, Findings, hash_pieces, judge, read_pieces, wanted_hashes
+from emasync.engine.interface import LedgerCalls, Threads
+from emasync.errors import DestinationError, EmasyncError, ErrorKind, MachineError
+from emasync.ledger.interface import Absent, Fact, Failed, PartDone, Placed, Sealed
+from emasync.model.digest import Digest, Validator
+from emasync.model.task import Task, partial_name
+
+WRITERS = 4
+"""Threads a batch of small objects is spread over: fdatasyncs of one journal commit wait together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallObject:
+    """A whole object in memory, to be written, checked and placed.
+
+    Attributes
+    ----------
+    pieces : tuple of bytes
+        The body in order.
+    promised : tuple of Digest
+        What to check against.
+    """
+
+    task: Task
+    pieces: tuple[bytes, ...]
+    size_bytes: int
+    validator: Validator
+    promised: tuple[Digest, ...]
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LargeObjectDone:
+    """A partial whose spans are all there and whose digests were judged."""
+
+    task: Task
+    partial: Partial
+    size_bytes: int
+    validator: Validator
+    findings: Findings
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A fact to record in order; `partial` is the file it speaks of, to be synced before the fact is durable."""
+
+    fact: Fact
+    partial: Partial | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A partial nobody writes to any more: synced, then closed."""
+
+    partial: Partial
+
+
+Item = SmallObject | LargeObjectDone | Note | Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one object ended: placed (`error` None) or not."""
+
+    task: Task
+    size_bytes: int = 0
+    error: EmasyncError | None = None
+
+
+@dataclass(slots=True)
+class _Batch:
+    items: list[Item] = field(default_factory=list)
+    objects: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    task: Task
+    name: str
+    fact: Sealed
+
+
+class Committer:
+    """Takes received objects and facts, makes them durable in law 1's order, tells how each ended.
+
+    Parameters
+    ----------
+    sink : Sink
+    ledger : LedgerCalls
+    threads : Threads
+    checks : {"published", "sha256", "size"}
+    max_objects, max_bytes : int
+        The most that is received and not yet placed.
+    on_outcome : callable
+        Called on the loop for every object that was placed or failed here.
+    """
+
+    def __init__(
+        self,
+        *,
+        sink: Sink,
+        ledger: LedgerCalls,
+        threads: Threads,
+        checks: Checks,
+        max_objects: int,
+        max_bytes: int,
+        on_outcome: Callable[[Outcome], None],
+    ) -> None:
+        self._sink = sink
+        self._ledger = ledger
+        self._threads = threads
+        self._checks = checks
+        self._half_objects = max(1, max_objects // 2)
+        self._half_bytes = max(1, max_bytes // 2)
+        self._on_outcome = on_outcome
+        self._batch = _Batch()
+        self._busy = False
+        self._closing = False
+        self._epoch = 0
+        self._synced_epoch = 0
+        self._dirty: dict[str, Partial] = {}
+        self._released: list[Partial] = []
+        self._unsynced_bytes = 0
+        self._unsynced_objects = 0
+        self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def __repr__(self) -> str:
+        return f"<Committer epoch {self._epoch}, {self._batch.objects} objects waiting, busy {self._busy}>"
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is under way."""
+        return not self._busy and not self._batch.items
+
+    # --- intake ------------------------------------------------------------------------------------------------
+
+    async def submit(self, item: Item) -> None:
+        """Queue `item`; waits while the next batch is full."""
+        while self._full():
+            self._room.clear()
+            await self._room.wait()
+        self._add(item)
+
+    def submit_now(self, item: Item) -> None:
+        """Queue `item` whatever the batch's size: facts that must not be lost to a cancellation."""
+        self._add(item)
+
+    def _full(self) -> bool:
+        return self._batch.objects >= self._half_objects or self._batch.size_bytes >= self._half_bytes
+
+    def _add(self, item: Item) -> None:
+        self._batch.items.append(item)
+        if isinstance(item, SmallObject):
+            self._batch.objects += 1
+            self._batch.size_bytes += item.size_bytes
+        elif isinstance(item, Note) and isinstance(item.fact, PartDone):
+            self._batch.size_bytes += item.fact.stop - item.fact.start
+        self._work.set()
+
+    def _take(self) -> _Batch:
+        batch, self._batch = self._batch, _Batch()
+        self._busy = bool(batch.items)
+        self._work.clear()
+        self._room.set()
+        return batch
+
+    # --- the cycle ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Commit batches until :meth:`close` was called and nothing is left.
+
+        Raises
+        ------
+        MachineError
+            Disk or ledger cannot go on.
+        """
+        self._epoch = self._synced_epoch = await self._ledger.call("durable_epoch")
+        while True:
+            batch = self._take()
+            if batch.items:
+                await self._commit(batch)
+            elif self._epoch > self._synced_epoch or self._dirty:
+                await self._sync_point()
+            elif self._closing:
+                return
+            else:
+                await self._work.wait()
+
+    def close(self) -> None:
+        """Let :meth:`run` return once everything queued is on disk."""
+        self._closing = True
+        self._work.set()
+
+    async def _commit(self, batch: _Batch) -> None:
+        self._epoch += 1
+        if self._unsynced_bytes >= 2 * self._half_bytes or self._unsynced_objects >= 2 * self._half_objects:
+            await self._sync_point(self._epoch - 1)
+        sealed = await self._seal(batch)
+        facts: list[Fact] = [_stamped(item.fact, self._epoch) for item in batch.items if isinstance(item, Note)]
+        facts += [entry.fact for entry in sealed]
+        if facts:
+            await self._ledger.call("record", facts, durable=bool(sealed))
+        await self._place(sealed)
+        self._mark_dirty(batch)
+        self._busy = False
+
+    async def _seal(self, batch: _Batch) -> list[_Sealed]:
+        small = [item for item in batch.items if isinstance(item, SmallObject)]
+        large = [item for item in batch.items if isinstance(item, LargeObjectDone)]
+        jobs: list[asyncio.Future[list[_Sealed | Outcome]]] = [
+            self._threads.submit(_write_and_seal, self._sink, small[start::WRITERS], self._checks, self._epoch)
+            for start in range(min(WRITERS, len(small)))
+        ]
+        jobs += [self._threads.submit(_seal_large, item, self._epoch) for item in large]
+        results = [entry for job in jobs for entry in await job]
+        for entry in results:
+            if isinstance(entry, Outcome):
+                self._on_outcome(entry)
+        for item in large:
+            self._dirty.pop(item.partial.name, None)
+        return [entry for entry in results if isinstance(entry, _Sealed)]
+
+    async def _place(self, sealed: list[_Sealed]) -> None:
+        if not sealed:
+            return
+        placed = await self._threads.submit(_place_all, self._sink, sealed)
+        facts = [Placed(set_id=entry.task.set_id, key=entry.task.key) for entry, error in placed if error is None]
+        if facts:
+            await self._ledger.call("record", facts)
+        for entry, error in placed:
+            self._on_outcome(Outcome(task=entry.task, size_bytes=entry.fact.size_bytes, error=error))
+
+    def _mark_dirty(self, batch: _Batch) -> None:
+        self._unsynced_objects += batch.objects
+        self._unsynced_bytes += batch.size_bytes
+        for item in batch.items:
+            if isinstance(item, Note) and item.partial is not None:
+                self._dirty[item.partial.name] = item.partial
+            elif isinstance(item, Release):
+                self._dirty[item.partial.name] = item.partial
+                self._released.append(item.partial)
+
+    async def _sync_point(self, epoch: int | None = None) -> None:
+        """Everything up to `epoch` becomes durable: data of unfinished files, then folders, then the ledger's word."""
+        reached = self._epoch if epoch is None else epoch
+        dirty, self._dirty = list(self._dirty.values()), {}
+        released, self._released = self._released, []
+        self._unsynced_bytes = self._unsynced_objects = 0
+        await self._threads.submit(_sync_all, self._sink, dirty, released)
+        await self._ledger.call("set_durable_epoch", reached)
+        self._synced_epoch = reached
+
+
+def failed(task: Task, error: EmasyncError) -> Failed:
+    """The fact that `task` was given up because of `error`."""
+    return Failed(
+        set_id=task.set_id,
+        key=task.key,
+        location=str(task.location),
+        kind=error.kind,
+        message=error.message,
+        attempts=task.attempts + 1,
+    )
+
+
+def absent(task: Task) -> Absent:
+    """The fact that the publisher left `task`'s object out."""
+    return Absent(set_id=task.set_id, key=task.key)
+
+
+def _stamped(fact: Fact, epoch: int) -> Fact:
+    return replace(fact, epoch=epoch) if isinstance(fact, PartDone) else fact
+
+
+def _write_and_seal(sink: Sink, items: list[SmallObject], checks: Checks, epoch: int) -> list[_Sealed | Outcome]:
+    """In a thread: check each body, write all, then sync all (one journal commit serves many)."""
+    results: list[_Sealed | Outcome] = []
+    written: list[tuple[SmallObject, Partial, Sealed]] = []
+    try:
+        for item in items:
+            try:
+                written.append(_write_one(sink, item, checks, epoch))
+            except MachineError:
+                raise
+            except EmasyncError as error:
+                results.append(Outcome(task=item.task, error=error))
+        for item, partial, fact in written:
+            partial.seal(item.size_bytes)
+            results.append(_Sealed(item.task, partial.name, fact))
+    finally:
+        for _, partial, _ in written:
+            partial.close()
+    return results
+
+
+def _write_one(sink: Sink, item: SmallObject, checks: Checks, epoch: int) -> tuple[SmallObject, Partial, Sealed]:
+    task = item.task
+    crc, computed = hash_pieces(item.pieces, wanted_hashes(item.promised, checks))
+    findings = judge(item.promised, computed, crc, item.validator, checks=checks, location=str(task.location))
+    partial = sink.reserve(partial_name(task.set_id, task.key, item.generation), item.size_bytes)
+    offset = 0
+    try:
+        for piece in item.pieces:
+            partial.write(offset, piece)
+            offset += len(piece)
+    except BaseException:
+        partial.close()
+        raise
+    return item, partial, _sealed_fact(item, findings, epoch)
+
+
+def _seal_large(item: LargeObjectDone, epoch: int) -> list[_Sealed | Outcome]:
+    try:
+        item.partial.seal(item.size_bytes)
+    except MachineError:
+        raise
+    except EmasyncError as error:
+        return [Outcome(task=item.task, error=error)]
+    finally:
+        item.partial.close()
+    return [_Sealed(item.task, item.partial.name, _sealed_fact(item, item.findings, epoch))]
+
+
+def _sealed_fact(item: SmallObject | LargeObjectDone, findings: Findings, epoch: int) -> Sealed:
+    return Sealed(
+        set_id=item.task.set_id,
+        key=item.task.key,
+        size_bytes=item.size_bytes,
+        crc32c=findings.crc32c,
+        validator=item.validator,
+        verified=findings.verified,
+        digests=findings.digests,
+        generation=item.generation,
+        epoch=epoch,
+    )
+
+
+def _place_all(sink: Sink, sealed: list[_Sealed]) -> list[tuple[_Sealed, EmasyncError | None]]:
+    return [(entry, _place_one(sink, entry)) for entry in sealed]
+
+
+def _place_one(sink: Sink, entry: _Sealed) -> EmasyncError | None:
+    """Rename without replacing. A file of the same bytes that is there already is as good as ours."""
+    try:
+        sink.place(entry.name, entry.task.destination)
+    except DestinationError as error:
+        if error.kind is ErrorKind.DESTINATION_EXISTS and same_bytes(sink, entry.task.destination, entry.fact):
+            sink.discard(entry.name)
+            return None
+        sink.discard(entry.name)
+        return error
+    return None
+
+
+def same_bytes(sink: Sink, destination: str, fact: Sealed) -> bool:
+    """Whether the file under its final name has the size and CRC-32C of `fact` (reads it whole)."""
+    facts = sink.stat(destination)
+    if facts is None or facts.size_bytes != fact.size_bytes:
+        return False
+    pieces = read_pieces(lambda offset, size: sink.read_final(destination, offset, size), fact.size_bytes)
+    return hash_pieces(pieces, ())[0] == fact.crc32c
+
+
+def _sync_all(sink: Sink, dirty: list[Partial], released: list[Partial]) -> None:
+    try:
+        for partial in dirty:
+            partial.sync()
+    finally:
+        for partial in released:
+            partial.close()
+    sink.sync_folders()

@@ -1,0 +1,368 @@
+"""The engine: long-lived workers move leased tasks until the plan and the ledger have nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import anyio
+
+from emasync.disk.interface import Sink
+from emasync.engine.committer import Committer, Note, Outcome, absent, failed
+from emasync.engine.context import MoveContext
+from emasync.engine.existing import look
+from emasync.engine.interface import LedgerCalls, Threads
+from emasync.engine.large import LargeObject
+from emasync.engine.memory import MemoryBudget, Slabs
+from emasync.engine.recovery import recover, sweep
+from emasync.engine.scheduler import Job, OriginQueue, PartJob, Scheduler
+from emasync.engine.small import move_small
+from emasync.errors import (
+    EmasyncError,
+    ErrorKind,
+    IntegrityError,
+    InterruptedRunError,
+    MachineError,
+    NotFoundError,
+)
+from emasync.model.events import Event, OnEvent
+from emasync.model.receipt import Failure
+from emasync.model.task import Task
+from emasync.settings import MIB, Settings
+from emasync.transport.interface import Fetcher
+
+INTEGRITY_TRIES = 2
+"""Bytes that are not what was promised are fetched once more, then the object fails."""
+
+DRAIN_S = 1.5
+"""Longest wait for the disk after an interruption; what is not committed by then is fetched again."""
+
+SLAB_BYTES = 1 * MIB
+"""A piece on its way to the disk: hops of 1 to 8 MiB are noise, smaller ones are not."""
+
+Planner = Callable[[Callable[[], None]], Awaitable[None]]
+"""Compiles into the ledger and calls its argument whenever there is something new to lease."""
+
+
+@dataclass(slots=True)
+class EngineOutcome:
+    """How a run of the engine ended.
+
+    Attributes
+    ----------
+    stopped : EmasyncError or None
+        A machine error or an interruption; None when the work was done as far as it could be.
+    unreachable : dict of str to Failure
+        Datasets that lost their origin, and why.
+    placed, failed, bytes_received : int
+        Of this run.
+    """
+
+    stopped: EmasyncError | None = None
+    unreachable: dict[str, Failure] = field(default_factory=dict)
+    placed: int = 0
+    failed: int = 0
+    bytes_received: int = 0
+
+
+class _StopRequestedError(Exception):
+    """Ends the task group of the workers."""
+
+
+class Engine:
+    """Moves what the ledger holds.
+
+    Parameters
+    ----------
+    fetcher, sink, ledger, threads : the run's resources
+    settings : Settings
+    on_event : callable
+    adopt : bool
+        Take over files that are already there after checking them.
+    objects : bool
+        Tell of every placed object, not of failures only.
+    excluded : iterable of str
+        Datasets to leave alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        fetcher: Fetcher,
+        sink: Sink,
+        ledger: LedgerCalls,
+        threads: Threads,
+        settings: Settings,
+        on_event: OnEvent,
+        adopt: bool = False,
+        objects: bool = False,
+        excluded: tuple[str, ...] = (),
+    ) -> None:
+        self.outcome = EngineOutcome()
+        self._settings = settings
+        self._on_event = on_event
+        self._adopt = adopt
+        self._objects = objects
+        self._scheduler = Scheduler(ledger)
+        for dataset in excluded:
+            self._scheduler.exclude(dataset)
+        self._committer = Committer(
+            sink=sink,
+            ledger=ledger,
+            threads=threads,
+            checks=settings.checksums,
+            max_objects=settings.commit_objects,
+            max_bytes=settings.commit_bytes,
+            on_outcome=self._settled,
+        )
+        memory = MemoryBudget(settings.max_memory_bytes)
+        self._context = MoveContext(
+            fetcher=fetcher,
+            sink=sink,
+            ledger=ledger,
+            threads=threads,
+            memory=memory,
+            slabs=Slabs(memory, SLAB_BYTES),
+            committer=self._committer,
+            settings=settings,
+            on_event=on_event,
+            on_received=self._received,
+        )
+        self._tries: dict[tuple[int, str | int], int] = {}
+        self._workers: set[str] = set()
+        self._planned = False
+        self._swept = False
+        self._done = False
+        self._stop: EmasyncError | None = None
+        self._wake = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Engine planned {self._planned}, {self._scheduler!r}, {self._committer!r}>"
+
+    def stop(self, reason: EmasyncError | None = None) -> None:
+        """Stop soon: commit what is whole, park ranges, leave. Safe to call more than once, on the loop."""
+        self._stop = self._stop or reason or InterruptedRunError("interrupted; run again to resume")
+        self._wake.set()
+
+    # --- the run -----------------------------------------------------------------------------------------------
+
+    async def run(self, planner: Planner | None = None) -> EngineOutcome:
+        """Recover, then move everything that is pending and everything `planner` adds meanwhile.
+
+        Returns
+        -------
+        EngineOutcome
+            Also for machine errors and interruptions: they are in ``stopped``.
+        """
+        try:
+            async with asyncio.TaskGroup() as outer:
+                committing = outer.create_task(self._committer.run())
+                try:
+                    await self._move_all(planner)
+                finally:
+                    await self._drain(committing)
+        except* _StopRequestedError:
+            self.outcome.stopped = self._stop
+        except* MachineError as group:
+            self.outcome.stopped = _first(group)
+        return self.outcome
+
+    async def _drain(self, committing: asyncio.Task[None]) -> None:
+        """Let the committer finish; bounded, and also when this task is being cancelled (law 16)."""
+        self._committer.close()
+        hurried = self._stop is not None or not self._done
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + DRAIN_S if hurried else float("inf")):
+            await asyncio.wait({committing})
+        if not committing.done():
+            committing.cancel()
+
+    async def _move_all(self, planner: Planner | None) -> None:
+        context = self._context
+        suspect = await context.ledger.call(lambda ledger: None if ledger.clean else ledger.durable_epoch())
+        self._context = context = replace(context, suspect_after_epoch=suspect)
+        found = await recover(context.ledger, context.sink, context.threads, suspect)
+        if found.dropped:
+            message = f"{found.dropped} objects were not safely on disk when the last run stopped; fetching them again"
+            self._on_event(Event("warning", {"message": message}))
+        await context.ledger.call("retry_failed")
+        async with asyncio.TaskGroup() as moving:
+            moving.create_task(self._plan(planner))
+            moving.create_task(self._sweep())
+            moving.create_task(self._feed(moving))
+
+    async def _plan(self, planner: Planner | None) -> None:
+        if planner is not None:
+            await planner(self._wake.set)
+        self._planned = True
+        self._wake.set()
+
+    async def _sweep(self) -> None:
+        await sweep(self._context.ledger, self._context.sink, self._context.threads)
+        self._swept = True
+        self._wake.set()
+
+    async def _feed(self, moving: asyncio.TaskGroup) -> None:
+        """Lease, spawn workers, and notice the end."""
+        while True:
+            if self._stop is not None:
+                raise _StopRequestedError
+            self._wake.clear()
+            complete = self._planned and self._swept
+            leased = await self._scheduler.refill() if self._scheduler.wants_more() else []
+            if leased:
+                self._scheduler.add(await self._admit(leased))
+                self._spawn(moving)
+            elif complete and self._scheduler.quiet and self._committer.idle:
+                self._finish()
+                return
+            else:
+                await self._wake.wait()
+
+    def _finish(self) -> None:
+        self._done = True
+        for queue in self._scheduler.queues():
+            queue.wake.set()
+
+    def _spawn(self, moving: asyncio.TaskGroup) -> None:
+        for queue in self._scheduler.queues():
+            if queue.origin not in self._workers and queue.tasks:
+                self._workers.add(queue.origin)
+                policy = self._settings.policy(queue.tasks[0].location)
+                for _ in range(policy.max_connections):
+                    moving.create_task(self._work(queue))
+
+    async def _admit(self, tasks: list[Task]) -> list[Task]:
+        """Set aside tasks whose destination is taken; adopt or fail them."""
+        context = self._context
+        job = partial(look, context.sink, tasks, adopt=self._adopt, checks=self._settings.checksums)
+        existing = await context.threads.submit(job)
+        for entry in existing:
+            for fact in entry.facts:
+                self._committer.submit_now(Note(fact=fact))
+            if entry.error is not None:
+                self._failed(entry.task, entry.error)
+        aside = {id(entry.task) for entry in existing}
+        return [task for task in tasks if id(task) not in aside]
+
+    # --- workers -----------------------------------------------------------------------------------------------
+
+    async def _work(self, queue: OriginQueue) -> None:
+        while not self._done:
+            job = queue.take()
+            if job is None:
+                queue.wake.clear()
+                await queue.wake.wait()
+                continue
+            try:
+                await self._move(queue, job)
+            finally:
+                queue.in_flight -= 1
+                self._wake.set()
+
+    async def _move(self, queue: OriginQueue, job: Job) -> None:
+        task = job.owner.task if isinstance(job, PartJob) else job
+        try:
+            if isinstance(job, PartJob):
+                await self._move_part(queue, job)
+            elif job.size_bytes is not None and job.size_bytes <= self._settings.small_object_bytes:
+                await move_small(job, self._context)
+            else:
+                await self._open_large(queue, job)
+        except MachineError:
+            raise
+        except EmasyncError as error:
+            self._trouble(queue, task, error)
+
+    async def _open_large(self, queue: OriginQueue, task: Task) -> None:
+        owner = LargeObject(task, self._context, queue.wake.set)
+        await owner.open()
+        queue.open.append(owner)
+        if (span := owner.take()) is not None:
+            await self._move_part(queue, PartJob(owner, span))
+
+    async def _move_part(self, queue: OriginQueue, job: PartJob) -> None:
+        try:
+            await job.owner.fetch(job.span)
+        finally:
+            queue.wake.set()
+        if job.owner.settled() and job.owner in queue.open:
+            queue.open.remove(job.owner)
+            await job.owner.finish()
+
+    # --- how objects end ---------------------------------------------------------------------------------------
+
+    def _received(self, size_bytes: int) -> None:
+        self.outcome.bytes_received += size_bytes
+
+    def _settled(self, outcome: Outcome) -> None:
+        """Told by the committer."""
+        if outcome.error is None:
+            self.outcome.placed += 1
+            if self._objects:
+                self._on_event(_object_done(outcome))
+        else:
+            self._trouble(self._scheduler.queue_for(outcome.task), outcome.task, outcome.error)
+        self._wake.set()
+
+    def _trouble(self, queue: OriginQueue, task: Task, error: EmasyncError) -> None:
+        """Decide what an error means for its object: absent, once more, origin lost, or failed."""
+        if isinstance(error, NotFoundError) and task.absent_ok:
+            self._committer.submit_now(Note(fact=absent(task)))
+        elif error.kind is ErrorKind.CHECKSUM_MISMATCH and isinstance(error, IntegrityError) and self._try_again(task):
+            self._on_event(
+                Event("retry", {"location": str(task.location), "kind": error.kind, "reason": error.message})
+            )
+            queue.tasks.append(task)
+            queue.wake.set()
+        elif error.kind is ErrorKind.UNREACHABLE:
+            self._origin_lost(queue, task, error)
+        else:
+            self._failed(task, error)
+
+    def _try_again(self, task: Task) -> bool:
+        identity = (task.set_id, task.key)
+        self._tries[identity] = self._tries.get(identity, 1) + 1
+        if self._tries[identity] <= INTEGRITY_TRIES:
+            return True
+        del self._tries[identity]
+        return False
+
+    def _origin_lost(self, queue: OriginQueue, task: Task, error: EmasyncError) -> None:
+        """A dead host is host state, not spent attempts: its objects stay pending (law 6)."""
+        for other in (task, *self._scheduler.give_up(queue, error.message)):
+            if other.dataset not in self.outcome.unreachable:
+                failure = Failure(location=queue.origin, kind=error.kind, message=error.message, attempts=1)
+                self.outcome.unreachable[other.dataset] = failure
+                self._tell_failed(other.dataset, failure)
+
+    def _failed(self, task: Task, error: EmasyncError) -> None:
+        self.outcome.failed += 1
+        fact = failed(task, error)
+        self._committer.submit_now(Note(fact=fact))
+        failure = Failure(location=fact.location, kind=fact.kind, message=fact.message, attempts=fact.attempts)
+        self._tell_failed(task.dataset, failure)
+
+    def _tell_failed(self, dataset: str, failure: Failure) -> None:
+        fields = {"location": failure.location, "kind": str(failure.kind), "message": failure.message}
+        self._on_event(Event("failed", {"dataset": dataset, **fields}))
+
+
+def _object_done(outcome: Outcome) -> Event:
+    task = outcome.task
+    return Event(
+        "object_done",
+        {
+            "dataset": task.dataset,
+            "location": str(task.location),
+            "destination": task.destination,
+            "bytes": outcome.size_bytes,
+        },
+    )
+
+
+def _first(group: BaseExceptionGroup[MachineError]) -> MachineError:
+    for error in group.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("an exception group is never empty")

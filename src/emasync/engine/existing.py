@@ -1,0 +1,85 @@
+"""Files that lie at a destination already and that the ledger does not know. In a thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emasync.disk.interface import Sink
+from emasync.engine.digests import Checks, hash_pieces, judge, read_pieces, wanted_hashes
+from emasync.errors import DestinationError, EmasyncError, ErrorKind, IntegrityError
+from emasync.ledger.interface import Fact, Placed, Sealed
+from emasync.model.task import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Existing:
+    """A task whose destination is taken.
+
+    Attributes
+    ----------
+    facts : tuple of Fact
+        Sealed and placed, when the file was taken over.
+    error : EmasyncError or None
+        Why it was not.
+    """
+
+    task: Task
+    facts: tuple[Fact, ...] = ()
+    error: EmasyncError | None = None
+
+
+def look(sink: Sink, tasks: list[Task], *, adopt: bool, checks: Checks) -> list[Existing]:
+    """Find the tasks whose destination exists; with `adopt`, take those files over that are what was promised.
+
+    Parameters
+    ----------
+    adopt : bool
+        Check size and published digest, else record a CRC-32C (contract, "Run again").
+    """
+    return [
+        _adopt(sink, task, checks) if adopt else Existing(task=task, error=_taken(task))
+        for task in tasks
+        if sink.stat(task.destination) is not None
+    ]
+
+
+def _taken(task: Task) -> DestinationError:
+    return DestinationError(
+        f"{task.destination} exists and is not this root's own download; it was not touched. "
+        "Run with --adopt to check it and take it over, or move it away",
+        kind=ErrorKind.DESTINATION_EXISTS,
+        location=str(task.location),
+    )
+
+
+def _adopt(sink: Sink, task: Task, checks: Checks) -> Existing:
+    facts = sink.stat(task.destination)
+    size_bytes = facts.size_bytes if facts is not None else -1
+    if task.size_bytes is not None and size_bytes != task.size_bytes:
+        return Existing(
+            task=task,
+            error=IntegrityError(
+                f"{task.destination} has {size_bytes} bytes, {task.size_bytes} were expected; it was not touched. "
+                "Move it away to fetch it anew",
+                kind=ErrorKind.SIZE_MISMATCH,
+                location=str(task.location),
+            ),
+        )
+
+    def read(offset: int, count: int) -> bytes:
+        return sink.read_final(task.destination, offset, count)
+
+    try:
+        crc, computed = hash_pieces(read_pieces(read, size_bytes), wanted_hashes(task.digests, checks))
+        findings = judge(task.digests, computed, crc, task.hint, checks=checks, location=task.destination)
+    except EmasyncError as error:
+        return Existing(task=task, error=error)
+    sealed = Sealed(
+        set_id=task.set_id,
+        key=task.key,
+        size_bytes=size_bytes,
+        crc32c=crc,
+        verified=findings.verified,
+        digests=findings.digests,
+    )
+    return Existing(task=task, facts=(sealed, Placed(set_id=task.set_id, key=task.key)))

@@ -1,0 +1,484 @@
+"""Large objects: ranges bound to one validator, received into slabs, written in threads (laws 2, 3, 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from emasync.disk.crc import combine, crc32c_of
+from emasync.disk.interface import Partial
+from emasync.engine.committer import LargeObjectDone, Note, Release
+from emasync.engine.context import MoveContext
+from emasync.engine.digests import Findings, hash_pieces, judge, promised_digests, read_pieces, wanted_hashes
+from emasync.engine.parts import missing_spans
+from emasync.engine.small import check_size
+from emasync.errors import (
+    EmasyncError,
+    IntegrityError,
+    MachineError,
+    PreconditionFailedError,
+    RangeNotSatisfiedError,
+    RefusedError,
+    SourceChangedError,
+)
+from emasync.ledger.interface import Invalidated, Part, PartDone, PartialStarted, PartialState
+from emasync.model.digest import Digest, Span, Validator
+from emasync.model.task import Task, partial_name
+from emasync.transport.interface import Head
+
+WRITES_AHEAD = 2
+"""Slabs of one part that may be on their way to the disk while the next one fills."""
+
+MAX_RESTARTS = 2
+"""An object that changes more often while it is fetched is given up (law 3)."""
+
+
+@dataclass(slots=True)
+class _Version:
+    """One generation of an object: what is known of the bytes under one validator."""
+
+    generation: int
+    validator: Validator | None = None
+    total_bytes: int | None = None
+    partial: Partial | None = None
+    ranged: bool = True
+    whole: bool = False
+    started: bool = False
+    done: dict[int, Part] = field(default_factory=dict)
+    todo: Iterator[Span] | None = None
+    head: Head | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.total_bytes is not None and sum(part.stop - part.start for part in self.done.values()) == (
+            self.total_bytes
+        )
+
+
+class LargeObject:
+    """State of one large object in flight. Methods without ``await`` change it; the others do what they returned.
+
+    Parameters
+    ----------
+    task : Task
+    context : MoveContext
+    on_fan_out : callable
+        Called when spans can be taken that could not before.
+    """
+
+    def __init__(self, task: Task, context: MoveContext, on_fan_out: Callable[[], None]) -> None:
+        self.task = task
+        self._context = context
+        self._on_fan_out = on_fan_out
+        self._part_bytes = context.settings.policy(task.location).part_bytes
+        self._version = _Version(generation=0)
+        self._reserving = asyncio.Lock()
+        self._in_flight = 0
+        self._restarts = 0
+        self._error: EmasyncError | None = None
+        self._finishing = False
+
+    def __repr__(self) -> str:
+        version = self._version
+        return (
+            f"<LargeObject {self.task.location} generation {version.generation}, {len(version.done)} parts done, "
+            f"{self._in_flight} in flight, error {self._error!r}>"
+        )
+
+    # --- state -------------------------------------------------------------------------------------------------
+
+    def take(self) -> Span | None:
+        """Next span to fetch; None when nothing can start now. No fan-out before one valid answer (law 3)."""
+        version = self._version
+        if self._error is not None or self._finishing:
+            return None
+        if version.todo is None:
+            if self._in_flight:
+                return None
+            self._in_flight += 1
+            return self._first_span(version)
+        span = next(version.todo, None)
+        if span is not None:
+            self._in_flight += 1
+        return span
+
+    def _first_span(self, version: _Version) -> Span:
+        if version.total_bytes is not None:
+            missing = missing_spans(version.total_bytes, _spans(version), self._part_bytes)
+            return next(missing, Span(0, 0))
+        size_bytes = self.task.size_bytes
+        return Span(0, self._part_bytes if size_bytes is None else min(size_bytes, self._part_bytes))
+
+    def settled(self) -> bool:
+        """Whether nothing is in flight and nothing is left to start."""
+        return self._in_flight == 0 and (self._error is not None or self._version.complete)
+
+    def accept(self, version: _Version, head: Head, span: Span) -> Span:
+        """Take an answer for `span` of `version`; gives the span that the body will really fill.
+
+        Raises
+        ------
+        IntegrityError, RefusedError
+            The answer does not belong to this object.
+        """
+        if head.content_encoding is None:
+            check_size(self.task, head.total_bytes)
+        whole = head.status == 200  # noqa: PLR2004 - RFC 9110, section 15.3.1: the whole object
+        if whole and not version.whole and (version.done or version.todo is not None):
+            version.ranged = False
+            raise PreconditionFailedError(f"{self.task.location}: the server no longer serves ranges")
+        if version.todo is None:
+            self._first_answer(version, head, span, whole=whole)
+        stop = span.stop if head.total_bytes is None else head.total_bytes
+        return Span(0, stop) if whole else Span(span.start, min(span.stop, stop))
+
+    def _first_answer(self, version: _Version, head: Head, span: Span, *, whole: bool) -> None:
+        version.head = head
+        version.whole = whole
+        if version.validator is None:
+            version.validator, version.total_bytes = head.validator, head.total_bytes
+        version.todo = iter(()) if whole else self._rest(version, span)
+        self._on_fan_out()
+
+    def _rest(self, version: _Version, first: Span) -> Iterator[Span]:
+        total_bytes = version.total_bytes if version.total_bytes is not None else self.task.size_bytes
+        if total_bytes is None:
+            raise RefusedError(f"{self.task.location}: a range was answered without the object's size")
+        version.total_bytes = total_bytes
+        return missing_spans(total_bytes, (*_spans(version), first), self._part_bytes)
+
+    def _changed(self, version: _Version, error: EmasyncError) -> _Version | None:
+        """The object is another one: begin the next generation. Gives the version to drop, once."""
+        if version is not self._version:
+            return None
+        self._restarts += 1
+        if self._restarts > MAX_RESTARTS:
+            self._error = self._error or SourceChangedError(
+                f"{self.task.location} changed {self._restarts} times while it was fetched ({error.message}); "
+                "run again when the source is at rest",
+                location=str(self.task.location),
+            )
+        self._version = _Version(generation=version.generation + 1, ranged=version.ranged)
+        return version
+
+    # --- I/O ---------------------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Find out what an earlier run left: parts under their validator, or nothing."""
+        key = (self.task.set_id, self.task.key)
+        state: PartialState | None = await self._context.ledger.call("partial", *key)
+        if state is None:
+            self._version.generation = await self._context.ledger.call("generation", *key)
+            return
+        name = partial_name(*key, state.generation)
+        partial = await self._context.threads.submit(self._context.sink.reopen, name)
+        if partial is None:
+            await self._invalidate(state.generation)
+            return
+        suspect = self._context.suspect_after_epoch
+        parts = await self._context.threads.submit(_trusted_parts, partial, state.parts, suspect)
+        self._version = _Version(
+            generation=state.generation,
+            validator=state.validator,
+            total_bytes=state.size_bytes,
+            partial=partial,
+            started=True,
+            done={part.start: part for part in parts},
+        )
+
+    async def _invalidate(self, generation: int) -> None:
+        fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
+        await self._context.ledger.call("record", [fact], durable=True)
+        self._version = _Version(generation=generation + 1, ranged=self._version.ranged)
+
+    async def fetch(self, span: Span) -> None:
+        """Fetch one span; afterwards the object may be :meth:`settled`. Errors of the object are kept, not raised.
+
+        Raises
+        ------
+        MachineError
+            The disk cannot go on.
+        """
+        version = self._version
+        try:
+            if span.size_bytes or not version.complete:
+                await self._fetch(version, span)
+        except (PreconditionFailedError, RangeNotSatisfiedError) as error:
+            await self._restart(version, error)
+        except MachineError:
+            raise
+        except EmasyncError as error:
+            if version is self._version:
+                self._error = self._error or error
+        finally:
+            self._in_flight -= 1
+
+    async def _fetch(self, version: _Version, span: Span) -> None:
+        receiver = PartReceiver(self, version, span, self._context)
+        asked = span if version.ranged and span.size_bytes else None
+        received = False
+        try:
+            await self._context.fetcher.transfer(self.task.location, receiver, span=asked, validator=version.validator)
+        except RangeNotSatisfiedError as error:
+            if span.start == 0 and error.total_bytes == 0 and self.task.size_bytes in (None, 0):
+                version.total_bytes, version.validator, version.todo = 0, version.validator or Validator(), iter(())
+                await self.reserve(version)
+                return
+            raise
+        else:
+            received = True
+        finally:
+            await receiver.settle()
+            if not received:
+                self._park(version, receiver)
+        if version.total_bytes is None:
+            version.total_bytes = receiver.result()[1]
+        await self.reserve(version)
+        if note := self._part_done(version, receiver):
+            await self._context.committer.submit(note)
+
+    def _park(self, version: _Version, receiver: PartReceiver) -> None:
+        """Keep what a broken or cancelled part brought: the next run asks for the rest only."""
+        if version.partial is not None and not version.whole and (note := self._part_done(version, receiver)):
+            self._context.committer.submit_now(note)
+
+    def _part_done(self, version: _Version, receiver: PartReceiver) -> Note | None:
+        start, stop, crc32c = receiver.result()
+        if version is not self._version or start == stop:
+            return None
+        version.done[start] = Part(start=start, stop=stop, crc32c=crc32c, epoch=0)
+        if not version.started:
+            return None
+        fact = PartDone(
+            set_id=self.task.set_id,
+            key=self.task.key,
+            generation=version.generation,
+            start=start,
+            stop=stop,
+            crc32c=crc32c,
+        )
+        return Note(fact=fact, partial=version.partial)
+
+    async def reserve(self, version: _Version) -> Partial:
+        """The open partial of `version`; made, and told to the ledger, at the first call.
+
+        Raises
+        ------
+        PreconditionFailedError
+            `version` is history.
+        """
+        async with self._reserving:
+            if version is not self._version:
+                raise PreconditionFailedError(f"{self.task.location} changed meanwhile")
+            if version.partial is None:
+                name = partial_name(self.task.set_id, self.task.key, version.generation)
+                version.partial = await self._context.threads.submit(
+                    self._context.sink.reserve, name, version.total_bytes
+                )
+                self._tell_started(version)
+            return version.partial
+
+    def _tell_started(self, version: _Version) -> None:
+        if version.total_bytes is None or version.validator is None or version.whole:
+            return  # a body that cannot be resumed leaves no parts behind
+        version.started = True
+        fact = PartialStarted(
+            set_id=self.task.set_id,
+            key=self.task.key,
+            generation=version.generation,
+            size_bytes=version.total_bytes,
+            validator=version.validator,
+        )
+        self._context.committer.submit_now(Note(fact=fact))
+
+    async def _restart(self, version: _Version, error: EmasyncError) -> None:
+        dropped = self._changed(version, error)
+        if dropped is None:
+            return
+        fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
+        await self._context.ledger.call("record", [fact], durable=True)
+        if dropped.partial is not None:
+            self._context.committer.submit_now(Release(dropped.partial))
+            await self._context.threads.submit(self._context.sink.discard, dropped.partial.name)
+
+    async def finish(self) -> None:
+        """Judge the digests of a settled object and hand it to the committer.
+
+        Raises
+        ------
+        EmasyncError
+            What went wrong with the object; its parts stay for the next run where they can be trusted.
+        """
+        self._finishing = True
+        version = self._version
+        if self._error is not None:
+            self.abandon()
+            raise self._error
+        partial = await self.reserve(version)
+        head = version.head or Head(status=206, start=0, stop=None, total_bytes=None, validator=Validator())
+        etag_is_md5 = self._context.settings.policy(self.task.location).etag_is_md5
+        promised = promised_digests(self.task.digests, head, etag_is_md5=etag_is_md5)
+        try:
+            findings = await self._context.threads.submit(self._judge, version, partial, promised)
+        except IntegrityError as error:
+            await self._restart(version, error)
+            raise
+        await self._context.committer.submit(
+            LargeObjectDone(
+                task=self.task,
+                partial=partial,
+                size_bytes=version.total_bytes or 0,
+                validator=version.validator or Validator(),
+                findings=findings,
+                generation=version.generation,
+            )
+        )
+
+    def _judge(self, version: _Version, partial: Partial, promised: tuple[Digest, ...]) -> Findings:
+        """In a thread: CRCs of the parts compose; serial digests read the file back, they never fetch (law 4)."""
+        crc = 0
+        for start in sorted(version.done):
+            part = version.done[start]
+            crc = combine(crc, part.crc32c, part.stop - part.start)
+        checks = self._context.settings.checksums
+        computed: dict[str, str] = {}
+        if kinds := wanted_hashes(promised, checks):
+            read_crc, computed = hash_pieces(read_pieces(partial.read, version.total_bytes or 0), kinds)
+            crc = read_crc
+        validator = version.validator or Validator()
+        return judge(promised, computed, crc, validator, checks=checks, location=str(self.task.location))
+
+    def abandon(self) -> None:
+        """Let go of the partial: what is written becomes durable, then the file is closed. It stays on disk."""
+        if self._version.partial is not None:
+            self._context.committer.submit_now(Release(self._version.partial))
+            self._version.partial = None
+
+
+class PartReceiver:
+    """Receives one span into slabs and writes them in threads, in whatever order the threads finish.
+
+    Parameters
+    ----------
+    owner : LargeObject
+    version : _Version
+    span : Span
+        What is asked for.
+    context : MoveContext
+    """
+
+    def __init__(self, owner: LargeObject, version: _Version, span: Span, context: MoveContext) -> None:
+        self._owner = owner
+        self._version = version
+        self._asked = span
+        self._span = span
+        self._context = context
+        self._position = span.start
+        self._slab: bytearray | None = None
+        self._filled = 0
+        self._writes: list[asyncio.Future[tuple[int, int]]] = []
+        self._crcs: list[tuple[int, int]] = []
+        self._restart_at: int | None = None
+
+    def begin(self, head: Head) -> None:
+        """Accept an answer: the missing tail, or the beginning again."""
+        self._span = self._owner.accept(self._version, head, self._asked)
+        if head.start != self._position:
+            if head.start != self._span.start:
+                raise RefusedError(
+                    f"{self._owner.task.location}: byte {self._position} was asked for, "
+                    f"the answer starts at {head.start}"
+                )
+            self._restart_at = head.start
+
+    async def feed(self, data: bytes | memoryview) -> None:
+        """Copy `data` into slabs; full ones go to the disk. Waits when memory or disk is behind."""
+        if self._restart_at is not None:
+            await self._rewind(self._restart_at)
+        self._context.on_received(len(data))
+        view = memoryview(data)
+        while view:
+            if self._slab is None:
+                self._slab, self._filled = await self._context.slabs.take(), 0
+            taken = min(len(view), len(self._slab) - self._filled)
+            self._slab[self._filled : self._filled + taken] = view[:taken]
+            self._filled += taken
+            view = view[taken:]
+            if self._filled == len(self._slab):
+                await self._flush()
+
+    async def _rewind(self, position: int) -> None:
+        """Start again: older writes must have landed before newer ones may go to the same place."""
+        self._restart_at = None
+        await self._drain(0)
+        self._crcs.clear()
+        self._drop_slab()
+        self._position = position
+
+    async def _flush(self) -> None:
+        partial = await self._owner.reserve(self._version)
+        slab, self._slab = self._slab, None
+        if slab is None:
+            return
+        filled, offset = self._filled, self._position
+        self._position += filled
+        write = self._context.threads.submit(_write_slab, partial, offset, memoryview(slab)[:filled])
+        write.add_done_callback(lambda _: self._context.slabs.give(slab))
+        self._writes.append(write)
+        await self._drain(WRITES_AHEAD)
+
+    async def _drain(self, ahead: int) -> None:
+        while len(self._writes) > ahead:
+            self._crcs.append(await asyncio.shield(self._writes[0]))
+            self._writes.pop(0)
+
+    def _drop_slab(self) -> None:
+        if self._slab is not None:
+            self._context.slabs.give(self._slab)
+            self._slab = None
+
+    async def settle(self) -> None:
+        """Write what is left and wait for the disk; after an error or cancellation nothing of this part is kept."""
+        try:
+            if self._restart_at is not None:
+                await self._rewind(self._restart_at)
+            if self._slab is not None and self._filled:
+                await self._flush()
+            await self._drain(0)
+        finally:
+            self._drop_slab()
+
+    def result(self) -> tuple[int, int, int]:
+        """Start, stop and CRC-32C of what was written."""
+        crc = 0
+        for piece, size_bytes in self._crcs:
+            crc = combine(crc, piece, size_bytes)
+        return self._span.start, self._position, crc
+
+
+def _write_slab(partial: Partial, offset: int, data: memoryview) -> tuple[int, int]:
+    """In a thread: CRC while the bytes are hot, then to the disk."""
+    crc = crc32c_of(data)
+    partial.write(offset, data)
+    return crc, len(data)
+
+
+def _spans(version: _Version) -> tuple[Span, ...]:
+    return tuple(Span(part.start, part.stop) for part in version.done.values())
+
+
+def _trusted_parts(partial: Partial, parts: tuple[Part, ...], suspect_after_epoch: int | None) -> list[Part]:
+    """Parts whose bytes are what the ledger says; read back only where an unclean stop makes them suspect."""
+    return [
+        part
+        for part in parts
+        if suspect_after_epoch is None or part.epoch <= suspect_after_epoch or _part_crc(partial, part) == part.crc32c
+    ]
+
+
+def _part_crc(partial: Partial, part: Part) -> int:
+    def read(offset: int, size_bytes: int) -> bytes:
+        return partial.read(part.start + offset, size_bytes)
+
+    return hash_pieces(read_pieces(read, part.stop - part.start), ())[0]

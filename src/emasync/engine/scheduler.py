@@ -1,0 +1,150 @@
+"""What to move next: leases runs of tasks from the ledger and deals them out, an origin at a time.
+
+Nothing here grows with the work: a few hundred leased tasks an origin, and the large objects that are open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+
+from emasync.engine.interface import LedgerCalls
+from emasync.engine.large import LargeObject
+from emasync.ledger.interface import OpenSet
+from emasync.model.digest import Span
+from emasync.model.location import Location
+from emasync.model.task import Task
+
+LEASE = 256
+"""Tasks a lease: 0.4 ms of ledger time for a fraction of a second of work."""
+
+LOW_WATER = 128
+"""An origin with fewer queued tasks gets more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartJob:
+    """A span of an open large object."""
+
+    owner: LargeObject
+    span: Span
+
+
+Job = Task | PartJob
+
+
+@dataclass(slots=True)
+class OriginQueue:
+    """Work for one origin.
+
+    Attributes
+    ----------
+    tasks : deque of Task
+        Leased and not begun.
+    open : list of LargeObject
+        Begun; their spans go before new tasks, so that files get finished.
+    in_flight : int
+        Jobs that workers hold.
+    dead : str or None
+        Why this origin was given up for this run.
+    """
+
+    origin: str
+    tasks: deque[Task] = field(default_factory=deque)
+    open: list[LargeObject] = field(default_factory=list)
+    in_flight: int = 0
+    dead: str | None = None
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self) -> Job | None:
+        """Next job, if any."""
+        for owner in self.open:
+            if (span := owner.take()) is not None:
+                self.in_flight += 1
+                return PartJob(owner, span)
+        if self.tasks:
+            self.in_flight += 1
+            return self.tasks.popleft()
+        return None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is queued, open or in flight."""
+        return not (self.tasks or self.open or self.in_flight)
+
+
+class Scheduler:
+    """Queues of all origins, filled from the ledger in rank order.
+
+    Parameters
+    ----------
+    ledger : LedgerCalls
+    """
+
+    def __init__(self, ledger: LedgerCalls) -> None:
+        self._ledger = ledger
+        self._queues: dict[str, OriginQueue] = {}
+        self._origins: dict[int, str] = {}
+        self._excluded: set[str] = set()
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{q.origin}: {len(q.tasks)} queued, {q.in_flight} in flight" for q in self.queues())
+        return f"<Scheduler {rows or 'empty'}>"
+
+    def queues(self) -> list[OriginQueue]:
+        """All origins met so far."""
+        return list(self._queues.values())
+
+    def exclude(self, dataset: str) -> None:
+        """Lease nothing of `dataset` (``--only``)."""
+        self._excluded.add(dataset)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no origin has anything queued or in flight."""
+        return all(queue.quiet for queue in self._queues.values())
+
+    def _queue_of(self, opened: OpenSet) -> OriginQueue:
+        origin = self._origins.get(opened.set_id)
+        if origin is None:
+            origin = self._origins[opened.set_id] = Location.parse(opened.spec.base).origin
+        if origin not in self._queues:
+            self._queues[origin] = OriginQueue(origin)
+        return self._queues[origin]
+
+    def wants_more(self) -> bool:
+        """Whether a lease may be worth the trip to the ledger."""
+        return not self._queues or any(len(q.tasks) < LOW_WATER and q.dead is None for q in self._queues.values())
+
+    async def refill(self) -> list[Task]:
+        """Lease for every origin that runs low; gives the new tasks, which are not queued yet."""
+        leased: list[Task] = []
+        room: dict[str, int] = {}
+        for opened in await self._ledger.call("open_sets"):
+            queue = self._queue_of(opened)
+            left = room.setdefault(queue.origin, LEASE if len(queue.tasks) < LOW_WATER else 0)
+            if queue.dead is not None or left <= 0 or opened.spec.dataset in self._excluded:
+                continue
+            tasks: list[Task] = await self._ledger.call("lease", opened.set_id, left)
+            room[queue.origin] = left - len(tasks)
+            leased += tasks
+        return leased
+
+    def add(self, tasks: list[Task]) -> None:
+        """Queue leased tasks with their origins and wake the workers."""
+        for task in tasks:
+            queue = self._queues[self._origins[task.set_id]]
+            queue.tasks.append(task)
+            queue.wake.set()
+
+    def queue_for(self, task: Task) -> OriginQueue:
+        """The queue a leased task belongs to."""
+        return self._queues[self._origins[task.set_id]]
+
+    def give_up(self, queue: OriginQueue, reason: str) -> list[Task]:
+        """Mark an origin as dead for this run; gives its queued tasks, to be released."""
+        queue.dead = queue.dead or reason
+        tasks = list(queue.tasks)
+        queue.tasks.clear()
+        return tasks
