@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -83,8 +83,8 @@ class Engine:
         Take over files that are already there after checking them.
     objects : bool
         Tell of every placed object, not of failures only.
-    excluded : iterable of str
-        Datasets to leave alone.
+    datasets : collection of str, optional
+        The datasets this run is about; others of the ledger are left alone. All by default.
     """
 
     def __init__(
@@ -98,16 +98,15 @@ class Engine:
         on_event: OnEvent,
         adopt: bool = False,
         objects: bool = False,
-        excluded: tuple[str, ...] = (),
+        datasets: Collection[str] | None = None,
     ) -> None:
         self.outcome = EngineOutcome()
         self._settings = settings
         self._on_event = on_event
         self._adopt = adopt
         self._objects = objects
-        self._scheduler = Scheduler(ledger)
-        for dataset in excluded:
-            self._scheduler.exclude(dataset)
+        self._datasets = datasets
+        self._scheduler = Scheduler(ledger, datasets)
         self._committer = Committer(
             sink=sink,
             ledger=ledger,
@@ -186,7 +185,8 @@ class Engine:
         if found.dropped:
             message = f"{found.dropped} objects were not safely on disk when the last run stopped; fetching them again"
             self._on_event(Event("warning", {"message": message}))
-        await context.ledger.call("retry_failed")
+        for dataset in self._datasets or (None,):
+            await context.ledger.call("retry_failed", dataset)
         async with asyncio.TaskGroup() as moving:
             moving.create_task(self._plan(planner))
             moving.create_task(self._sweep())
@@ -199,7 +199,8 @@ class Engine:
         self._wake.set()
 
     async def _sweep(self) -> None:
-        await sweep(self._context.ledger, self._context.sink, self._context.threads)
+        for dataset in self._datasets or (None,):
+            await sweep(self._context.ledger, self._context.sink, self._context.threads, dataset)
         self._swept = True
         self._wake.set()
 

@@ -64,10 +64,10 @@ async def recover(ledger: LedgerCalls, sink: Sink, threads: Threads, suspect_aft
     return Recovery(placed=placed, dropped=dropped)
 
 
-async def sweep(ledger: LedgerCalls, sink: Sink, threads: Threads) -> int:
-    """Look at every placed file; those that are gone become pending, those of another size fail. Gives how many."""
+async def sweep(ledger: LedgerCalls, sink: Sink, threads: Threads, dataset: str | None = None) -> int:
+    """Look at every placed file (of `dataset`); those that are gone become pending, those of another size fail. Gives how many."""
     found = 0
-    async for page in pages(ledger, state=State.PLACED):
+    async for page in pages(ledger, state=State.PLACED, dataset=dataset):
         facts = await threads.submit(_missing, sink, page)
         found += len(facts)
         if facts:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from emasync.engine.interface import LedgerCalls
@@ -80,13 +81,15 @@ class Scheduler:
     Parameters
     ----------
     ledger : LedgerCalls
+    datasets : collection of str, optional
+        Lease nothing of other datasets.
     """
 
-    def __init__(self, ledger: LedgerCalls) -> None:
+    def __init__(self, ledger: LedgerCalls, datasets: Collection[str] | None = None) -> None:
         self._ledger = ledger
         self._queues: dict[str, OriginQueue] = {}
         self._origins: dict[int, str] = {}
-        self._excluded: set[str] = set()
+        self._datasets = None if datasets is None else frozenset(datasets)
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{q.origin}: {len(q.tasks)} queued, {q.in_flight} in flight" for q in self.queues())
@@ -95,10 +98,6 @@ class Scheduler:
     def queues(self) -> list[OriginQueue]:
         """All origins met so far."""
         return list(self._queues.values())
-
-    def exclude(self, dataset: str) -> None:
-        """Lease nothing of `dataset` (``--only``)."""
-        self._excluded.add(dataset)
 
     @property
     def quiet(self) -> bool:
@@ -122,9 +121,11 @@ class Scheduler:
         leased: list[Task] = []
         room: dict[str, int] = {}
         for opened in await self._ledger.call("open_sets"):
+            if self._datasets is not None and opened.spec.dataset not in self._datasets:
+                continue
             queue = self._queue_of(opened)
             left = room.setdefault(queue.origin, LEASE if len(queue.tasks) < LOW_WATER else 0)
-            if queue.dead is not None or left <= 0 or opened.spec.dataset in self._excluded:
+            if queue.dead is not None or left <= 0:
                 continue
             tasks: list[Task] = await self._ledger.call("lease", opened.set_id, left)
             room[queue.origin] = left - len(tasks)
