@@ -1,0 +1,234 @@
+"""Threads for disk work. A job belongs to its thread until it ends, whoever waits for it (law 5)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self, TypeVar, TypeVarTuple, final
+from weakref import finalize
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStatistics:
+    """A view of a pool.
+
+    Attributes
+    ----------
+    threads : int
+    waiting, running : int
+        Jobs in the queue, jobs in a thread.
+    done : int
+        Jobs that ended, failed ones included.
+    failed : int
+        Jobs that raised, whether somebody still waited or not.
+    """
+
+    threads: int
+    waiting: int
+    running: int
+    done: int
+    failed: int
+
+
+class _Job:
+    """One call and the future that its outcome goes to."""
+
+    __slots__ = ("arguments", "function", "future", "loop", "release")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],  # Any: the future's type says what comes back
+        arguments: tuple[Any, ...],  # Any: as above
+        loop: asyncio.AbstractEventLoop,
+        release: Callable[[], None] | None,
+    ) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self.release = release
+
+    def run(self) -> bool:
+        """Run in this thread and send the outcome home; False when the job failed."""
+        try:
+            result = self.function(*self.arguments)
+        except StopIteration as error:  # a future cannot carry it
+            failure: BaseException = RuntimeError("a disk job raised StopIteration")
+            failure.__cause__ = error
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is the waiter's
+            failure = error
+        else:
+            self._send(self._succeed, result)
+            return True
+        self._send(self._fail, failure)
+        return False
+
+    def _send(self, deliver: Callable[[Any], None], value: object) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self.loop.call_soon_threadsafe(deliver, value)
+
+    def _succeed(self, result: object) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+        self._released()
+
+    def _fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # marked as seen: a waiter that is gone is no reason for a warning
+        self._released()
+
+    def _released(self) -> None:
+        # before the waiter resumes: a future's callbacks run in the loop's next round
+        if self.release is not None:
+            self.release()
+
+
+class _Shared:
+    """What the threads hold: not the pool, so that a pool nobody holds can end them."""
+
+    def __init__(self, threads: int) -> None:
+        self.queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self.lock = threading.Lock()
+        self.alive = threads
+        self.running = self.done = self.failed = 0
+        self.ended: list[Callable[[], None]] = []
+
+    def work(self) -> None:
+        while (job := self.queue.get()) is not None:
+            with self.lock:
+                self.running += 1
+            good = job.run()
+            del job  # buffers go now, not with the next job
+            with self.lock:
+                self.running -= 1
+                self.done += 1
+                self.failed += not good
+        self._end()
+
+    def _end(self) -> None:
+        with self.lock:
+            self.alive -= 1
+            tell = self.ended if self.alive == 0 else []
+        for callback in tell:
+            callback()
+
+    def stop(self) -> None:
+        """Let every thread end after the jobs that wait already."""
+        for _ in range(self.alive):
+            self.queue.put(None)
+
+
+@final
+class WriterPool:
+    """A fixed number of threads for blocking disk work, apart from the loop's default executor.
+
+    Parameters
+    ----------
+    threads : int
+        One a device is enough for large writes; more hide the latency of many small files.
+    name : str
+        Of the threads.
+
+    Notes
+    -----
+    The threads are no daemons: a write under way ends before the program does. Close the pool, or use it in
+    ``async with``; a pool that is garbage ends its threads as well.
+    """
+
+    def __init__(self, threads: int, *, name: str = "emasync-disk") -> None:
+        if threads < 1:
+            raise ValueError(f"a pool of {threads} threads: expected 1 or more")
+        self._shared = _Shared(threads)
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._shared.work, name=f"{name}-{number}", daemon=False)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._stop = finalize(self, self._shared.stop)
+
+    def __repr__(self) -> str:
+        return f"<WriterPool {self.statistics()}>"
+
+    def statistics(self) -> WriterStatistics:
+        """How much waits, runs and is done."""
+        shared = self._shared
+        with shared.lock:
+            waiting = 0 if self._closed else shared.queue.qsize()
+            return WriterStatistics(len(self._threads), waiting, shared.running, shared.done, shared.failed)
+
+    def submit(
+        self, function: Callable[[*Ts], T], *arguments: *Ts, release: Callable[[], None] | None = None
+    ) -> asyncio.Future[T]:
+        """Queue ``function(*arguments)``; to be called on the loop that will wait.
+
+        Parameters
+        ----------
+        function : callable
+            Runs in one of the threads, to its end, even when the future is cancelled.
+        *arguments
+            Kept alive until the job ends.
+        release : callable, optional
+            Called on the loop once the job has ended, before the future is done, also when the waiter is gone:
+            the place to give buffers and tickets back.
+
+        Returns
+        -------
+        asyncio.Future
+            The outcome. Cancelling it (or the task that awaits it) gives up the answer, not the job.
+
+        Raises
+        ------
+        RuntimeError
+            The pool is closed, or no loop is running.
+        """
+        if self._closed:
+            raise RuntimeError("the writer pool is closed")
+        job = _Job(function, arguments, asyncio.get_running_loop(), release)
+        self._shared.queue.put(job)
+        return job.future
+
+    async def aclose(self) -> None:
+        """Take no more jobs, run those that wait to their end, end the threads. May be called again.
+
+        When the caller is cancelled meanwhile, jobs and threads still end, unobserved.
+        """
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def wake() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop is closed: the caller is gone
+                loop.call_soon_threadsafe(wake)
+
+        with self._shared.lock:
+            over = self._shared.alive == 0
+            self._shared.ended.append(tell)
+        if not self._closed:
+            self._closed = True
+            self._stop()
+        if not over:
+            await ended
+        for thread in self._threads:
+            thread.join()  # past their last instruction: returns at once
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
