@@ -1,0 +1,153 @@
+"""Answers about one object: validators, preconditions, ranges, and the errors that speak of it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+import crc32c
+
+from emasync.testing import conditions
+from emasync.testing.messages import Answer, Asked, Headers, of_bytes
+from emasync.testing.stores import StoredObject
+
+HASH_LIMIT_BYTES = 64 << 20
+"""Larger objects carry no CRC in ``x-goog-hash``: reading them to answer HEAD would take too long."""
+
+XML: Headers = (("Content-Type", "application/xml"),)
+
+_TYPES = {
+    "json": "application/json",
+    "html": "text/html",
+    "xml": "application/xml",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
+    "zattrs": "application/json",
+    "zgroup": "application/json",
+    "zarray": "application/json",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketRules:
+    """How one bucket behaves.
+
+    Attributes
+    ----------
+    kind : {"s3", "google"}
+        Google buckets tell ``x-goog-generation`` and ``x-goog-hash``.
+    private : bool
+        403 AccessDenied without an Authorization header.
+    list_denied : bool
+        403 for listings; objects answer.
+    missing_is_403 : bool
+        Missing keys answer 403, as S3 does where listing is not allowed.
+    region : str
+        Told as ``x-amz-bucket-region``.
+    elsewhere : bool
+        Every request answers 301 PermanentRedirect that names the region.
+    etags : {"strong", "weak", "none"}
+    last_modified : bool
+        Whether answers tell Last-Modified.
+    ranges : bool
+        Whether Range is honoured; False answers 200 and says ``Accept-Ranges: none``.
+    """
+
+    kind: Literal["s3", "google"] = "s3"
+    private: bool = False
+    list_denied: bool = False
+    missing_is_403: bool = False
+    region: str = "us-east-1"
+    elsewhere: bool = False
+    etags: Literal["strong", "weak", "none"] = "strong"
+    last_modified: bool = True
+    ranges: bool = True
+
+
+def object_answer(asked: Asked, rules: BucketRules, path: str, found: StoredObject) -> Answer:
+    """Answer GET or HEAD of one object that is there (RFC 9110, sections 9.3.1, 9.3.2, 13 and 14)."""
+    version = version_of(found, rules)
+    headers = _object_headers(found, rules, version, path)
+    status = 412 if _other_generation(asked, found) else conditions.failed_precondition(asked.headers, version)
+    if status == conditions.NOT_MODIFIED:
+        return Answer(status, headers, found.read, 0, 0, bodiless=True)
+    if status is not None:
+        return error(asked, status, "PreconditionFailed", "At least one of the preconditions did not hold.")
+    return _content(asked, rules, headers, version, found)
+
+
+def _content(
+    asked: Asked, rules: BucketRules, headers: Headers, version: conditions.Version, found: StoredObject
+) -> Answer:
+    bodiless = asked.method == "HEAD"
+    size_bytes = found.size_bytes
+    try:
+        span = conditions.wanted_span(asked.headers, version, size_bytes) if rules.ranges else None
+    except ValueError as problem:
+        total = ("Content-Range", f"bytes */{size_bytes}")
+        return error(asked, 416, "InvalidRange", str(problem), (total,))
+    if span is None:
+        return Answer(200, headers, found.read, 0, size_bytes, bodiless)
+    told = ("Content-Range", f"bytes {span.start}-{span.stop - 1}/{size_bytes}")
+    return Answer(206, (*headers, told), found.read, span.start, span.stop, bodiless)
+
+
+def error(asked: Asked, status: int, code: str, message: str, headers: Headers = ()) -> Answer:
+    """Error document as S3 spells it (S3 API reference, Error responses)."""
+    text = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message>'
+        f"<Resource>{escape(asked.path)}</Resource><RequestId>LOOPBACK</RequestId></Error>"
+    )
+    data = text.encode("utf-8", "surrogateescape")
+    return of_bytes(status, (*XML, *headers), data, bodiless=asked.method == "HEAD")
+
+
+def version_of(found: StoredObject, rules: BucketRules) -> conditions.Version:
+    """Validators of an object as its bucket tells them."""
+    etag = {"strong": f'"{found.tag}"', "weak": f'W/"{found.tag}"', "none": None}[rules.etags]
+    return conditions.Version(etag, int(found.modified_s) if rules.last_modified else None)
+
+
+def _object_headers(found: StoredObject, rules: BucketRules, version: conditions.Version, path: str) -> Headers:
+    headers = [
+        ("Content-Type", _TYPES.get(path.rpartition(".")[2], "binary/octet-stream")),
+        ("Accept-Ranges", "bytes" if rules.ranges else "none"),
+    ]
+    if version.etag is not None:
+        headers.append(("ETag", version.etag))
+    if version.modified_s is not None:
+        headers.append(("Last-Modified", conditions.http_date(version.modified_s)))
+    if rules.kind == "google":
+        headers += _google_headers(found)
+    return tuple(headers)
+
+
+def _google_headers(found: StoredObject) -> list[tuple[str, str]]:
+    headers = [
+        ("x-goog-generation", found.generation),
+        ("x-goog-metageneration", "1"),
+        ("x-goog-stored-content-encoding", "identity"),
+        ("x-goog-stored-content-length", str(found.size_bytes)),
+    ]
+    if found.size_bytes <= HASH_LIMIT_BYTES:
+        headers.append(("x-goog-hash", f"crc32c={_crc32c_text(found)}"))
+    if "-" not in found.tag:
+        headers.append(("x-goog-hash", f"md5={base64.b64encode(bytes.fromhex(found.tag)).decode()}"))
+    return headers
+
+
+def _other_generation(asked: Asked, found: StoredObject) -> bool:
+    wanted = asked.headers.get("x-goog-if-generation-match")
+    if wanted is None and "enerationMatch=" in asked.query:
+        wanted = dict(parse_qsl(asked.query)).get("ifGenerationMatch")
+    return wanted is not None and wanted != found.generation
+
+
+@lru_cache(maxsize=4096)
+def _crc32c_text(found: StoredObject) -> str:
+    digest = int(crc32c.crc32c(found.read(0, found.size_bytes)))
+    return base64.b64encode(digest.to_bytes(4, "big")).decode()

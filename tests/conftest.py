@@ -1,0 +1,69 @@
+"""Servers, real files and guards that all tests may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+
+from emasync.testing import Archive
+from emasync.testing.peers import MotoS3, Nginx, ProgramMissingError
+
+
+@pytest.fixture
+def archive() -> Iterator[Callable[..., Archive]]:
+    """Archive.start, with archives closed at the end of the test."""
+    with ExitStack() as stack:
+
+        def start(*args: object, **options: object) -> Archive:
+            return stack.enter_context(Archive.start(*args, **options))  # type: ignore[arg-type]  # checked by Archive.start
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """nginx over an empty folder: put files below ``nginx.root``, in a folder of your own."""
+    try:
+        server = Nginx(tmp_path_factory.mktemp("nginx"))
+    except ProgramMissingError as missing:
+        pytest.skip(str(missing))
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoS3]:
+    """moto's S3 server without buckets: ``moto_s3.put(bucket, key, data)``, in a bucket of your own."""
+    try:
+        server = MotoS3(tmp_path_factory.mktemp("moto"))
+    except ProgramMissingError as missing:
+        pytest.skip(str(missing))
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fixtures_folder() -> Path:
+    """Folder of real files beside the checkout."""
+    folder = Path(__file__).resolve().parents[1].parent / "shared" / "fixtures"
+    if not folder.is_dir():
+        pytest.skip(f"no real files at {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def blockbuster() -> Iterator[BlockBuster]:
+    """Fail a test whose event loop calls something that blocks, from this package's code.
+
+    A module that must block (and says why) overrides this fixture.
+    """
+    guard = BlockBuster(["emasync"], excluded_modules=["emasync.testing"])
+    guard.activate()
+    try:
+        yield guard
+    finally:
+        guard.deactivate()
