@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,8 +111,8 @@ class Sink(Protocol):
         """Make renames since the last call durable (fsync of the folders touched)."""
         ...
 
-    def write_document(self, destination: str, data: bytes) -> None:
-        """Write one of our own documents (receipt, metadata) atomically and durably; replaces an older one."""
+    def write_document(self, destination: str, data: bytes | Iterable[bytes]) -> None:
+        """Write one of our own documents, whole or in pieces, atomically and durably; replaces an older one."""
         ...
 
     def free_bytes(self) -> int:
