@@ -145,7 +145,7 @@ def test_partials_of_a_new_root(sink: LocalSink, root: Path) -> None:
 
 
 def test_placing_a_partial_that_is_gone(sink: LocalSink) -> None:
-    with pytest.raises(IntegrityError) as caught:
+    with pytest.raises(MachineError, match="gone") as caught:
         sink.place("p-0", "a/b")
     assert caught.value.location == "a/b"
 
@@ -618,6 +618,20 @@ def test_documents_are_replaced_whole(sink: LocalSink, root: Path) -> None:
     assert (root / "metadata/set/a.json").read_bytes() == b"two"
     assert (root / "receipt.json").read_bytes() == b""
     assert list((root / PARTIAL).iterdir()) == []
+
+
+def test_long_documents_come_in_pieces(sink: LocalSink, root: Path) -> None:
+    sink.write_document("checksums/set.tsv", (f"row {number}\n".encode() for number in range(1000)))
+    lines = (root / "checksums/set.tsv").read_text().splitlines()
+    assert lines == [f"row {number}" for number in range(1000)]
+
+    def breaks() -> Iterator[bytes]:
+        yield b"half"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        sink.write_document("checksums/set.tsv", breaks())
+    assert (root / "checksums/set.tsv").read_text().splitlines() == lines
 
 
 def test_a_document_that_could_not_be_written_leaves_the_old_one(root: Path) -> None:

@@ -13,6 +13,12 @@ from emasync.disk.writers import WriterPool
 WAIT_S = 60
 
 
+def all_ended(pool: WriterPool) -> bool:
+    for thread in pool._threads:
+        thread.join(WAIT_S)
+    return not any(thread.is_alive() for thread in pool._threads)
+
+
 async def test_a_job_runs_in_a_thread_and_its_answer_comes_back() -> None:
     async with WriterPool(2) as pool:
         name = await pool.submit(lambda: threading.current_thread().name)
@@ -104,12 +110,12 @@ async def test_a_closed_pool_takes_nothing_and_closes_again() -> None:
 
 async def test_closing_runs_what_waits_and_ends_the_threads() -> None:
     ran: list[int] = []
-    pool = WriterPool(2, name="ends")
+    pool = WriterPool(2)
     for number in range(50):
         pool.submit(ran.append, number)
     await pool.aclose()
     assert sorted(ran) == list(range(50))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ends")]
+    assert all_ended(pool)
 
 
 async def test_a_cancelled_close_still_ends_the_threads() -> None:
@@ -123,11 +129,11 @@ async def test_a_cancelled_close_still_ends_the_threads() -> None:
         await closing
     gate.set()
     await pool.aclose()
-    assert not pool._threads[0].is_alive()
+    assert all_ended(pool)
 
 
 async def test_a_pool_nobody_holds_ends_its_threads() -> None:
-    pool = WriterPool(2, name="garbage")
+    pool = WriterPool(2)
     threads = list(pool._threads)
     del pool
     gc.collect()

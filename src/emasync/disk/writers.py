@@ -93,7 +93,10 @@ class _Job:
 
 
 class _Shared:
-    """What the threads hold: not the pool, so that a pool nobody holds can end them."""
+    """What the threads hold: not the pool, so that a pool nobody holds can end them.
+
+    The lock is the threads' among themselves: the loop only appends to `ended` and reads counters, and never waits.
+    """
 
     def __init__(self, threads: int) -> None:
         self.queue: SimpleQueue[_Job | None] = SimpleQueue()
@@ -112,14 +115,11 @@ class _Shared:
                 self.running -= 1
                 self.done += 1
                 self.failed += not good
-        self._end()
-
-    def _end(self) -> None:
         with self.lock:
             self.alive -= 1
-            tell = self.ended if self.alive == 0 else []
-        for callback in tell:
-            callback()
+        if self.alive == 0:
+            for callback in list(self.ended):
+                callback()
 
     def stop(self) -> None:
         """Let every thread end after the jobs that wait already."""
@@ -163,9 +163,8 @@ class WriterPool:
     def statistics(self) -> WriterStatistics:
         """How much waits, runs and is done."""
         shared = self._shared
-        with shared.lock:
-            waiting = 0 if self._closed else shared.queue.qsize()
-            return WriterStatistics(len(self._threads), waiting, shared.running, shared.done, shared.failed)
+        waiting = 0 if self._closed else shared.queue.qsize()
+        return WriterStatistics(len(self._threads), waiting, shared.running, shared.done, shared.failed)
 
     def submit(
         self, function: Callable[[*Ts], T], *arguments: *Ts, release: Callable[[], None] | None = None
@@ -199,7 +198,7 @@ class WriterPool:
         return job.future
 
     async def aclose(self) -> None:
-        """Take no more jobs, run those that wait to their end, end the threads. May be called again.
+        """Take no more jobs, run those that wait to their end, let the threads end. May be called again.
 
         When the caller is cancelled meanwhile, jobs and threads still end, unobserved.
         """
@@ -214,16 +213,13 @@ class WriterPool:
             with suppress(RuntimeError):  # the loop is closed: the caller is gone
                 loop.call_soon_threadsafe(wake)
 
-        with self._shared.lock:
-            over = self._shared.alive == 0
-            self._shared.ended.append(tell)
+        self._shared.ended.append(tell)
         if not self._closed:
             self._closed = True
             self._stop()
-        if not over:
-            await ended
-        for thread in self._threads:
-            thread.join()  # past their last instruction: returns at once
+        if self._shared.alive == 0:  # the last thread may have left before it could see `tell`
+            wake()
+        await ended
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,0 +1,165 @@
+"""Final files: renamed into place without replacing, looked at and read without following links."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import final
+
+from emasync.disk.faults import translate
+from emasync.disk.folders import Folders
+from emasync.disk.interface import FileFacts
+from emasync.disk.names import check_relative
+from emasync.disk.partial import read_at
+from emasync.disk.system import System
+from emasync.disk.unfinished import NO_FILE, UnfinishedFiles
+from emasync.errors import DestinationError, EmasyncError, ErrorKind, IntegrityError, MachineError
+
+STATE_FOLDER = ".emasync"
+"""Ours at the root: no object may be placed in it."""
+
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_TAKEN = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY})
+
+
+@final
+class FinalFiles:
+    """Final files below one root; the methods are those of :class:`emasync.disk.sink.LocalSink`.
+
+    Parameters
+    ----------
+    folders : Folders
+    system : System
+    unfinished : UnfinishedFiles
+        Where files come from and go back to.
+    """
+
+    def __init__(self, folders: Folders, system: System, unfinished: UnfinishedFiles) -> None:
+        self._folders = folders
+        self._system = system
+        self._unfinished = unfinished
+
+    def place(self, name: str, destination: str) -> None:
+        """Rename an unfinished file to its final name, replacing nothing."""
+        self._check(destination)
+        shown = self._unfinished.show(name)
+        try:
+            if self._try_place(name, destination):
+                return
+            self._folders.forget()  # a kept folder was removed meanwhile, or the unfinished file is gone
+            if self._try_place(name, destination):
+                return
+        except OSError as error:
+            raise self._refusal(error, destination) from error
+        raise MachineError(
+            f"unfinished file {shown!r} is gone, somebody else removed it; run again to fetch it again",
+            location=destination,
+        )
+
+    def _check(self, destination: str) -> None:
+        check_relative(destination)
+        if destination.startswith((STATE_FOLDER + "/", self._unfinished.path + "/")) or destination == STATE_FOLDER:
+            raise DestinationError(
+                f"cannot store {destination!r}: that folder is this program's own; choose another path",
+                location=destination,
+            )
+
+    def _try_place(self, name: str, destination: str) -> bool:
+        parent, _, final_name = destination.rpartition("/")
+        with (
+            self._folders.borrow(self._unfinished.path, create=True) as old,
+            self._folders.borrow(parent, create=True) as new,
+        ):
+            try:
+                self._system.rename_exclusive(name, old, final_name, new)
+            except FileNotFoundError:
+                return False
+        self._folders.touch(parent)
+        self._folders.touch(self._unfinished.path)
+        return True
+
+    def _refusal(self, error: OSError, destination: str) -> EmasyncError:
+        shown = self._folders.show(destination)
+        if error.errno in _TAKEN and self._is_folder(destination):
+            return DestinationError(
+                f"{shown!r} is a folder where a file is to be placed; move it away or choose another path",
+                kind=ErrorKind.NAME_CLASH,
+                location=destination,
+            )
+        if error.errno in _TAKEN:
+            return DestinationError(
+                f"{shown!r} is there already and is not ours; adopt it, move it away or choose another root",
+                kind=ErrorKind.DESTINATION_EXISTS,
+                location=destination,
+            )
+        if error.errno == errno.EINVAL:  # FAT and its kin, for characters they do not allow
+            return DestinationError(f"this filesystem cannot hold the name {shown!r}", location=destination)
+        return translate(error, "place", shown)
+
+    def _is_folder(self, destination: str) -> bool:
+        try:
+            return stat.S_ISDIR(self._look(destination).st_mode)
+        except OSError:
+            return False
+
+    def _look(self, destination: str) -> os.stat_result:
+        parent, _, name = destination.rpartition("/")
+        with self._folders.borrow(parent) as folder:
+            return self._system.stat(name, folder)
+
+    def retract(self, destination: str, name: str) -> None:
+        """Rename a final file back to the unfinished `name`."""
+        self._check(destination)
+        self._unfinished.show(name)
+        parent, _, final_name = destination.rpartition("/")
+        if self.stat(destination) is None:
+            raise self._missing(destination)
+        try:
+            with (
+                self._folders.borrow(parent) as old,
+                self._folders.borrow(self._unfinished.path, create=True) as new,
+            ):
+                self._system.rename(final_name, old, name, new)
+        except FileNotFoundError as error:
+            raise self._missing(destination) from error
+        except OSError as error:
+            raise translate(error, "take back", self._folders.show(destination)) from error
+        self._folders.touch(parent)
+        self._folders.touch(self._unfinished.path)
+
+    def stat(self, destination: str) -> FileFacts | None:
+        """Facts of a final file; None when there is none."""
+        check_relative(destination)
+        try:
+            facts = self._look(destination)
+        except (FileNotFoundError, DestinationError):
+            return None
+        except OSError as error:
+            raise translate(error, "look at", self._folders.show(destination)) from error
+        return FileFacts(facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
+
+    def read(self, destination: str, offset: int, size_bytes: int) -> bytes:
+        """Read back part of a final file."""
+        check_relative(destination)
+        parent, _, name = destination.rpartition("/")
+        try:
+            with self._folders.borrow(parent) as folder:
+                fd = self._system.open(name, _READ, folder)
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise self._missing(destination)
+                return read_at(fd, offset, size_bytes)
+            finally:
+                self._system.close(fd)
+        except OSError as error:
+            if error.errno in NO_FILE:
+                raise self._missing(destination) from error
+            raise translate(error, "read", self._folders.show(destination)) from error
+
+    def _missing(self, destination: str) -> IntegrityError:
+        return IntegrityError(
+            f"{self._folders.show(destination)!r} is not there (or is no regular file); it is to be fetched again",
+            kind=ErrorKind.SIZE_MISMATCH,
+            location=destination,
+        )
