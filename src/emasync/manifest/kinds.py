@@ -1,0 +1,60 @@
+"""Which record reads a dataset, by its ``source``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from emasync.errors import EmasyncError
+from emasync.manifest.archives import AindEntry, DandiEntry, EmpiarEntry, IdrEntry, OpenDataEntry
+from emasync.manifest.bucket import BucketEntry
+from emasync.manifest.entry import Entry
+from emasync.manifest.problems import Fault, KeyPath, shown
+from emasync.manifest.web import WebEntry
+from emasync.registry import SOURCES
+
+ENTRY_MODELS: Final[dict[str, type[Entry]]] = {
+    "web": WebEntry,
+    "bucket": BucketEntry,
+    "empiar": EmpiarEntry,
+    "idr": IdrEntry,
+    "dandi": DandiEntry,
+    "aind": AindEntry,
+    "open_data": OpenDataEntry,
+}
+"""Built-in sources; those of the registry that are not built yet parse all the same."""
+
+
+def entry_model(source: object, path: KeyPath, faults: list[Fault]) -> type[Entry] | None:
+    """Record of a source, built in or a plug-in's ``entry_model``.
+
+    Parameters
+    ----------
+    source : object
+        As the manifest says.
+    path : tuple of str or int
+        Of the dataset.
+    faults : list of Fault
+        Takes what is wrong.
+    """
+    names = SOURCES.names()
+    if source is None:
+        faults.append(Fault((*path, "source"), "is missing", f"; one of {', '.join(names)}"))
+        return None
+    if isinstance(source, str) and source in ENTRY_MODELS:
+        return ENTRY_MODELS[source]
+    if isinstance(source, str) and source in names:
+        return _plugged(source, path, faults)
+    faults.append(Fault((*path, "source"), f"expected one of {', '.join(names)}", f"; got {shown(source)}"))
+    return None
+
+
+def _plugged(source: str, path: KeyPath, faults: list[Fault]) -> type[Entry] | None:
+    try:
+        model = getattr(SOURCES.load(source), "entry_model", None)
+    except (EmasyncError, ImportError, AttributeError) as error:
+        faults.append(Fault((*path, "source"), f"this plug-in cannot be loaded: {error}"))
+        return None
+    if isinstance(model, type) and issubclass(model, Entry):
+        return model
+    faults.append(Fault((*path, "source"), "this plug-in has no entry_model, so it cannot stand in a manifest"))
+    return None

@@ -1,0 +1,143 @@
+"""The manifest's ``settings:`` and ``mirrors:`` → :class:`emasync.settings.Settings`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
+
+from emasync.manifest.fields import Flag, Positive, PositiveNumber, RateBytes, Seconds, SizeBytes, Text, asked, reject
+from emasync.manifest.mirrors import mirror_source, mirror_target
+from emasync.manifest.problems import shown
+from emasync.manifest.record import Record
+from emasync.manifest.scalars import Plain
+from emasync.settings import MIB, Settings
+
+MIN_MEMORY_BYTES: Final = 4 * MIB
+"""Two slabs of 1 MiB for each of two connections."""
+
+MAX_WORKERS: Final = 256
+
+_HOST_KEY = re.compile(r"(?:(?:s3|gs|https?)://)?[A-Za-z0-9.*?\[\]!_-]+(?::[0-9]{1,5})?")
+
+HOST_FIELDS: Final = {
+    "max_connections": "max_connections",
+    "requests_per_second": "requests_per_second",
+    "connect_timeout": "connect_timeout_s",
+    "first_byte_timeout": "first_byte_timeout_s",
+    "stall_timeout": "stall_timeout_s",
+    "crawl_rate": "crawl_bytes_per_s",
+    "max_attempts": "max_attempts",
+    "give_up_after": "give_up_after_s",
+    "part_size": "part_bytes",
+    "etag_is_md5": "etag_is_md5",
+    "absent_on_404": "absent_on_404",
+}
+"""Manifest key → field of :class:`emasync.settings.HostPolicy`."""
+
+
+def _worker_count(value: object) -> int | str:
+    inner = value.value if isinstance(value, Plain) else value
+    if inner == "auto":
+        return "auto"
+    if isinstance(inner, int) and not isinstance(inner, bool) and 1 <= inner <= MAX_WORKERS:
+        return inner
+    raise reject(f"expected a number of processes from 1 to {MAX_WORKERS}, or auto", f"; got {shown(value)}")
+
+
+def _host_key(text: str) -> str:
+    if not _HOST_KEY.fullmatch(text):
+        raise reject("expected s3://bucket, gs://bucket, a host, or a glob over hosts, without a path")
+    return text if text.startswith(("s3://", "gs://")) else text.lower()
+
+
+HostKey = Annotated[str, AfterValidator(_host_key)]
+WorkerCount = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_worker_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_WORKERS}, {"const": "auto"}]}),
+]
+
+
+class HostRecord(Record):
+    """How one origin is treated; what is left out keeps its built-in value."""
+
+    max_connections: Annotated[Positive, Field(le=1024)] | None = None
+    """Requests in flight, listing and API included."""
+    requests_per_second: PositiveNumber | None = None
+    """Most requests a second; null: no cap."""
+    connect_timeout: Seconds | None = None
+    """Until a connection stands."""
+    first_byte_timeout: Seconds | None = None
+    """From a request's end to the answer's first byte."""
+    stall_timeout: Seconds | None = None
+    """Silence inside an answer."""
+    crawl_rate: RateBytes | None = None
+    """Slower than this over twice ``stall_timeout`` counts as a stall."""
+    max_attempts: Annotated[Positive, Field(le=1000)] | None = None
+    """Tries of one request that brought no byte."""
+    give_up_after: Seconds | None = None
+    """An origin that answers nothing for this long is given up for this run."""
+    part_size: Annotated[SizeBytes, Field(ge=64 << 10)] | None = None
+    """Size of the ranges that large objects are fetched in."""
+    etag_is_md5: Flag | None = None
+    """Whether an ETag without a dash is the MD5 of the object."""
+    absent_on_404: Flag | None = None
+    """Whether a 404 says that the publisher left a chunk out."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_said(cls, value: object, info: object) -> object:
+        if value is None and getattr(info, "field_name", "") != "requests_per_second":
+            raise reject("null says nothing here; remove the key for the built-in value")
+        return value
+
+    def policy(self) -> dict[str, float | int | bool | None]:
+        """What was said, by field of :class:`emasync.settings.HostPolicy`."""
+        return {HOST_FIELDS[key]: getattr(self, key) for key in HOST_FIELDS if key in self.model_fields_set}
+
+
+class SettingsRecord(Record):
+    """Policies of a run."""
+
+    max_bandwidth: RateBytes | None = None
+    """Over all origins; null: no cap."""
+    max_memory: Annotated[SizeBytes, Field(ge=MIN_MEMORY_BYTES)] | None = None
+    """Between socket and disk, a process."""
+    max_total: SizeBytes | None = None
+    """Pause before more than this is wanted; null: free space minus ``reserve``."""
+    reserve: SizeBytes | None = None
+    """Free space that is never used."""
+    workers: WorkerCount | None = None
+    """Processes, or ``auto``."""
+    checksums: Literal["published", "sha256", "size"] | None = None
+    """What is checked: what is published, SHA-256 computed for everything too, or sizes only."""
+    hosts: dict[HostKey, HostRecord] = Field(default_factory=dict)
+    """Policies by ``s3://bucket``, ``gs://bucket``, host or glob over hosts."""
+
+    def build(self, mirrors: Mapping[str, str]) -> Settings:
+        """Settings of a run: what was said, over the defaults of :mod:`emasync.settings`."""
+        named = {
+            "max_bandwidth": self.max_bandwidth,
+            "max_memory_bytes": self.max_memory,
+            "max_total_bytes": self.max_total,
+            "reserve_bytes": self.reserve,
+            "workers": self.workers,
+            "checksums": self.checksums,
+        }
+        said = {key: value for key, value in named.items() if value is not None}
+        hosts = {key: record.policy() for key, record in self.hosts.items()}
+        return Settings(hosts=hosts, mirrors=dict(mirrors), **said)  # type: ignore[arg-type]  # types of the record
+
+
+def _mirrored(text: str) -> str:
+    return asked(mirror_source, text, "expected a whole bucket (s3://name, gs://name) or an http(s) URL prefix")
+
+
+def _mirror(text: str) -> str:
+    return asked(mirror_target, text, "expected an http(s)://, s3:// or file:// place, without a query")
+
+
+Mirrors = dict[Annotated[str, AfterValidator(_mirrored)], Annotated[Text, AfterValidator(_mirror)]]
