@@ -1,0 +1,22 @@
+"""The format plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from emasync.formats.zarr.keys import METADATA_NAMES
+from emasync.formats.zarr.walk import ZarrWalk
+
+
+class ZarrFormat:
+    """Zarr v2 and v3 with OME-NGFF (:class:`~emasync.formats.interface.Format`)."""
+
+    name = "zarr"
+
+    def recognises(self, folders: Collection[str], objects: Collection[str]) -> bool:
+        """Whether a folder with these names right below it is a Zarr node, or holds ``*.zarr`` folders."""
+        return not METADATA_NAMES.isdisjoint(objects) or any(name.endswith(".zarr") for name in folders)
+
+    def walk(self, start: Sequence[str] = ("",)) -> ZarrWalk:
+        """Begin a discovery below the base, or below the groups and arrays in `start`."""
+        return ZarrWalk(start)
