@@ -42,7 +42,7 @@ class Metadata(Record):
 
     axes: Text | None = None
     """Order of the axes of the files, letters of ``tczyx``."""
-    voxel_size: Annotated[tuple[PositiveNumber, ...], Field(min_length=1, max_length=5)] | None = None
+    voxel_size: tuple[PositiveNumber, ...] | None = None
     """Extent of a voxel along each axis, in ``unit``; order as ``axes``, or z, y, x."""
     unit: LengthUnit | None = None
     """Unit of length of ``voxel_size``."""
@@ -61,9 +61,11 @@ class Metadata(Record):
     @field_validator("voxel_size")
     @classmethod
     def _one_an_axis(cls, size: tuple[float, ...] | None, info: ValidationInfo) -> tuple[float, ...] | None:
-        axes = info.data.get("axes")
-        if size is not None and axes is not None and len(size) != len(axes):
-            raise reject("expected one number for each of the axes", f"; got {len(size)} for {axes}")
+        axes = info.data.get("axes") or "zyx"
+        if size is not None and len(size) != len(axes):
+            raise reject(
+                "expected one number for each of the axes (z, y, x where axes: says no other)", f"; got {len(size)}"
+            )
         return size
 
 

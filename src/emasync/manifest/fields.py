@@ -17,7 +17,6 @@ from emasync.manifest.quantities import (
     DURATION_PATTERN,
     RATE_PATTERN,
     SIZE_PATTERN,
-    checked_duration,
     parse_duration,
     parse_rate,
     parse_size,
@@ -93,35 +92,38 @@ def _as_json(value: object) -> object:
 
 
 def _as_size(value: object) -> int:
-    number = _number_in(value)
-    text = value if number is None else str(int(number)) if math.isfinite(number) and number == int(number) else ""
-    return _quantity(parse_size, text, "expected bytes or a size such as 64KiB, 8MiB or 1GB", value)
+    return _quantity(parse_size, value, "expected bytes or a size such as 64KiB, 8MiB or 1GB")
 
 
 def _as_rate(value: object) -> float:
-    number = _number_in(value)
-    rule = "expected a rate such as 200MB/s, or bytes per second, more than zero"
-    if number is None:
-        return _quantity(parse_rate, value, rule, value)
-    if not math.isfinite(number) or number <= 0:
-        raise _got(rule, value)
-    return float(number)
+    return _quantity(parse_rate, value, "expected a rate such as 200MB/s, or bytes per second, more than zero")
 
 
 def _as_duration(value: object) -> float:
-    number = _number_in(value)
     rule = "expected a duration such as 12s, 5m, 1h or 500ms, more than zero and at most 30 days"
-    if number is None:
-        return _quantity(parse_duration, value, rule, value)
-    return _quantity(checked_duration, float(number), rule, value)
+    return _quantity(parse_duration, value, rule)
 
 
-def _quantity(read: Callable[[T], U], text: object, rule: str, value: object) -> U:
-    """Call a reader of quantities on what may not even be text."""
+def _quantity(read: Callable[[str], U], value: object, rule: str) -> U:
+    """Read a number with or without a unit, as it was written."""
+    text = str(value) if isinstance(value, int | float) else _as_text(value)
     try:
-        return read(text)  # type: ignore[arg-type]  # what is no text has no match below
-    except (InputError, TypeError):
+        return read(text)
+    except InputError:
         raise _got(rule, value) from None
+
+
+def not_empty(value: object) -> object:
+    """Refuse an empty list; what is no list is the next validator's.
+
+    Raises
+    ------
+    PydanticCustomError
+        The list is empty.
+    """
+    if isinstance(value, list | tuple) and not value:
+        raise reject("expected at least one, this list is empty")
+    return value
 
 
 def asked(read: Callable[[T], U], value: T, rule: str) -> U:

@@ -38,7 +38,7 @@ def entry_model(source: object, path: KeyPath, faults: list[Fault]) -> type[Entr
     """
     names = SOURCES.names()
     if source is None:
-        faults.append(Fault((*path, "source"), "is missing", f"; one of {', '.join(names)}"))
+        faults.append(Fault((*path, "source"), f"is missing; one of {', '.join(names)}"))
         return None
     if isinstance(source, str) and source in ENTRY_MODELS:
         return ENTRY_MODELS[source]

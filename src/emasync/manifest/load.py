@@ -150,7 +150,7 @@ def _entries(data: Mapping[str, object], faults: list[Fault]) -> list[Entry]:
     """Validate all datasets; faults say what is wrong with those that are left out."""
     items = data.get("datasets")
     if not isinstance(items, list) or not items:
-        rule = "is missing" if "datasets" not in data else "expected a list of at least one dataset"
+        rule = "is missing; list what to fetch" if "datasets" not in data else "expected a list of at least one dataset"
         faults.append(Fault(("datasets",), rule))
         return []
     entries = []
@@ -214,7 +214,7 @@ def _found(fault: Fault, root: Node) -> tuple[KeyPath, Node, Mark]:
         elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.items):
             node = node.items[part]
             mark = node.mark
-        elif not (last and isinstance(node, MappingNode) and fault.rule == "is missing"):
+        elif not (last and isinstance(node, MappingNode) and fault.rule.startswith("is missing")):
             continue
         path.append(part)
     return tuple(path), node, mark

@@ -39,7 +39,10 @@ MAX_DURATION_S: Final = 30 * 86400
 
 SIZE_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(B|kB|KB|MB|GB|TB|PB|KiB|MiB|GiB|TiB|PiB)?$"
 RATE_PATTERN: Final = SIZE_PATTERN.replace("?$", "?/s$")
-DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)$"
+DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h|d)?$"
+
+
+_DURATION_RULE: Final = "expected a duration such as 12s, 5m, 1h or 500ms, more than zero and at most 30 days"
 
 
 def _split(text: str) -> tuple[Fraction, str] | None:
@@ -100,7 +103,7 @@ def parse_rate(text: str) -> float:
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration such as ``12s``, ``5m``, ``1h`` or ``500ms``.
+    """Read a duration such as ``12s``, ``5m``, ``1h`` or ``500ms``; no unit means seconds.
 
     Returns
     -------
@@ -113,20 +116,8 @@ def parse_duration(text: str) -> float:
         Not a duration, zero, or too long.
     """
     parts = _split(text)
-    factor = _DURATION_UNITS.get(parts[1]) if parts else None
-    if parts is None or factor is None:
-        raise InputError(f"duration {text!r}: expected a duration such as 12s, 5m, 1h or 500ms")
-    return checked_duration(float(parts[0] * factor))
-
-
-def checked_duration(seconds: float) -> float:
-    """Check that a duration lies in (0, :data:`MAX_DURATION_S`].
-
-    Raises
-    ------
-    InputError
-        It does not.
-    """
+    factor = _DURATION_UNITS.get(parts[1] or "s") if parts else None
+    seconds = float(parts[0] * factor) if parts and factor else 0.0
     if not 0 < seconds <= MAX_DURATION_S:
-        raise InputError(f"duration of {seconds:g} s: expected more than zero and at most 30 days")
+        raise InputError(f"duration {text!r}: {_DURATION_RULE}")
     return seconds

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, field_validator
+from pydantic_core import PydanticCustomError
 
+from emasync.errors import InputError
 from emasync.manifest.fields import Flag, Positive, PositiveNumber, RateBytes, Seconds, SizeBytes, Text, asked, reject
 from emasync.manifest.mirrors import mirror_source, mirror_target
 from emasync.manifest.problems import shown
-from emasync.manifest.record import Record
+from emasync.manifest.record import Record, several
 from emasync.manifest.scalars import Plain
 from emasync.settings import MIB, Settings
 
@@ -51,6 +53,32 @@ def _host_key(text: str) -> str:
     if not _HOST_KEY.fullmatch(text):
         raise reject("expected s3://bucket, gs://bucket, a host, or a glob over hosts, without a path")
     return text if text.startswith(("s3://", "gs://")) else text.lower()
+
+
+def distinct_keys(normal: Callable[[str], str]) -> BeforeValidator:
+    """Refuse a mapping two of whose keys mean the same."""
+
+    def check(value: object) -> object:
+        twins = _twins(value, normal) if isinstance(value, dict) else []
+        if twins:
+            raise several("mapping", [((key, "[key]"), reject("means the same as another key")) for key in twins])
+        return value
+
+    return BeforeValidator(check)
+
+
+def _twins(keys: Iterable[str], normal: Callable[[str], str]) -> list[str]:
+    seen: set[str] = set()
+    twins = []
+    for key in keys:
+        try:
+            name = normal(key)
+        except (PydanticCustomError, InputError):
+            continue  # told by the key's own check
+        if name in seen:
+            twins.append(key)
+        seen.add(name)
+    return twins
 
 
 HostKey = Annotated[str, AfterValidator(_host_key)]
@@ -114,7 +142,7 @@ class SettingsRecord(Record):
     """Processes, or ``auto``."""
     checksums: Literal["published", "sha256", "size"] | None = None
     """What is checked: what is published, SHA-256 computed for everything too, or sizes only."""
-    hosts: dict[HostKey, HostRecord] = Field(default_factory=dict)
+    hosts: Annotated[dict[HostKey, HostRecord], distinct_keys(_host_key)] = Field(default_factory=dict)
     """Policies by ``s3://bucket``, ``gs://bucket``, host or glob over hosts."""
 
     def build(self, mirrors: Mapping[str, str]) -> Settings:
@@ -140,4 +168,7 @@ def _mirror(text: str) -> str:
     return asked(mirror_target, text, "expected an http(s)://, s3:// or file:// place, without a query")
 
 
-Mirrors = dict[Annotated[str, AfterValidator(_mirrored)], Annotated[Text, AfterValidator(_mirror)]]
+Mirrors = Annotated[
+    dict[Annotated[str, AfterValidator(_mirrored)], Annotated[Text, AfterValidator(_mirror)]],
+    distinct_keys(mirror_source),
+]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -21,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from emasync.manifest.entry import Entry
-from emasync.manifest.fields import SizeBytes, Text, asked, reject, relative_path
+from emasync.manifest.fields import SizeBytes, Text, asked, not_empty, reject, relative_path
 from emasync.manifest.problems import KeyPath, shown
 from emasync.manifest.record import Record, several, unknown_key
 from emasync.manifest.scalars import Plain
@@ -159,17 +160,18 @@ class FileTemplate(Record):
         names: frozenset[str] = frozenset()
         for field in ("url", "path"):
             names |= Template.parse(info.data.get(field) or "").names
-        known = (set(cls.model_fields) - {"axes"}) | names
+        known = (*(field for field in cls.model_fields if field != "axes"), "placeholders of url")
         parsed: dict[str, Axis] = {}
         errors: list[tuple[KeyPath, PydanticCustomError]] = []
         for key, value in axes.items():
-            if key not in names and "url" in info.data:
-                errors.append(((key, "[key]"), reject(unknown_key((key,), known).rule)))
-                continue
             try:
                 parsed[key] = value if isinstance(value, Axis) else _axis(value)
+                unknown = key not in names and "url" in info.data
             except PydanticCustomError as error:
-                errors.append(((key,), error))
+                unknown = key not in names
+                errors += [] if unknown else [((key,), error)]
+            if unknown:
+                errors.append(((key, "[key]"), reject(unknown_key((key,), known).rule)))
         if errors:
             raise several(cls.__name__, errors)
         return parsed
@@ -184,8 +186,10 @@ class FileTemplate(Record):
         url, path = Template.parse(self.url), self._destination()
         for field, template in (("url", url), ("path", path)):
             if missing := sorted(template.names - set(self.axes)):
-                rule = f"placeholder {{{missing[0]}}} has no values; write {missing[0]}: 0..15, or {{{{ for a brace"
-                yield (field,), reject(rule)
+                rule = (
+                    "a placeholder has no values; write a range beside it, such as z: 0..15, or {{ for a brace itself"
+                )
+                yield (field,), reject(rule, f"; got {{{missing[0]}}}")
         several_values = {name for name, axis in self.axes.items() if axis.size > 1}
         if unused := sorted(several_values - url.names):
             yield (unused[0], "[key]"), reject("not in url: all its values would fetch the same file")
@@ -259,7 +263,7 @@ class WebEntry(Entry):
 
     source: Literal["web"] = "web"
     """This source."""
-    files: Annotated[tuple[FileTemplate, ...], Field(min_length=1)]
+    files: Annotated[tuple[FileTemplate, ...], BeforeValidator(not_empty), Field(json_schema_extra={"minItems": 1})]
     """Files, one by one or by template."""
 
     @field_validator("files")
