@@ -563,7 +563,7 @@ def unsupported(number: int) -> OSError:
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
 @pytest.mark.parametrize("links", [True, False])
-def test_exclusive_rename_falls_back(root: Path, number: int, links: bool) -> None:  # noqa: FBT001  # a parameter
+def test_exclusive_rename_falls_back(root: Path, number: int, links: bool) -> None:
     asked: list[str] = []
 
     def native(old: str, old_fd: int, new: str, new_fd: int) -> None:
