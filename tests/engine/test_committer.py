@@ -1,0 +1,294 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emasync.disk.crc import crc32c_of
+from emasync.disk.interface import Partial
+from emasync.disk.sink import LocalSink
+from emasync.disk.writers import WriterPool
+from emasync.engine.committer import Committer, LargeObjectDone, Note, Outcome, Release, SmallObject
+from emasync.engine.digests import Findings
+from emasync.errors import ErrorKind, MachineError
+from emasync.ledger.interface import Fact, PartDone, Placed, Sealed
+from emasync.model.digest import Digest, Validator
+from emasync.model.location import Location
+from emasync.model.task import Output, Request, Task
+
+
+class Journal:
+    """A ledger that only remembers what it was told, in one list with what the disk did."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.facts: list[Fact] = []
+        self.durable = 3
+
+    async def call(self, method: str | Callable[[Any], Any], *args: Any, **options: Any) -> Any:
+        if method == "durable_epoch":
+            return self.durable
+        if method == "set_durable_epoch":
+            self.steps.append(f"durable {args[0]}")
+            return None
+        assert method == "record"
+        facts: Sequence[Fact] = args[0]
+        self.facts += facts
+        self.steps.append("ledger " + "+".join(type(fact).__name__ for fact in facts))
+        if options.get("durable"):
+            self.steps[-1] += " durable"
+        return None
+
+
+class WatchedPartial:
+    def __init__(self, inner: Partial, steps: list[str]) -> None:
+        self.name = inner.name
+        self.write = inner.write
+        self.read = inner.read
+        self.close = inner.close
+        self._inner = inner
+        self._steps = steps
+
+    def seal(self, size_bytes: int) -> None:
+        self._inner.seal(size_bytes)
+        self._steps.append("fdatasync")
+
+    def sync(self) -> None:
+        self._inner.sync()
+        self._steps.append("fdatasync unfinished")
+
+
+class WatchedSink:
+    """A local sink that writes its steps into the journal."""
+
+    def __init__(self, root: Path, journal: Journal) -> None:
+        self._inner = LocalSink(root)
+        self._steps = journal.steps
+        self.stat = self._inner.stat
+        self.read_final = self._inner.read_final
+        self.discard = self._inner.discard
+        self.reopen = self._inner.reopen
+        self.retract = self._inner.retract
+        self.partials = self._inner.partials
+        self.write_document = self._inner.write_document
+        self.free_bytes = self._inner.free_bytes
+        self.close = self._inner.close
+
+    def reserve(self, name: str, size_bytes: int | None) -> WatchedPartial:
+        return WatchedPartial(self._inner.reserve(name, size_bytes), self._steps)
+
+    def place(self, name: str, destination: str) -> None:
+        self._inner.place(name, destination)
+        self._steps.append("rename")
+
+    def sync_folders(self) -> None:
+        self._inner.sync_folders()
+        self._steps.append("folders")
+
+
+def task_for(key: str) -> Task:
+    location = Location.parse(f"https://example.org/{key}")
+    return Task(set_id=1, key=key, dataset="d", request=Request(location), outputs=(Output(f"d/{key}"),))
+
+
+off = asyncio.to_thread
+"""Tests drive the disk by hand; the loop must not notice."""
+
+
+def small(key: str, data: bytes, *promised: Digest) -> SmallObject:
+    return SmallObject(
+        task=task_for(key), pieces=(data,), size_bytes=len(data), validator=Validator(), promised=promised
+    )
+
+
+class Bench:
+    def __init__(self, root: Path, max_objects: int = 512, max_bytes: int = 1 << 20) -> None:
+        self.root = root
+        self.journal = Journal()
+        self.sink = WatchedSink(root, self.journal)
+        self.threads = WriterPool(2)
+        self.outcomes: list[Outcome] = []
+        self.committer = Committer(
+            sink=self.sink,
+            ledger=self.journal,
+            threads=self.threads,
+            checks="published",
+            max_objects=max_objects,
+            max_bytes=max_bytes,
+            on_outcome=self.outcomes.append,
+        )
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[Bench]:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.committer.run())
+        try:
+            yield bench
+        finally:
+            bench.committer.close()
+    await bench.threads.aclose()
+    await off(bench.sink.close)
+
+
+async def test_every_file_goes_through_the_steps_of_law_one_in_order(tmp_path: Path) -> None:
+    async with running(await off(Bench, tmp_path)) as bench:
+        await bench.committer.submit(small("a/x", b"hello"))
+
+    assert bench.journal.steps == [
+        "fdatasync",
+        "ledger Sealed durable",
+        "rename",
+        "ledger Placed",
+        "folders",
+        "durable 4",
+    ]
+    assert (tmp_path / "d/a/x").read_bytes() == b"hello"
+    assert [outcome.error for outcome in bench.outcomes] == [None]
+    sealed = bench.journal.facts[0]
+    assert isinstance(sealed, Sealed)
+    assert (sealed.size_bytes, sealed.crc32c, sealed.epoch) == (5, crc32c_of(b"hello"), 4)
+
+
+async def test_what_arrives_together_is_committed_together(tmp_path: Path) -> None:
+    bench = await off(Bench, tmp_path)
+    for number in range(20):
+        await bench.committer.submit(small(str(number), b"x" * number))
+
+    async with running(bench):
+        pass
+
+    assert [step for step in bench.journal.steps if step.startswith("ledger")] == [
+        "ledger " + "+".join(["Sealed"] * 20) + " durable",
+        "ledger " + "+".join(["Placed"] * 20),
+    ]
+    assert bench.journal.steps.index("rename") > max(
+        at for at, step in enumerate(bench.journal.steps) if step == "fdatasync"
+    )
+
+
+async def test_intake_waits_while_half_of_what_a_crash_may_cost_is_queued(tmp_path: Path) -> None:
+    bench = await off(Bench, tmp_path, 4)
+    await bench.committer.submit(small("1", b""))
+    await bench.committer.submit(small("2", b""))
+    third = asyncio.create_task(bench.committer.submit(small("3", b"")))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not third.done()
+    assert repr(bench.committer) == "<Committer epoch 0, 2 objects waiting, busy False>"
+
+    async with running(bench):
+        await third
+
+    assert len(bench.outcomes) == 3
+    assert bench.committer.idle
+
+
+async def test_a_wrong_digest_places_nothing_and_the_others_go_on(tmp_path: Path) -> None:
+    async with running(await off(Bench, tmp_path)) as bench:
+        await bench.committer.submit(small("bad", b"hello", Digest("md5", "0" * 32)))
+        await bench.committer.submit(small("good", b"hello"))
+
+    ended = {outcome.task.key: outcome.error for outcome in bench.outcomes}
+    assert ended["good"] is None
+    assert ended["bad"] is not None
+    assert ended["bad"].kind is ErrorKind.CHECKSUM_MISMATCH
+    assert not (tmp_path / "d/bad").exists()
+    assert list((tmp_path / ".emasync/partial").iterdir()) == []
+
+
+async def test_a_foreign_file_is_not_replaced_but_an_equal_one_will_do(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/other").write_bytes(b"mine!")
+    (tmp_path / "d/same").write_bytes(b"hello")
+
+    async with running(await off(Bench, tmp_path)) as bench:
+        await bench.committer.submit(small("other", b"hello"))
+        await bench.committer.submit(small("same", b"hello"))
+
+    ended = {outcome.task.key: outcome.error for outcome in bench.outcomes}
+    assert ended["same"] is None
+    assert ended["other"] is not None
+    assert ended["other"].kind is ErrorKind.DESTINATION_EXISTS
+    assert (tmp_path / "d/other").read_bytes() == b"mine!"
+    assert [fact.key for fact in bench.journal.facts if isinstance(fact, Placed)] == ["same"]
+    assert list((tmp_path / ".emasync/partial").iterdir()) == []
+
+
+def part(start: int, stop: int) -> PartDone:
+    return PartDone(set_id=1, key="big", generation=0, start=start, stop=stop, crc32c=0)
+
+
+async def test_parts_are_told_at_once_and_durable_after_their_sync(tmp_path: Path) -> None:
+    bench = await off(Bench, tmp_path)
+    partial = await off(bench.sink.reserve, "p", 10)
+    await off(partial.write, 0, b"0123456789")
+    await bench.committer.submit(Note(fact=part(0, 10), partial=partial))
+    bench.committer.submit_now(Release(partial))
+
+    async with running(bench):
+        pass
+
+    assert bench.journal.steps == ["ledger PartDone", "fdatasync unfinished", "folders", "durable 4"]
+    told = bench.journal.facts[0]
+    assert isinstance(told, PartDone)
+    assert told.epoch == 4
+    with pytest.raises(ValueError, match="closed"):
+        partial.write(0, b"x")
+
+
+async def test_a_finished_large_object_is_sealed_and_placed(tmp_path: Path) -> None:
+    bench = await off(Bench, tmp_path)
+    partial = await off(bench.sink.reserve, "p", 3)
+    await off(partial.write, 0, b"abc")
+    findings = Findings(crc32c=9, verified="published")
+    await bench.committer.submit(
+        LargeObjectDone(
+            task=task_for("big"), partial=partial, size_bytes=3, validator=Validator(), findings=findings, generation=0
+        )
+    )
+
+    async with running(bench):
+        pass
+
+    assert (tmp_path / "d/big").read_bytes() == b"abc"
+    sealed = bench.journal.facts[0]
+    assert isinstance(sealed, Sealed)
+    assert (sealed.crc32c, sealed.verified) == (9, "published")
+
+
+async def test_a_large_object_of_the_wrong_size_is_not_sealed(tmp_path: Path) -> None:
+    bench = await off(Bench, tmp_path)
+    partial = await off(bench.sink.reserve, "p", 3)
+    await off(partial.write, 0, b"ab")
+    findings = Findings(crc32c=9, verified="computed")
+    await bench.committer.submit(
+        LargeObjectDone(
+            task=task_for("big"), partial=partial, size_bytes=3, validator=Validator(), findings=findings, generation=0
+        )
+    )
+
+    async with running(bench):
+        pass
+
+    assert [outcome.error.kind for outcome in bench.outcomes if outcome.error] == [ErrorKind.SIZE_MISMATCH]
+    assert not (tmp_path / "d/big").exists()
+
+
+async def test_a_disk_that_cannot_sync_stops_everything(tmp_path: Path) -> None:
+    bench = await off(Bench, tmp_path)
+
+    def broken() -> None:
+        raise MachineError("no", kind=ErrorKind.SYNC_FAILED)
+
+    bench.sink.sync_folders = broken  # type: ignore[method-assign]  # a disk that fails is another disk
+    with pytest.raises(ExceptionGroup) as caught:
+        async with running(bench):
+            await bench.committer.submit(small("a", b"x"))
+
+    assert caught.group_contains(MachineError)
+    await bench.threads.aclose()
