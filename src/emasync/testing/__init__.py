@@ -2,13 +2,14 @@
 
 from emasync.testing.archive import Archive
 from emasync.testing.content import BucketRules
-from emasync.testing.folder import FolderStore
+from emasync.testing.faults import Fault, load_faults
 from emasync.testing.requestlog import Load, Seen
-from emasync.testing.stores import Listed, MemoryStore, ObjectStore, StoredObject
+from emasync.testing.stores import FolderStore, Listed, MemoryStore, ObjectStore, StoredObject, SyntheticStore
 
 __all__ = [
     "Archive",
     "BucketRules",
+    "Fault",
     "FolderStore",
     "Listed",
     "Load",
@@ -16,4 +17,6 @@ __all__ = [
     "ObjectStore",
     "Seen",
     "StoredObject",
+    "SyntheticStore",
+    "load_faults",
 ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from ssl import SSLContext
 from types import TracebackType
 from typing import Literal, Self
 
 from emasync.testing.content import BucketRules
+from emasync.testing.faults import FaultBook, FaultTable, load_faults
 from emasync.testing.hosting import Host, ProcessHost, ThreadHost
 from emasync.testing.listing import PAGE_LIMIT
+from emasync.testing.misbehaviour import FaultySite
 from emasync.testing.requestlog import Load, Seen
 from emasync.testing.serving import Serving
 from emasync.testing.site import Site
@@ -45,6 +48,7 @@ class Archive:
         cls,
         store: ObjectStore | Mapping[str, bytes],
         *,
+        faults: FaultTable | Path | None = None,
         buckets: Mapping[str, BucketRules] | None = None,
         latency_s: float = 0.0,
         rate_bytes_per_s: float | None = None,
@@ -59,6 +63,8 @@ class Archive:
         ----------
         store : ObjectStore or mapping of str to bytes
             A mapping becomes a :class:`MemoryStore`.
+        faults : mapping or Path, optional
+            What goes wrong, by glob over ``bucket/key``; a mapping or a JSON file, see :mod:`emasync.testing.faults`.
         buckets : mapping of str to BucketRules, optional
             Behaviour by bucket; ``"*"`` stands for all others.
         latency_s : float
@@ -73,11 +79,20 @@ class Archive:
             For https; in a thread only.
         where : {"thread", "process"}
             A process of its own leaves the caller's core free; it sees a copy of the store.
+
+        Raises
+        ------
+        InputError
+            Faults that are none.
         """
         served: ObjectStore = MemoryStore(store) if isinstance(store, Mapping) else store
         site = Site(store=served, buckets=dict(buckets or {}), page_limit=page_limit)
         serving = Serving(
-            site=site, latency_s=latency_s, rate_bytes_per_s=rate_bytes_per_s, log_limit=log_limit, tls=tls
+            site=FaultySite(site, FaultBook(load_faults(faults or {}))),
+            latency_s=latency_s,
+            rate_bytes_per_s=rate_bytes_per_s,
+            log_limit=log_limit,
+            tls=tls,
         )
         host: Host = ThreadHost(serving) if where == "thread" else ProcessHost(serving)
         return cls(host, served, "https" if tls else "http")
@@ -117,6 +132,10 @@ class Archive:
     def reset(self) -> None:
         """Forget requests, counts and peaks."""
         self._host.reset()
+
+    def set_faults(self, faults: FaultTable) -> None:
+        """Replace all faults; ``{}`` for good weather."""
+        self._host.set_faults(faults)
 
     @contextmanager
     def held(self) -> Iterator[None]:

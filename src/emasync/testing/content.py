@@ -13,7 +13,7 @@ import crc32c
 
 from emasync.testing import conditions
 from emasync.testing.messages import Answer, Asked, Headers, of_bytes
-from emasync.testing.stores import StoredObject
+from emasync.testing.objects import StoredObject
 
 HASH_LIMIT_BYTES = 64 << 20
 """Larger objects carry no CRC in ``x-goog-hash``: reading them to answer HEAD would take too long."""

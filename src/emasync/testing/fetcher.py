@@ -21,7 +21,7 @@ from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
 from emasync.testing.conditions import http_date
 from emasync.testing.listing import PAGE_LIMIT, Page, iso_date, page_of
-from emasync.testing.stores import EPOCH_S, Listed, StoredObject, from_bytes
+from emasync.testing.objects import EPOCH_S, Listed, StoredObject, from_bytes
 from emasync.transport.interface import Document, Head, ListedObject, ListPage, OriginStatistics, Receiver
 
 

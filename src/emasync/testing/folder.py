@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
 
-from emasync.testing.stores import Listed, StoredObject, md5_tag
+from emasync.testing.objects import Listed, StoredObject, md5_tag
 
 DIGEST_LIMIT_BYTES = 64 << 20
 """Larger files wear an opaque tag (with a dash): reading them to answer HEAD would take too long."""

@@ -11,7 +11,7 @@ import orjson
 
 from emasync.testing.listing import PAGE_LIMIT, Page, from_token, iso_date, to_token
 from emasync.testing.messages import Answer, Asked, Headers, of_bytes
-from emasync.testing.stores import Listed, StoredObject, generation_of
+from emasync.testing.objects import Listed, StoredObject, generation_of
 
 API_PREFIX = "storage/v1/b/"
 _JSON: Headers = (("Content-Type", "application/json; charset=UTF-8"),)

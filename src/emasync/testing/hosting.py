@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Protocol, cast
 
+from emasync.testing.faults import FaultBook, FaultTable, load_faults
 from emasync.testing.requestlog import Load, RequestLog, Seen
 from emasync.testing.serving import ArchiveServer, Serving
 
@@ -44,6 +45,10 @@ class Host(Protocol):
 
     def release(self) -> None:
         """Answer again."""
+        ...
+
+    def set_faults(self, table: FaultTable) -> None:
+        """Replace all faults; counts begin anew."""
         ...
 
     def close(self) -> list[Exception]:
@@ -130,6 +135,11 @@ class ThreadHost:
         """Answer again."""
         self._call(self._server.release)
 
+    def set_faults(self, table: FaultTable) -> None:
+        """Replace all faults; counts begin anew."""
+        book = FaultBook(load_faults(table))
+        self._call(lambda: self._server.set_faults(book))
+
     def close(self) -> list[Exception]:
         """Stop the server and wait for its end; gives the defects it met."""
         if self._thread.is_alive():
@@ -163,10 +173,10 @@ class ProcessHost:
                 ' `if __name__ == "__main__":`, as spawned processes import it'
             ) from None
 
-    def _ask(self, command: str) -> Any:
+    def _ask(self, command: str, *arguments: object) -> Any:
         # Any: each command has its own answer, typed by the callers below
         with self._lock:
-            self._pipe.send(command)
+            self._pipe.send((command, arguments))
             return self._pipe.recv()
 
     def requests(self) -> list[Seen]:
@@ -193,6 +203,10 @@ class ProcessHost:
         """Answer again."""
         self._ask("release")
 
+    def set_faults(self, table: FaultTable) -> None:
+        """Replace all faults; counts begin anew."""
+        self._ask("set_faults", FaultBook(load_faults(table)))
+
     def close(self) -> list[Exception]:
         """Stop the server and wait for its end; gives the defects it met."""
         if self._pipe.closed:
@@ -209,20 +223,21 @@ class ProcessHost:
 
 def _process_main(serving: Serving, pipe: Pipe) -> None:
     server = ArchiveServer(serving, log := RequestLog(serving.log_limit))
-    commands: dict[str, Callable[[], object]] = {
+    commands: dict[str, Callable[..., object]] = {
         "requests": log.requests,
         "counts": log.counts,
         "load": log.load,
         "reset": log.reset,
         "hold": server.hold,
         "release": server.release,
+        "set_faults": server.set_faults,
         "stop": lambda: [repr(error) for error in server.crashes],
     }
 
     def command() -> None:
         try:
-            name = pipe.recv()
-            pipe.send(commands[name]())
+            name, arguments = pipe.recv()
+            pipe.send(commands[name](*arguments))
         except (EOFError, OSError):
             name = "stop"  # the parent is gone
         if name == "stop":

@@ -11,7 +11,7 @@ from functools import lru_cache
 from urllib.parse import quote_plus
 from xml.sax.saxutils import escape
 
-from emasync.testing.stores import Listed
+from emasync.testing.objects import Listed
 
 PAGE_LIMIT = 1000
 """Most rows of one page, as S3 and Google Cloud Storage have it."""

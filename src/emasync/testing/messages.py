@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
-from emasync.testing.stores import Reader
+from emasync.testing.objects import Reader
 
 HEADER_LIMIT_BYTES = 64 << 10
 """A longer request head is refused with 431."""

@@ -10,9 +10,10 @@ from ssl import SSLContext
 from typing import Any
 
 from emasync.testing.connection import Connection
+from emasync.testing.faults import FaultBook
 from emasync.testing.messages import Answer, Asked, of_bytes
+from emasync.testing.misbehaviour import FaultySite
 from emasync.testing.requestlog import RequestLog
-from emasync.testing.site import Answerer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Serving:
 
     Attributes
     ----------
-    site : Answerer
+    site : FaultySite
     latency_s : float
         Before each answer.
     rate_bytes_per_s : float or None
@@ -32,7 +33,7 @@ class Serving:
         For https.
     """
 
-    site: Answerer
+    site: FaultySite
     latency_s: float = 0.0
     rate_bytes_per_s: float | None = None
     log_limit: int = 100_000
@@ -87,6 +88,10 @@ class ArchiveServer:
         """A connection is gone."""
         self._connections.discard(connection)
         self.log.closed()
+
+    def set_faults(self, book: FaultBook) -> None:
+        """Replace all faults."""
+        self._serving.site.book = book
 
     async def gate(self) -> None:
         """Wait for the latency, and while the archive is held."""

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from emasync.testing import google, listing
 from emasync.testing.content import XML, BucketRules, error, object_answer
 from emasync.testing.messages import Answer, Asked, of_bytes
-from emasync.testing.stores import ObjectStore
+from emasync.testing.objects import ObjectStore
 
 PathClass = Literal["object", "list", "bucket", "api"]
 
 _DEFAULT = BucketRules()
-
-
-class Answerer(Protocol):
-    """Something that answers requests: the site, or a layer of faults around it."""
-
-    def answer(self, asked: Asked) -> Answer:
-        """Answer one request. Never waits and knows no connection."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,355 @@
+"""A sink that remembers every kernel call, to lose what a power cut may lose, and that stops where it is told."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Literal, final, get_args
+
+from typing_extensions import Buffer
+
+from emasync.disk.interface import FileFacts
+from emasync.disk.partial import LocalPartial
+from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
+from emasync.disk.system import System
+from emasync.testing.powercut import (
+    ROOT,
+    Base,
+    Made,
+    Moved,
+    Operation,
+    Removed,
+    Sized,
+    Synced,
+    Wrote,
+    remains,
+)
+
+Step = Literal[
+    "reserve", "write", "sync", "seal", "place", "retract", "discard", "sync_folders", "write_document", "close"
+]
+"""Where :meth:`CrashDisk.at` can act."""
+
+Action = Callable[[str], None]
+"""Told the name of the file or document the step is about (empty for the sink as a whole). May raise or kill."""
+
+
+class JournalingSystem(System):
+    """Real kernel calls below one root, each written down after it happened. One call at a time.
+
+    Parameters
+    ----------
+    root : Path
+        Existing folder; what lies in it counts as durable.
+    partial_folder : str
+        Relative; within the state folder only this one is looked at.
+    """
+
+    def __init__(self, root: Path, partial_folder: str) -> None:
+        super().__init__()
+        self.base = Base()
+        self.operations: list[Operation] = []
+        self._lock = threading.RLock()
+        self._nodes: dict[tuple[int, int], int] = {}
+        self._next = ROOT
+        self._number(root.stat())
+        self._scan(root, ROOT, "", partial_folder)
+
+    def _number(self, facts: os.stat_result) -> int:
+        """A new node for an inode, whose number may have belonged to a file that is gone."""
+        node = self._nodes[facts.st_dev, facts.st_ino] = self._next
+        self._next += 1
+        return node
+
+    def _scan(self, folder: Path, node: int, path: str, partial_folder: str) -> None:
+        for entry in sorted(folder.iterdir()):
+            below = f"{path}/{entry.name}" if path else entry.name
+            ours = path == partial_folder.rpartition("/")[0] and path != "" and below != partial_folder
+            mode = entry.lstat().st_mode
+            if ours or not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                continue  # ledger and locks are not the sink's
+            made = self._found(entry.lstat(), node, entry.name)
+            if made.folder:
+                self._scan(entry, made.node, below, partial_folder)
+            else:
+                self.base.content[made.node] = entry.read_bytes()
+
+    def _found(self, facts: os.stat_result, parent: int, name: str) -> Made:
+        made = Made(self._number(facts), parent, name, stat.S_ISDIR(facts.st_mode))
+        self.base.made.append(made)
+        return made
+
+    def _node(self, facts: os.stat_result) -> int | None:
+        return self._nodes.get((facts.st_dev, facts.st_ino))
+
+    def _of(self, fd: int) -> int:
+        node = self._node(os.fstat(fd))
+        if node is None:
+            raise LookupError(f"descriptor {fd} was not opened through the journal")
+        return node
+
+    def open(self, name: str, flags: int, dir_fd: int, mode: int = 0o666) -> int:
+        """As the kernel; a creation is written down."""
+        with self._lock:
+            fd = super().open(name, flags, dir_fd, mode)
+            facts = os.fstat(fd)
+            if flags & os.O_CREAT:
+                self.operations.append(Made(self._number(facts), self._of(dir_fd), name, folder=False))
+            elif self._node(facts) is None:  # made by somebody else since the scan
+                made = self._found(facts, self._of(dir_fd), name)
+                if stat.S_ISREG(facts.st_mode):
+                    self.base.content[made.node] = os.pread(fd, facts.st_size, 0)
+            return fd
+
+    def mkdir(self, name: str, dir_fd: int) -> None:
+        """As the kernel, written down."""
+        with self._lock:
+            super().mkdir(name, dir_fd)
+            facts = super().stat(name, dir_fd)
+            self.operations.append(Made(self._number(facts), self._of(dir_fd), name, folder=True))
+
+    def unlink(self, name: str, dir_fd: int) -> None:
+        """As the kernel, written down."""
+        with self._lock:
+            node = self._node(super().stat(name, dir_fd))
+            super().unlink(name, dir_fd)
+            if node is not None:
+                self.operations.append(Removed(node, self._of(dir_fd), name))
+
+    def pwrite(self, fd: int, data: Buffer, offset: int) -> int:
+        """As the kernel; keeps a copy of the bytes."""
+        with self._lock:
+            count = super().pwrite(fd, data, offset)
+            self.operations.append(Wrote(self._of(fd), offset, bytes(memoryview(data)[:count])))
+            return count
+
+    def truncate(self, fd: int, size_bytes: int) -> None:
+        """As the kernel, written down."""
+        with self._lock:
+            super().truncate(fd, size_bytes)
+            self.operations.append(Sized(self._of(fd), size_bytes))
+
+    def fdatasync(self, fd: int) -> None:
+        """Written down only: the simulated cut decides, not the real disk."""
+        with self._lock:
+            self.operations.append(Synced(self._of(fd)))
+
+    def fsync(self, fd: int) -> None:
+        """As :meth:`fdatasync`."""
+        self.fdatasync(fd)
+
+    def rename(self, old: str, old_fd: int, new: str, new_fd: int) -> None:
+        """As the kernel, written down."""
+        self._move(super().rename, old, old_fd, new, new_fd)
+
+    def rename_exclusive(self, old: str, old_fd: int, new: str, new_fd: int) -> None:
+        """As the kernel, written down."""
+        self._move(super().rename_exclusive, old, old_fd, new, new_fd)
+
+    def _move(self, call: Callable[[str, int, str, int], None], old: str, old_fd: int, new: str, new_fd: int) -> None:
+        with self._lock:
+            node = self._node(super().stat(old, old_fd))
+            call(old, old_fd, new, new_fd)
+            if node is not None:
+                self.operations.append(Moved(node, self._of(old_fd), old, self._of(new_fd), new))
+
+
+@final
+class CrashDisk:
+    """A :class:`~emasync.disk.sink.LocalSink` over `root` whose history can be cut anywhere.
+
+    Works on real files, so that the program under test runs as ever. Nothing is really synced. Every byte
+    written is kept in memory: for jobs of test size.
+
+    Parameters
+    ----------
+    root : Path
+        Made when missing; what lies in it already counts as durable.
+    partial_folder : str
+        As for LocalSink. Other files beside it (ledger, locks) are nobody's here and are not materialised.
+    preallocate : bool
+
+    Examples
+    --------
+    >>> disk = CrashDisk(root)                                   # doctest: +SKIP
+    >>> disk.at("place", lambda name: os.kill(os.getpid(), 9))   # doctest: +SKIP
+    >>> disk.materialise(other, cut=len(disk.operations), seed=7)  # doctest: +SKIP
+    """
+
+    def __init__(self, root: Path, *, partial_folder: str = PARTIAL_FOLDER, preallocate: bool = False) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self._system = JournalingSystem(root.resolve(), partial_folder)
+        self._sink = LocalSink(root, partial_folder=partial_folder, preallocate=preallocate, system=self._system)
+        self._actions: dict[tuple[Step, str], list[Action]] = {}
+        self._counts: Counter[Step] = Counter()
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What happened so far, in order. Its length now is a cut for later."""
+        return tuple(self._system.operations)
+
+    @property
+    def counts(self) -> Mapping[Step, int]:
+        """How often each step was begun."""
+        return dict(self._counts)
+
+    def at(self, step: Step, action: Action, *, when: Literal["before", "after"] = "before") -> None:
+        """Call `action` at each `step` from now on; it may raise (the step fails) or kill the process.
+
+        Raises
+        ------
+        ValueError
+            There is no such step.
+        """
+        if step not in get_args(Step):
+            raise ValueError(f"no step {step!r}; steps are {', '.join(get_args(Step))}")
+        self._actions.setdefault((step, when), []).append(action)
+
+    def act(self, step: Step, when: Literal["before", "after"], name: str) -> None:
+        """Run the actions of one side of a step."""
+        if when == "before":
+            self._counts[step] += 1
+        for action in self._actions.get((step, when), ()):
+            action(name)
+
+    def materialise(self, target: Path, cut: int, seed: int, *, keep: float | None = None) -> None:
+        """Write into `target` what may be left when the power goes after the first `cut` operations.
+
+        Parameters
+        ----------
+        target : Path
+            Missing or empty folder.
+        cut : int
+            From 0 to ``len(operations)``; an operation under way is one that happened and was not synced.
+        seed : int
+            Another seed, another choice of what survives; the same seed, the same choice.
+        keep : float, optional
+            Share of unsynced things that survive, instead of drawing it: 0 is the least the disk may hold.
+
+        Raises
+        ------
+        ValueError
+            `cut` is out of bounds, or `target` is not empty.
+        """
+        operations = self.operations
+        if not 0 <= cut <= len(operations):
+            raise ValueError(f"cut {cut} of {len(operations)} operations")
+        target.mkdir(parents=True, exist_ok=True)
+        if any(target.iterdir()):
+            raise ValueError(f"{target} is not empty")
+        left = remains(self._system.base, operations[:cut], Random(seed), keep)
+        for folder in left.folders:
+            (target / folder).mkdir()
+        for path, content in left.files.items():
+            (target / path).write_bytes(content)
+
+    # --- the sink -----------------------------------------------------------------------------------------------
+
+    def reserve(self, name: str, size_bytes: int | None) -> HookedPartial:
+        """As LocalSink."""
+        self.act("reserve", "before", name)
+        partial = HookedPartial(self, self._sink.reserve(name, size_bytes))
+        self.act("reserve", "after", name)
+        return partial
+
+    def reopen(self, name: str) -> HookedPartial | None:
+        """As LocalSink."""
+        partial = self._sink.reopen(name)
+        return None if partial is None else HookedPartial(self, partial)
+
+    def place(self, name: str, destination: str) -> None:
+        """As LocalSink; actions are told the destination."""
+        self.act("place", "before", destination)
+        self._sink.place(name, destination)
+        self.act("place", "after", destination)
+
+    def retract(self, destination: str, name: str) -> None:
+        """As LocalSink; actions are told the destination."""
+        self.act("retract", "before", destination)
+        self._sink.retract(destination, name)
+        self.act("retract", "after", destination)
+
+    def discard(self, name: str) -> None:
+        """As LocalSink."""
+        self.act("discard", "before", name)
+        self._sink.discard(name)
+        self.act("discard", "after", name)
+
+    def partials(self) -> Iterator[str]:
+        """As LocalSink."""
+        return self._sink.partials()
+
+    def stat(self, destination: str) -> FileFacts | None:
+        """As LocalSink."""
+        return self._sink.stat(destination)
+
+    def read_final(self, destination: str, offset: int, size_bytes: int) -> bytes:
+        """As LocalSink."""
+        return self._sink.read_final(destination, offset, size_bytes)
+
+    def sync_folders(self) -> None:
+        """As LocalSink."""
+        self.act("sync_folders", "before", "")
+        self._sink.sync_folders()
+        self.act("sync_folders", "after", "")
+
+    def write_document(self, destination: str, data: bytes | Iterable[bytes]) -> None:
+        """As LocalSink."""
+        self.act("write_document", "before", destination)
+        self._sink.write_document(destination, data)
+        self.act("write_document", "after", destination)
+
+    def free_bytes(self) -> int:
+        """As LocalSink."""
+        return self._sink.free_bytes()
+
+    def free_inodes(self) -> int | None:
+        """As LocalSink."""
+        return self._sink.free_inodes()
+
+    def close(self) -> None:
+        """As LocalSink; operations stay."""
+        self.act("close", "before", "")
+        self._sink.close()
+        self.act("close", "after", "")
+
+
+@final
+class HookedPartial:
+    """An unfinished file of a :class:`CrashDisk`."""
+
+    def __init__(self, disk: CrashDisk, partial: LocalPartial) -> None:
+        self.name = partial.name
+        self._disk = disk
+        self._partial = partial
+
+    def write(self, offset: int, data: Buffer) -> None:
+        """As LocalPartial."""
+        self._disk.act("write", "before", self.name)
+        self._partial.write(offset, data)
+        self._disk.act("write", "after", self.name)
+
+    def read(self, offset: int, size_bytes: int) -> bytes:
+        """As LocalPartial."""
+        return self._partial.read(offset, size_bytes)
+
+    def seal(self, size_bytes: int) -> None:
+        """As LocalPartial."""
+        self._disk.act("seal", "before", self.name)
+        self._partial.seal(size_bytes)
+        self._disk.act("seal", "after", self.name)
+
+    def sync(self) -> None:
+        """As LocalPartial."""
+        self._disk.act("sync", "before", self.name)
+        self._partial.sync()
+        self._disk.act("sync", "after", self.name)
+
+    def close(self) -> None:
+        """As LocalPartial."""
+        self._partial.close()
