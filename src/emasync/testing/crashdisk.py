@@ -7,6 +7,7 @@ import stat
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Literal, final, get_args
@@ -187,6 +188,7 @@ class CrashDisk:
         self._sink = LocalSink(root, partial_folder=partial_folder, preallocate=preallocate, system=self._system)
         self._actions: dict[tuple[Step, str], list[Action]] = {}
         self._counts: Counter[Step] = Counter()
+        self._lock = threading.Lock()
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -210,11 +212,15 @@ class CrashDisk:
             raise ValueError(f"no step {step!r}; steps are {', '.join(get_args(Step))}")
         self._actions.setdefault((step, when), []).append(action)
 
-    def act(self, step: Step, when: Literal["before", "after"], name: str) -> None:
-        """Run the actions of one side of a step."""
-        if when == "before":
+    @contextmanager
+    def step(self, step: Step, name: str) -> Iterator[None]:
+        """Count a step and run its actions around it; those after it only when it went well."""
+        with self._lock:
             self._counts[step] += 1
-        for action in self._actions.get((step, when), ()):
+        for action in self._actions.get((step, "before"), ()):
+            action(name)
+        yield
+        for action in self._actions.get((step, "after"), ()):
             action(name)
 
     def materialise(self, target: Path, cut: int, seed: int, *, keep: float | None = None) -> None:
@@ -252,10 +258,8 @@ class CrashDisk:
 
     def reserve(self, name: str, size_bytes: int | None) -> HookedPartial:
         """As LocalSink."""
-        self.act("reserve", "before", name)
-        partial = HookedPartial(self, self._sink.reserve(name, size_bytes))
-        self.act("reserve", "after", name)
-        return partial
+        with self.step("reserve", name):
+            return HookedPartial(self, self._sink.reserve(name, size_bytes))
 
     def reopen(self, name: str) -> HookedPartial | None:
         """As LocalSink."""
@@ -264,21 +268,18 @@ class CrashDisk:
 
     def place(self, name: str, destination: str) -> None:
         """As LocalSink; actions are told the destination."""
-        self.act("place", "before", destination)
-        self._sink.place(name, destination)
-        self.act("place", "after", destination)
+        with self.step("place", destination):
+            self._sink.place(name, destination)
 
     def retract(self, destination: str, name: str) -> None:
         """As LocalSink; actions are told the destination."""
-        self.act("retract", "before", destination)
-        self._sink.retract(destination, name)
-        self.act("retract", "after", destination)
+        with self.step("retract", destination):
+            self._sink.retract(destination, name)
 
     def discard(self, name: str) -> None:
         """As LocalSink."""
-        self.act("discard", "before", name)
-        self._sink.discard(name)
-        self.act("discard", "after", name)
+        with self.step("discard", name):
+            self._sink.discard(name)
 
     def partials(self) -> Iterator[str]:
         """As LocalSink."""
@@ -294,15 +295,13 @@ class CrashDisk:
 
     def sync_folders(self) -> None:
         """As LocalSink."""
-        self.act("sync_folders", "before", "")
-        self._sink.sync_folders()
-        self.act("sync_folders", "after", "")
+        with self.step("sync_folders", ""):
+            self._sink.sync_folders()
 
     def write_document(self, destination: str, data: bytes | Iterable[bytes]) -> None:
         """As LocalSink."""
-        self.act("write_document", "before", destination)
-        self._sink.write_document(destination, data)
-        self.act("write_document", "after", destination)
+        with self.step("write_document", destination):
+            self._sink.write_document(destination, data)
 
     def free_bytes(self) -> int:
         """As LocalSink."""
@@ -314,9 +313,8 @@ class CrashDisk:
 
     def close(self) -> None:
         """As LocalSink; operations stay."""
-        self.act("close", "before", "")
-        self._sink.close()
-        self.act("close", "after", "")
+        with self.step("close", ""):
+            self._sink.close()
 
 
 @final
@@ -330,9 +328,8 @@ class HookedPartial:
 
     def write(self, offset: int, data: Buffer) -> None:
         """As LocalPartial."""
-        self._disk.act("write", "before", self.name)
-        self._partial.write(offset, data)
-        self._disk.act("write", "after", self.name)
+        with self._disk.step("write", self.name):
+            self._partial.write(offset, data)
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """As LocalPartial."""
@@ -340,15 +337,13 @@ class HookedPartial:
 
     def seal(self, size_bytes: int) -> None:
         """As LocalPartial."""
-        self._disk.act("seal", "before", self.name)
-        self._partial.seal(size_bytes)
-        self._disk.act("seal", "after", self.name)
+        with self._disk.step("seal", self.name):
+            self._partial.seal(size_bytes)
 
     def sync(self) -> None:
         """As LocalPartial."""
-        self._disk.act("sync", "before", self.name)
-        self._partial.sync()
-        self._disk.act("sync", "after", self.name)
+        with self._disk.step("sync", self.name):
+            self._partial.sync()
 
     def close(self) -> None:
         """As LocalPartial."""

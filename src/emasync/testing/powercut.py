@@ -122,13 +122,14 @@ def remains(base: Base, operations: Sequence[Operation], random: Random, keep: f
     """
     names = _surviving_names(base, operations, random, keep)
     nodes_of_folders = {made.node for made in (*base.made, *operations) if isinstance(made, Made) and made.folder}
+    history = _by_file(operations)
     folders: list[str] = []
     files: dict[str, bytes] = {}
     for path, node in _paths(names, nodes_of_folders):
         if node in nodes_of_folders:
             folders.append(path)
         else:
-            files[path] = _content(base.content.get(node, b""), _of_file(node, operations), random, keep)
+            files[path] = _content(base.content.get(node, b""), history.get(node, []), random, keep)
     return Remains(tuple(folders), files)
 
 
@@ -138,38 +139,52 @@ def _share(random: Random, keep: float | None) -> float:
 
 # --- names -------------------------------------------------------------------------------------------------------
 
-Names = dict[tuple[int, str], int]
+Place = tuple[int, str]
 
 
-def _surviving_names(base: Base, operations: Sequence[Operation], random: Random, keep: float | None) -> Names:
-    names: Names = {(made.parent, made.name): made.node for made in base.made}
+class _Names:
+    """Who is called what, both ways: a node has one name, a name one node."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[Place, int] = {}
+        self.places: dict[int, Place] = {}
+
+    def apply(self, item: Made | Moved | Removed) -> None:
+        place = (item.parent, item.name)
+        if isinstance(item, Removed):
+            if self.nodes.get(place) == item.node:
+                del self.nodes[place], self.places[item.node]
+            return
+        if item.node in self.places:
+            del self.nodes[self.places.pop(item.node)]
+        if place in self.nodes:
+            del self.places[self.nodes[place]]
+        self.nodes[place] = item.node
+        self.places[item.node] = place
+
+
+def _surviving_names(
+    base: Base, operations: Sequence[Operation], random: Random, keep: float | None
+) -> Mapping[Place, int]:
+    names = _Names()
+    for made in base.made:
+        names.apply(made)
     share = _share(random, keep)
     last_sync = {item.node: index for index, item in enumerate(operations) if isinstance(item, Synced)}
     for index, item in enumerate(operations):
         if not isinstance(item, Made | Moved | Removed):
             continue
-        synced = max((last_sync.get(folder, -1) for folder in _folders_of(item)), default=-1)
+        synced = max(last_sync.get(folder, -1) for folder in _folders_of(item))
         if synced > index or random.random() < share:
-            _apply(names, item)
-    return names
+            names.apply(item)
+    return names.nodes
 
 
 def _folders_of(item: Made | Moved | Removed) -> tuple[int, ...]:
     return (item.old_parent, item.parent) if isinstance(item, Moved) else (item.parent,)
 
 
-def _apply(names: Names, item: Made | Moved | Removed) -> None:
-    place = (item.parent, item.name)
-    if isinstance(item, Removed):
-        if names.get(place) == item.node:
-            del names[place]
-        return
-    for other in [where for where, node in names.items() if node == item.node]:
-        del names[other]  # a file has one name
-    names[place] = item.node
-
-
-def _paths(names: Names, folders: set[int]) -> Iterator[tuple[str, int]]:
+def _paths(names: Mapping[Place, int], folders: set[int]) -> Iterator[tuple[str, int]]:
     """Everything that hangs from the root, parents first; what lies in a lost folder is lost."""
     children: dict[int, list[tuple[str, int]]] = {}
     for (parent, name), node in sorted(names.items()):
@@ -187,8 +202,12 @@ def _paths(names: Names, folders: set[int]) -> Iterator[tuple[str, int]]:
 # --- bytes -------------------------------------------------------------------------------------------------------
 
 
-def _of_file(node: int, operations: Sequence[Operation]) -> list[Wrote | Sized | Synced]:
-    return [item for item in operations if isinstance(item, Wrote | Sized | Synced) and item.node == node]
+def _by_file(operations: Sequence[Operation]) -> dict[int, list[Wrote | Sized | Synced]]:
+    history: dict[int, list[Wrote | Sized | Synced]] = {}
+    for item in operations:
+        if isinstance(item, Wrote | Sized | Synced):
+            history.setdefault(item.node, []).append(item)
+    return history
 
 
 def _content(start: bytes, operations: Sequence[Wrote | Sized | Synced], random: Random, keep: float | None) -> bytes:
