@@ -1,0 +1,255 @@
+"""The loop around one fetch: slot, request, rules, body, back-off. The only place that retries (law 8)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from emasync.errors import (
+    EmasyncError,
+    ErrorKind,
+    RangeNotSatisfiedError,
+    RefusedError,
+    StalledError,
+    ThrottledError,
+    TransientError,
+)
+from emasync.model.clock import Clock
+from emasync.model.events import Event, OnEvent
+from emasync.model.location import Location
+from emasync.transport import answers
+from emasync.transport.bandwidth import Bandwidth
+from emasync.transport.decoding import GzipDecoder
+from emasync.transport.interface import Head, Receiver
+from emasync.transport.limiter import OriginGivenUpError, OriginLimiter
+from emasync.transport.object_store import Ask, ObjectStores
+from emasync.transport.patience import rate_hold_s
+from emasync.transport.pursuit import Pursuit
+from emasync.transport.redirects import Trail
+from emasync.transport.session import Answer, HttpSession
+from emasync.transport.watch import Pace, Watch
+
+ERROR_BODY_BYTES = 64 << 10
+"""An error's body is read this far, for its code; what is longer costs its connection."""
+
+
+class _ReceiverError(Exception):
+    """What a receiver raised: not ours to retry, whatever it is."""
+
+    def __init__(self, error: EmasyncError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hop:
+    """One request on its way: what for, to whom, at what pace."""
+
+    pursuit: Pursuit
+    receiver: Receiver
+    here: Location
+    ask: Ask
+    limiter: OriginLimiter
+    pace: Pace
+    trail: Trail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """Fetches what pursuits ask for, with the services of one run.
+
+    Attributes
+    ----------
+    session : HttpSession
+    stores : ObjectStores
+    watch : Watch
+    bandwidth : Bandwidth
+    clock : Clock
+    rng : random.Random
+    on_event : callable
+    limiter_of : callable
+        Limiter of a location's origin.
+    lies_inside : callable
+        Whether a location's host is on a private or loopback address.
+    """
+
+    session: HttpSession
+    stores: ObjectStores
+    watch: Watch
+    bandwidth: Bandwidth
+    clock: Clock
+    rng: random.Random
+    on_event: OnEvent
+    limiter_of: Callable[[Location], OriginLimiter]
+    lies_inside: Callable[[Location], Awaitable[bool]]
+
+    async def fetch(self, pursuit: Pursuit, asked: Location, receiver: Receiver, *, urgent: bool) -> Head:
+        """Bring `pursuit` to its end.
+
+        Parameters
+        ----------
+        pursuit : Pursuit
+        asked : Location
+            Where to begin; redirects lead on from there.
+        receiver : Receiver
+        urgent : bool
+            Before bulk data.
+
+        Raises
+        ------
+        EmasyncError
+            A final answer, spent tries, or what the receiver raised.
+        """
+        here, trail = asked, None
+        while True:
+            limiter = self.limiter_of(here)
+            try:
+                async with limiter.slot(urgent=urgent):
+                    ask = await self.stores.prepare(here)
+                    trail = trail or Trail(pursuit.name, ask.location)
+                    hop = _Hop(
+                        pursuit=pursuit,
+                        receiver=receiver,
+                        here=here,
+                        ask=ask,
+                        limiter=limiter,
+                        pace=Pace(limiter.policy, self.clock, self.watch, pursuit.name),
+                        trail=trail,
+                    )
+                    there = await self._exchange(hop)
+            except OriginGivenUpError:
+                raise
+            except _ReceiverError as wrapped:
+                raise wrapped.error from None
+            except TransientError as error:
+                await self._back_off(hop, error)
+                here, trail = asked, None  # a redirect's target may have expired: begin where it began
+                continue
+            if there is None:
+                assert pursuit.head is not None  # noqa: S101 - the exchange ended with an accepted answer
+                return pursuit.head
+            here = there
+
+    async def _back_off(self, hop: _Hop, error: TransientError) -> None:
+        """The slot was given back; wait before the next try, or raise `error` when the tries are spent."""
+        limiter, pursuit = hop.limiter, hop.pursuit
+        if isinstance(error, ThrottledError) and error.retry_after_s:
+            limiter.hold(error.retry_after_s)
+        if isinstance(error, StalledError):
+            self.session.forget_addresses(hop.ask.location)
+        delay_s = pursuit.failed(
+            error, limiter.policy, answers_seen=limiter.answers, now_s=self.clock.monotonic_s(), rng=self.rng
+        )
+        limiter.retries += 1
+        self.on_event(_failed_event(hop, error, delay_s))
+        await self.clock.sleep(delay_s)
+
+    async def _exchange(self, hop: _Hop) -> Location | None:
+        """One request and its answer; gives the place to ask next, None at the end."""
+        headers = {**hop.pursuit.request_headers(), **hop.ask.headers}
+        opening = self.session.open(hop.ask.location, headers, hop.limiter.policy, hop.pursuit.name)
+        try:
+            answer = await hop.pace.answer(opening)
+        except TransientError as error:
+            hop.limiter.unanswered(error.message)
+            raise
+        hop.limiter.answered()
+        async with answer:
+            if (hold_s := rate_hold_s(answer.headers, self.clock.time_s())) is not None:
+                hop.limiter.hold(hold_s)
+            if answer.status in (answers.OK, answers.PARTIAL):
+                await self._body(hop, answer)
+                return None
+            return await self._other(hop, answer)
+
+    async def _other(self, hop: _Hop, answer: Answer) -> Location | None:
+        """An answer that is not the object."""
+        body = await _error_body(answer, hop.pace)
+        if self.stores.learn(hop.here, answer.status, answer.headers, body):
+            return hop.here
+        if answer.status in answers.REDIRECTS:
+            return await self._redirect(hop.trail, answer)
+        error = answers.failure(
+            answer.status, answer.headers, body, hop.pursuit.name, now_s=self.clock.time_s(), tried=hop.ask.tried
+        )
+        if isinstance(error, RangeNotSatisfiedError) and hop.pursuit.complete_at(error.total_bytes):
+            return None
+        raise error
+
+    async def _redirect(self, trail: Trail, answer: Answer) -> Location:
+        start = trail.start
+        there = trail.follow(answer.headers.get("location"))
+        if there.authority != start.authority and await self.lies_inside(there) and not await self.lies_inside(start):
+            message = f"{trail.name}: a redirect from a public host to a private address ({there.authority}); refused"
+            raise RefusedError(message, location=trail.name)
+        return there
+
+    async def _body(self, hop: _Hop, answer: Answer) -> None:
+        """Read the body of a 200 or 206 into the receiver."""
+        pursuit, pace = hop.pursuit, hop.pace
+        head = pursuit.accept(answer.status, answer.headers)
+        data = b""
+        if head.start == 0 and not pursuit.satisfied and answers.suspicious(answer.headers, hop.here.path):
+            data = await _beginning(answer, pace)
+            if head.content_encoding is None:
+                answers.check_no_error_page(data, answer.headers, pursuit.name)
+        decoder = GzipDecoder(pursuit.name) if head.content_encoding else None
+        _begin(hop.receiver, head)
+        while not pursuit.satisfied and (data := data or await pace.piece(answer.read())):
+            data = pursuit.advance(data)
+            hop.limiter.bytes_received += len(data)
+            for piece in (data,) if decoder is None else decoder.feed(data):
+                await _feed(hop.receiver, piece)
+            await self.bandwidth.spend(len(data))
+            data = b""
+        for piece in () if decoder is None else decoder.finish():
+            await _feed(hop.receiver, piece)
+        pursuit.end()
+
+
+def _failed_event(hop: _Hop, error: TransientError, delay_s: float) -> Event:
+    return Event(
+        "stalled" if error.kind == ErrorKind.STALLED else "retry",
+        {
+            "origin": hop.limiter.origin,
+            "location": hop.pursuit.name,
+            "kind": str(error.kind),
+            "message": error.message,
+            "failures": hop.pursuit.failures,
+            "delay_s": round(delay_s, 3),
+        },
+    )
+
+
+async def _beginning(answer: Answer, pace: Pace) -> bytes:
+    """Enough of a body to see what it is."""
+    data = b""
+    while len(data) < answers.SNIFF_BYTES and (more := await pace.piece(answer.read())):
+        data += more
+    return data
+
+
+async def _error_body(answer: Answer, pace: Pace) -> bytes:
+    """The beginning of an error's body; what cannot be read of it is not missed."""
+    data = b""
+    try:
+        while len(data) < ERROR_BODY_BYTES and (more := await pace.piece(answer.read())):
+            data += more
+    except TransientError:
+        return data
+    return data[:ERROR_BODY_BYTES]
+
+
+def _begin(receiver: Receiver, head: Head) -> None:
+    try:
+        receiver.begin(head)
+    except TransientError as error:
+        raise _ReceiverError(error) from error
+
+
+async def _feed(receiver: Receiver, data: bytes) -> None:
+    try:
+        await receiver.feed(data)
+    except TransientError as error:
+        raise _ReceiverError(error) from error

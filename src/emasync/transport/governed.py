@@ -1,0 +1,278 @@
+"""The one door to the network: mirrors, limits, retries and the stall watch, for every request."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Self
+
+import anyio.to_thread
+
+from emasync.errors import EmasyncError, TransientError
+from emasync.model.clock import Clock, SystemClock
+from emasync.model.digest import Span, Validator
+from emasync.model.events import Event, OnEvent, ignore_event
+from emasync.model.location import Location
+from emasync.settings import Settings
+from emasync.transport import files
+from emasync.transport.auth import CredentialChain, Credentials
+from emasync.transport.bandwidth import Bandwidth
+from emasync.transport.documents import Collector
+from emasync.transport.exchange import Exchange
+from emasync.transport.interface import BucketAccess, Document, Head, ListPage, OriginStatistics, Receiver
+from emasync.transport.limiter import OriginLimiter
+from emasync.transport.listing import PAGE_BYTES, Cursor, RawPage, parse_page
+from emasync.transport.mirrors import Mirrors, Route
+from emasync.transport.neighbourhood import Neighbourhood
+from emasync.transport.object_store import Endpoints, ObjectStores
+from emasync.transport.places import ListingPlace, PlaceFinder
+from emasync.transport.pursuit import Pursuit
+from emasync.transport.redaction import redact
+from emasync.transport.resolver import DaemonResolver
+from emasync.transport.session import HttpSession
+from emasync.transport.surroundings import Surroundings
+from emasync.transport.watch import HEARTBEAT_S, Watch
+
+DOCUMENT_BYTES = 64 << 20
+"""Longest document unless the caller says otherwise."""
+
+
+class GovernedFetcher:
+    """A :class:`~emasync.transport.interface.Fetcher` over HTTP, object stores and local folders.
+
+    Use it as an async context manager; everything else is valid inside of it only.
+
+    Parameters
+    ----------
+    settings : Settings
+        Host policies, mirrors, bandwidth.
+    clock : Clock
+    on_event : callable
+        Told of ``retry``, ``stalled`` and ``warning``.
+    endpoints : Endpoints
+        Where the object stores are.
+    surroundings : Surroundings or None
+        None: read from this machine.
+    credentials : Credentials or None
+        None: the usual chains, asked only where requests are signed.
+    resolver : DaemonResolver or None
+    rng : random.Random or None
+        Jitter of the back-off.
+    heartbeat_s : float
+        How often the stall watch looks.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        on_event: OnEvent = ignore_event,
+        endpoints: Endpoints | None = None,
+        surroundings: Surroundings | None = None,
+        credentials: Credentials | None = None,
+        resolver: DaemonResolver | None = None,
+        rng: random.Random | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._on_event = on_event
+        self._endpoints = endpoints or Endpoints()
+        self._surroundings = surroundings
+        self._credentials = credentials or CredentialChain(self._clock)
+        self._resolver = resolver or DaemonResolver()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
+        self._mirrors = Mirrors(settings.mirrors)
+        self._watch = Watch(self._clock, heartbeat_s=heartbeat_s)
+        self._limiters: dict[str, OriginLimiter] = {}
+        self._granted: dict[str, BucketAccess] = {}
+        self._session: HttpSession | None = None
+        self._exchange: Exchange | None = None
+        self._stores: ObjectStores | None = None
+        self._places = PlaceFinder(self._mirrors, self._small_page)
+
+    def __repr__(self) -> str:
+        state = "open" if self._exchange is not None else "closed"
+        return f"<GovernedFetcher {state}, {list(self._limiters.values())}>"
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        surroundings = self._surroundings
+        if surroundings is None:
+            surroundings = await anyio.to_thread.run_sync(Surroundings.read)
+        self._session = HttpSession(surroundings, self._resolver)
+        self._stores = ObjectStores(self._endpoints, self._credentials, surroundings, self._clock)
+        for origin, access in self._granted.items():
+            self._stores.grant(origin, access)
+        self._exchange = Exchange(
+            session=self._session,
+            stores=self._stores,
+            watch=self._watch,
+            bandwidth=Bandwidth(self._settings.max_bandwidth, self._clock),
+            clock=self._clock,
+            rng=self._rng,
+            on_event=self._on_event,
+            limiter_of=self.limiter,
+            lies_inside=Neighbourhood(self._resolver, surroundings).lies_inside,
+        )
+        self._watch.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections, within 2 s; the fetcher cannot be used afterwards."""
+        self._watch.stop()
+        session, self._session, self._exchange = self._session, None, None
+        if session is not None:
+            await session.aclose()
+
+    def grant(self, origin: str, access: BucketAccess) -> None:
+        """Say how a bucket is asked; without a word it is asked without credentials.
+
+        Parameters
+        ----------
+        origin : str
+            ``Location.origin`` of any object in it.
+        access : BucketAccess
+
+        Raises
+        ------
+        InputError
+            No region name.
+        """
+        self._granted[origin] = access
+        if self._stores is not None:
+            self._stores.grant(origin, access)
+
+    # --- state -------------------------------------------------------------------------------------------------
+
+    def limiter(self, location: Location) -> OriginLimiter:
+        """Limiter of the origin of `location` (of the place that is asked, where a mirror stands in)."""
+        origin = location.origin
+        found = self._limiters.get(origin)
+        if found is None:
+            found = self._limiters[origin] = OriginLimiter(origin, self._settings.policy(location), self._clock)
+        return found
+
+    def statistics(self) -> Mapping[str, OriginStatistics]:
+        """State of each origin used so far."""
+        return {origin: limiter.statistics() for origin, limiter in self._limiters.items()}
+
+    # --- objects -----------------------------------------------------------------------------------------------
+
+    async def read(
+        self, location: Location, *, span: Span | None = None, limit_bytes: int = DOCUMENT_BYTES
+    ) -> Document:
+        """See :class:`~emasync.transport.interface.Fetcher`."""
+        collector = Collector(redact(location), span, limit_bytes)
+        head = await self._fetch(self._mirrors.route(location), collector, span, None, document=True)
+        return collector.document(head)
+
+    async def transfer(
+        self,
+        location: Location,
+        receiver: Receiver,
+        *,
+        span: Span | None = None,
+        validator: Validator | None = None,
+    ) -> Head:
+        """See :class:`~emasync.transport.interface.Fetcher`."""
+        return await self._fetch(self._mirrors.route(location), receiver, span, validator, document=False)
+
+    async def _fetch(
+        self, route: Route, receiver: Receiver, span: Span | None, validator: Validator | None, *, document: bool
+    ) -> Head:
+        asked, name = route.asked, str(route)
+        if asked.scheme == "file":
+            limiter = self.limiter(asked)
+            async with limiter.slot(urgent=document):
+                folder = route.mirror[1].path if route.mirror else None
+                place = files.FilePlace(asked.path, folder, name)
+                head = await files.copy(place, receiver, span, validator)
+                limiter.bytes_received += (head.stop or 0) - head.start
+                return head
+        # Google stores bodies encoded and decodes them on the way unless the client takes them as they are; then
+        # size and hash are those of the stored bytes
+        pursuit = Pursuit(name, span, validator, accept_gzip=document or asked.origin.startswith("gs://"))
+        try:
+            return await self._running().fetch(pursuit, asked, receiver, urgent=document)
+        except EmasyncError as error:
+            error.location = redact(route.canonical) if error.location == name else error.location
+            raise
+
+    def _running(self) -> Exchange:
+        if self._exchange is None:
+            raise TransientError("the fetcher is closed; use it inside `async with`")
+        return self._exchange
+
+    # --- listings ----------------------------------------------------------------------------------------------
+
+    async def list(
+        self, prefix: Location, *, start_after: str | None = None, delimiter: str | None = None
+    ) -> AsyncIterator[ListPage]:
+        """See :class:`~emasync.transport.interface.Fetcher`.
+
+        Raises
+        ------
+        TransportError
+            As for :meth:`read`.
+        RefusedError
+            The server does not list, or what it lists makes no sense.
+        """
+        place = await self._places.find(prefix)
+        pages = self._folder_pages if place.endpoint.scheme == "file" else self._bucket_pages
+        async for page in pages(place, start_after, delimiter):
+            yield place.canonical(page)
+
+    async def bucket_of(self, prefix: Location) -> Location:
+        """See :class:`~emasync.transport.interface.Fetcher`."""
+        return (await self._places.find(prefix)).root
+
+    async def _bucket_pages(
+        self, place: ListingPlace, start_after: str | None, delimiter: str | None
+    ) -> AsyncIterator[ListPage]:
+        after = None if start_after is None else place.lead + start_after
+        cursor = Cursor(str(place), place.prefix, after, delimiter)
+        while True:
+            page = cursor.take(await self._page(place, cursor.query()))
+            yield page
+            if page.last:
+                return
+
+    async def _page(self, place: ListingPlace, query: str) -> RawPage:
+        name = f"listing of {place}"
+        collector = Collector(name, None, PAGE_BYTES)
+        head = await self._fetch(Route(place.root, place.with_query(query)), collector, None, None, document=True)
+        return parse_page(collector.document(head).data, name)
+
+    async def _small_page(self, place: ListingPlace) -> None:
+        """Ask for one key, to learn whether there is a listing."""
+        await self._page(place, Cursor(str(place), place.prefix, page_keys=1).query())
+
+    async def _folder_pages(
+        self, place: ListingPlace, start_after: str | None, delimiter: str | None
+    ) -> AsyncIterator[ListPage]:
+        walk = files.FolderListing(
+            place.endpoint.path,
+            place.prefix,
+            start_after or "",
+            delimiter=delimiter is not None,
+            may_miss=place.root.scheme == "file",
+        )
+        while True:
+            async with self.limiter(place.endpoint).slot(urgent=True):
+                page = await anyio.to_thread.run_sync(walk.page)
+            for name in walk.skipped:
+                message = f"{place}: {name} is no valid UTF-8 name; left out"
+                self._on_event(Event("warning", {"message": message, "location": str(place)}))
+            walk.skipped.clear()
+            yield page
+            if page.last:
+                return

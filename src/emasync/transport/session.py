@@ -1,0 +1,211 @@
+"""One HTTP exchange over aiohttp: opened, read piece by piece, foreign errors translated once. No retries, no rules."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from emasync.errors import ErrorKind, RefusedError, TransientError
+from emasync.model.location import Location
+from emasync.settings import HostPolicy
+from emasync.transport.resolver import DaemonResolver
+from emasync.transport.surroundings import Surroundings, host_of
+
+READ_BUFFER_BYTES = 512 << 10
+"""aiohttp pauses the socket at twice this; smaller buffers cost a wake-up every few kilobytes."""
+
+KEEP_ALIVE_S = 4.0
+"""S3 closes idle connections after about 5 s; going first avoids resets."""
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+MAX_LINE_BYTES = 16 << 10
+MAX_FIELD_BYTES = 16 << 10
+MAX_HEADERS = 128
+CLOSE_TIMEOUT_S = 1.5
+"""Stopping takes at most 2 s in all (law 16)."""
+
+
+class Answer:
+    """Header of an answer, and its body as it comes.
+
+    Attributes
+    ----------
+    status : int
+    headers : mapping of str to str
+        Lower-case names; the last of repeated ones.
+    name : str
+        Of what was asked, for messages.
+    """
+
+    __slots__ = ("_response", "headers", "name", "status")
+
+    def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
+        self.name = name
+        self.status = response.status
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self._response = response
+
+    async def read(self) -> bytes:
+        """Next bytes of the body as sent; empty at its end.
+
+        Raises
+        ------
+        TransientError
+            The body broke off.
+        """
+        with translated(self.name):
+            return await self._response.content.readany()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the connection back when the body was read to its end; close it otherwise."""
+        if not self._response.content.at_eof():
+            self._response.close()
+        else:
+            self._response.release()
+
+
+class HttpSession:
+    """The connections of one run. Make it inside the running loop and close it there.
+
+    Parameters
+    ----------
+    surroundings : Surroundings
+    resolver : DaemonResolver
+    """
+
+    def __init__(self, surroundings: Surroundings, resolver: DaemonResolver) -> None:
+        self._surroundings = surroundings
+        self._connector = aiohttp.TCPConnector(
+            limit=0,  # limits belong to the origin, not to the pool
+            resolver=resolver,
+            ttl_dns_cache=10,  # addresses rotate from one connection to the next
+            keepalive_timeout=KEEP_ALIVE_S,
+            ssl=surroundings.tls if surroundings.tls is not None else True,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=self._connector,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": surroundings.user_agent, "Accept": "*/*"},
+            max_field_size=MAX_FIELD_BYTES,
+            max_line_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            read_bufsize=READ_BUFFER_BYTES,
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=False,  # proxies and netrc come through surroundings: once, not once a request
+        )
+
+    async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> Answer:
+        """Send a GET and wait for the header of the answer; redirects are answers.
+
+        Parameters
+        ----------
+        location : Location
+            http(s), sent exactly as written.
+        headers : mapping
+        policy : HostPolicy
+            For ``connect_timeout_s``.
+        name : str
+            What messages call it.
+
+        Raises
+        ------
+        TransientError
+            ``unreachable`` when no connection came about.
+        RefusedError
+            A certificate that does not hold, a header out of bounds.
+        """
+        with translated(name):
+            response = await self._session.get(
+                URL(str(location), encoded=True),
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._surroundings.proxy_for(location),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.connect_timeout_s),
+            )
+        return Answer(name, response)
+
+    def forget_addresses(self, location: Location) -> None:
+        """Look the host up again for the next connection (a stalled one may have had a bad address)."""
+        port = urlsplit(str(location)).port or DEFAULT_PORTS[location.scheme]
+        self._connector.clear_dns_cache(host_of(location), port)
+
+    async def aclose(self) -> None:
+        """Close all connections, within :data:`CLOSE_TIMEOUT_S`."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._session.close()
+        except TimeoutError:
+            return  # the sockets go with the process
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Turn aiohttp's and the system's errors into this package's.
+
+    Raises
+    ------
+    TransientError, RefusedError
+    """
+    try:
+        yield
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as error:
+        raise RefusedError(
+            f"{name}: the server's certificate does not hold ({_certificate_reason(error)}); if your site has its own "
+            "authority, point SSL_CERT_FILE to its certificates",
+            location=name,
+        ) from error
+    except aiohttp.ClientConnectorError as error:
+        raise _unreachable(name, error) from error
+    except aiohttp.ConnectionTimeoutError as error:
+        raise TransientError(f"{name}: no connection in time", kind=ErrorKind.UNREACHABLE, location=name) from error
+    except aiohttp.ClientHttpProxyError as error:
+        message = f"{name}: the proxy refused the connection (status {error.status}); check the proxy variables"
+        raise TransientError(message, kind=ErrorKind.UNREACHABLE, location=name) from error
+    except aiohttp.ClientResponseError as error:
+        raise TransientError(
+            f"{name}: an answer that is no HTTP ({_first_line(error.message)})", location=name
+        ) from error
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+        raise RefusedError(f"{name}: this URL cannot be asked for", location=name) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise TransientError(f"{name}: the connection broke ({_reason(error)})", location=name) from error
+
+
+def _unreachable(name: str, error: aiohttp.ClientConnectorError) -> TransientError:
+    if error.os_error.errno in (errno.EMFILE, errno.ENFILE):
+        return TransientError(f"{name}: too many open files; raise `ulimit -n` or lower max_connections", location=name)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        reason = f"the name cannot be resolved ({_reason(error.os_error)})"
+    else:
+        reason = f"no connection ({_reason(error.os_error)})"
+    return TransientError(f"{name}: {reason}", kind=ErrorKind.UNREACHABLE, location=name)
+
+
+def _certificate_reason(error: Exception) -> str:
+    cause = getattr(error, "certificate_error", None)
+    return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else type(error).__name__
+
+
+def _reason(error: BaseException) -> str:
+    """Short reason without URLs in it."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(str(error))
+    return text if text and "://" not in text else type(error).__name__
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:200] if text.strip() else ""
