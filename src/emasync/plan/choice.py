@@ -1,0 +1,66 @@
+"""What a manifest entry chooses among the arrays of a tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
+from emasync.manifest.globs import Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The narrowing part of a manifest entry.
+
+    Attributes
+    ----------
+    dataset, digest : str
+        Of the entry.
+    arrays : tuple of str
+        Groups or arrays below the tree's base; empty: all.
+    scales : tuple of int
+        Levels; empty: all.
+    crop : BoxCrop, DrawnCrop, SameAsCrop or None
+    select : mapping of str to int
+        Index on axes that are not spatial.
+    standalone : bool
+        Whether metadata is rewritten to describe what is there.
+    globs : Selection
+        Over paths below the dataset.
+    """
+
+    dataset: str
+    digest: str
+    arrays: tuple[str, ...] = ()
+    scales: tuple[int, ...] = ()
+    crop: BoxCrop | DrawnCrop | SameAsCrop | None = None
+    select: Mapping[str, int] = field(default_factory=dict)
+    standalone: bool = True
+    globs: Selection = field(default_factory=Selection)
+
+    @classmethod
+    def of(cls, entry: Any) -> Choice:
+        """Read it off an entry (Any: each source has an entry model of its own; these fields are in all of them)."""
+        subset: Literal["standalone", "mirror"] = entry.subset
+        return cls(
+            dataset=entry.id,
+            digest=entry.digest,
+            arrays=entry.arrays,
+            scales=entry.scales,
+            crop=entry.crop,
+            select=entry.select,
+            standalone=subset == "standalone",
+            globs=entry.selection,
+        )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether anything narrows the arrays."""
+        return bool(self.arrays or self.narrows)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether levels or a box are chosen: only then can metadata promise more than is there."""
+        return bool(self.scales or self.select) or self.crop is not None

@@ -1,0 +1,160 @@
+"""Which levels and boxes of what was found a manifest entry wants. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from emasync.errors import ErrorKind, SourceError
+from emasync.formats.interface import ArrayDescription, Found, MultiscaleDescription
+from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
+from emasync.model.geometry import Box
+from emasync.plan.choice import Choice
+from emasync.plan.select import Chosen, draw_box, select_array, select_image, spatial_axes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picked:
+    """What is wanted of one image, or of an array that is no level.
+
+    Attributes
+    ----------
+    image : MultiscaleDescription or None
+    chosen : tuple of Chosen
+        Coarsest first; not empty.
+    """
+
+    image: MultiscaleDescription | None
+    chosen: tuple[Chosen, ...]
+
+
+def refuse_what_is_not_built(choice: Choice) -> None:
+    """Say clearly what this version cannot choose yet, before anything is asked of the network.
+
+    Raises
+    ------
+    SourceError
+        ``not_built``.
+    """
+    crop = choice.crop
+    if isinstance(crop, SameAsCrop):
+        raise _not_built(f"crop: {{same_as: {crop.same_as}}}", "write the box as start and shape")
+    if isinstance(crop, DrawnCrop) and crop.min_nonzero is not None:
+        raise _not_built("crop.min_nonzero", "leave it out, or write the box as start and shape")
+
+
+def _not_built(what: str, instead: str) -> SourceError:
+    return SourceError(f"{what} is not built yet in this version; {instead}", kind=ErrorKind.NOT_BUILT)
+
+
+def pick(found: Iterable[Found], choice: Choice) -> tuple[Picked, ...]:
+    """Apply a choice to everything a walk has found.
+
+    Parameters
+    ----------
+    found : iterable of Found
+    choice : Choice
+
+    Returns
+    -------
+    tuple of Picked
+        Not empty; images that lack the chosen levels, and arrays that the globs leave out, are not in it.
+
+    Raises
+    ------
+    SourceError
+        Nothing to choose from, a level that no image has, a box beyond an array.
+    """
+    images, arrays = _parted(found)
+    if not images and not arrays:
+        where = ", ".join(choice.arrays) or "its url"
+        raise SourceError(
+            f"dataset {choice.dataset!r}: no array at {where}; arrays, scales and crop choose among arrays: check the "
+            "url, or remove them to take the objects as they are"
+        )
+    _require_levels(images, arrays, choice.scales)
+    picked = tuple(_picked(images, arrays, choice))
+    if not picked:
+        raise SourceError(f"dataset {choice.dataset!r}: include and exclude leave none of its arrays")
+    return picked
+
+
+def _parted(found: Iterable[Found]) -> tuple[list[MultiscaleDescription], list[ArrayDescription]]:
+    nodes = list(found)
+    images = [node for node in nodes if isinstance(node, MultiscaleDescription) and node.levels]
+    return images, [node for node in nodes if isinstance(node, ArrayDescription)]
+
+
+def _require_levels(
+    images: Sequence[MultiscaleDescription], arrays: Sequence[ArrayDescription], scales: Sequence[int]
+) -> None:
+    """Each chosen level must be there somewhere: a typing error must not quietly give less."""
+    there = {level.number for image in images for level in image.levels} | ({0} if arrays else set())
+    if missing := sorted(set(scales) - there):
+        raise SourceError(
+            f"no scale {', '.join(map(str, missing))}: there are {', '.join(map(str, sorted(there)))}",
+            location=images[0].path if images else arrays[0].path,
+        )
+
+
+def _picked(
+    images: Iterable[MultiscaleDescription], arrays: Iterable[ArrayDescription], choice: Choice
+) -> Iterator[Picked]:
+    for image in images:
+        scales = tuple(level.number for level in image.levels if not choice.scales or level.number in choice.scales)
+        if not scales:
+            continue
+        box, box_scale = _box_in_image(image, choice)
+        chosen = select_image(
+            image, scales=scales, box=box, box_scale=box_scale, select=choice.select, rebase=choice.standalone
+        )
+        if wanted := tuple(item for item in chosen if wants_array(item.array, choice.globs.wants)):
+            yield Picked(image=image, chosen=wanted)
+    for array in arrays:
+        if (choice.scales and 0 not in choice.scales) or not wants_array(array, choice.globs.wants):
+            continue
+        chosen_array = select_array(
+            array, box=_box_in_array(array, choice), select=choice.select, rebase=choice.standalone
+        )
+        yield Picked(image=None, chosen=(chosen_array,))
+
+
+def wants_array(array: ArrayDescription, wants: Callable[[str], bool]) -> bool:
+    """Whether globs over paths want an array: asked of its first chunk.
+
+    A grid is a formula, so globs choose arrays here and never single chunks.
+    """
+    separator = array.separator
+    first = separator.join("0" for _ in array.shape) or "0"
+    if array.encoding == "default":
+        first = f"c{separator}{first}" if array.shape else "c"
+    return wants(f"{array.path}/{first}" if array.path else first)
+
+
+def _box_in_image(image: MultiscaleDescription, choice: Choice) -> tuple[Box | None, int]:
+    crop = choice.crop
+    if not isinstance(crop, BoxCrop | DrawnCrop):
+        return None, 0
+    for level in image.levels:
+        if level.number == crop.scale:
+            return _box(level.array, crop), crop.scale
+    there = ", ".join(str(level.number) for level in image.levels)
+    raise SourceError(f"{image.path or 'the base'}: crop.scale {crop.scale} is not there; there are {there}")
+
+
+def _box_in_array(array: ArrayDescription, choice: Choice) -> Box | None:
+    crop = choice.crop
+    if not isinstance(crop, BoxCrop | DrawnCrop):
+        return None
+    if crop.scale:
+        raise SourceError(f"{array.path or 'the base'}: crop.scale {crop.scale}, and this array has no other levels")
+    return _box(array, crop)
+
+
+def _box(array: ArrayDescription, crop: BoxCrop | DrawnCrop) -> Box:
+    if isinstance(crop, BoxCrop):
+        return Box.from_shape(crop.start, crop.shape)
+    extent = tuple(array.shape[axis] for axis in spatial_axes(array.axes, len(array.shape)))
+    flat = (1,) * (len(crop.shape) - len(extent)) + extent
+    within = None if crop.within is None else Box.from_shape(crop.within.start, crop.within.shape)
+    return draw_box(crop.shape, flat, at=crop.at, seed=crop.seed or 0, within=within)

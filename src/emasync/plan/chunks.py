@@ -1,0 +1,159 @@
+"""Task sets of one chosen array: listed where it is taken whole, a grid where a box is cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from emasync.errors import AccessDeniedError, NotFoundError, RefusedError
+from emasync.model.digest import Span
+from emasync.model.grid import ChunkGrid
+from emasync.model.location import Location
+from emasync.model.task import TaskSetSpec
+from emasync.plan.intake import Intake, Shelf
+from emasync.plan.select import Chosen
+from emasync.plan.sweep import Divider, Piles, Sorting, as_entry, closing, sweep
+from emasync.plan.tools import PlanTools
+from emasync.sources.interface import Tree
+from emasync.sources.walk import missing_key
+from emasync.transport.interface import ListedObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a tree allows, found out once.
+
+    Attributes
+    ----------
+    listable : bool
+        Whether its objects can be listed.
+    tells_missing : bool
+        Whether a 404 on a chunk key is a statement of absence (law 9).
+    """
+
+    listable: bool
+    tells_missing: bool
+
+
+async def survey(tree: Tree, tools: PlanTools) -> Ground:
+    """Find out what `tree` allows, with up to two requests.
+
+    A policy may say that 404 is a statement; otherwise a name that nobody wrote must be answered with 404. That the
+    array's metadata came from the same origin goes without saying: that is where the grid is from.
+    """
+    tells = tools.context.settings.policy(tree.base).absent_on_404 or await tells_missing(tree, tools)
+    return Ground(listable=await can_list(tree), tells_missing=tells)
+
+
+async def tells_missing(tree: Tree, tools: PlanTools) -> bool:
+    """Whether a name that nobody wrote is answered with 404."""
+    try:
+        await tools.context.fetcher.read(tree.base.join(missing_key(tree.base)), span=Span(0, 1))
+    except NotFoundError:
+        return True
+    except (AccessDeniedError, RefusedError):
+        return False
+    return False
+
+
+async def can_list(tree: Tree) -> bool:
+    """Whether the first page of a listing is answered."""
+    try:
+        async with closing(tree.list("")) as pages:
+            async for _ in pages:
+                break
+    except (AccessDeniedError, NotFoundError, RefusedError):
+        return False
+    return True
+
+
+async def take_chunks(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, named: frozenset[str]) -> None:
+    """Bring the chunks of one array into the ledger.
+
+    Whole arrays are listed: sizes are known, and what is not listed is absent. A box is a grid, whose missing chunks
+    are absent where a 404 says so. Where it does not, a listing does.
+
+    Parameters
+    ----------
+    intake : Intake
+    tree : Tree
+    chosen : Chosen
+    ground : Ground
+    named : frozenset of str
+        Documents that are named already.
+
+    Raises
+    ------
+    TransportError
+        As :meth:`Tree.list`.
+    """
+    if chosen.grid is None:
+        return
+    if ground.listable and (chosen.whole or not ground.tells_missing):
+        await _take_listed(intake, tree, chosen, chosen.grid, named)
+        return
+    await intake.open(gridded(intake, tree.base, chosen, chosen.grid, absent_ok=ground.tells_missing))
+
+
+async def _take_listed(intake: Intake, tree: Tree, chosen: Chosen, grid: ChunkGrid, named: frozenset[str]) -> None:
+    shelf = await intake.shelf(str(tree.base), asset=chosen.array.path, rank=chosen.rank)
+    divider: Divider = (
+        Sorting(documents=shelf, rest=shelf, elsewhere=named) if chosen.whole else BoxOfChunks(shelf, grid)
+    )
+    await sweep(intake, tree, divider, folder=chosen.array.path, keeper=shelf)
+
+
+def gridded(intake: Intake, base: Location, chosen: Chosen, grid: ChunkGrid, *, absent_ok: bool) -> TaskSetSpec:
+    """The task set of a grid. Its folder is the array's, mapped by the layout like any other path."""
+    path = chosen.array.path
+    return TaskSetSpec(
+        dataset=intake.dataset,
+        asset=path,
+        rank=chosen.rank,
+        base=str(base.join(path)),
+        destination=f"{intake.folder}/{intake.place(path)}" if path else intake.folder,
+        grid=replace(grid, prefix=""),
+        absent_ok=absent_ok,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BoxOfChunks:
+    """Takes the listed chunks of a box, under the names that the grid gives them."""
+
+    shelf: Shelf
+    grid: ChunkGrid
+
+    def divide(self, objects: Iterable[ListedObject]) -> Piles:
+        """Entries of the box's chunks."""
+        entries = []
+        for item in objects:
+            number = number_of(self.grid, item.key)
+            if number is not None:
+                entries.append(replace(as_entry(item), path=self.grid.destination(number)))
+        return {self.shelf.set_id: (self.shelf, entries)}
+
+
+def number_of(grid: ChunkGrid, key: str) -> int | None:
+    """Number of the chunk that has `key` at the source: the inverse of :meth:`ChunkGrid.key`; None for others.
+
+    Parameters
+    ----------
+    grid : ChunkGrid
+    key : str
+        Relative to the tree's base.
+    """
+    if not key.startswith(grid.prefix):
+        return None
+    words = [word for word in key[len(grid.prefix) :].split(grid.separator) if word != "c"]
+    if not all(word.isdecimal() and word.isascii() for word in words):
+        return None
+    coordinates = [int(word) for word in words] if grid.shape else []
+    if len(coordinates) != len(grid.shape):
+        return None
+    number = 0
+    for at, start, size in zip(coordinates, grid.start, grid.shape, strict=True):
+        if not start <= at < start + size:
+            return None
+        number = number * size + at - start
+    return number if grid.key(number) == key else None

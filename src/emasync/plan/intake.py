@@ -1,0 +1,205 @@
+"""The one door from findings into the ledger: names are mapped, guards are held, sleepers are woken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from emasync.errors import DestinationError, ErrorKind
+from emasync.ledger.interface import Admission, Clash, Failed
+from emasync.model.events import Event, EventName, EventValue
+from emasync.model.task import ObjectEntry, TaskSetSpec
+from emasync.plan.guards import Demand
+from emasync.plan.layout import Layout
+from emasync.plan.tools import PlanTools
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """An open task set.
+
+    Attributes
+    ----------
+    set_id : int
+    spec : TaskSetSpec
+    """
+
+    set_id: int
+    spec: TaskSetSpec
+
+
+class Intake:
+    """Brings one dataset's findings into the ledger.
+
+    Parameters
+    ----------
+    tools : PlanTools
+    dataset : str
+
+    Attributes
+    ----------
+    objects, known_bytes : int
+        Named so far in this compile, and the sum of their known sizes.
+    """
+
+    def __init__(self, tools: PlanTools, dataset: str) -> None:
+        self.dataset = dataset
+        self.objects = 0
+        self.known_bytes = 0
+        self._tools = tools
+        self._open: dict[TaskSetSpec, Shelf] = {}
+        self._folder = tools.layout.folder(dataset)
+
+    @property
+    def folder(self) -> str:
+        """Folder of the dataset's data, relative to the root."""
+        return self._folder
+
+    def place(self, path: str) -> str:
+        """Place of a path below the dataset's folder.
+
+        Raises
+        ------
+        DestinationError
+            The layout has none for it.
+        """
+        return self._tools.layout.place(path)
+
+    async def shelf(self, base: str, *, asset: str, rank: int, encoded: bool = False, absent_ok: bool = False) -> Shelf:
+        """Open a listed set whose keys, or paths, lie below the dataset's folder."""
+        spec = TaskSetSpec(
+            dataset=self.dataset,
+            asset=asset,
+            rank=rank,
+            base=base,
+            destination=self._folder,
+            encoded=encoded,
+            absent_ok=absent_ok,
+        )
+        return await self.open(spec)
+
+    async def open(self, spec: TaskSetSpec) -> Shelf:
+        """Open a task set, or find it again. A gridded one is complete with this."""
+        if (known := self._open.get(spec)) is not None:
+            return known
+        shelf = self._open[spec] = Shelf(await self._tools.ledger.call("add_set", spec), spec)
+        if spec.grid is not None:
+            self.objects += len(spec.grid)
+            await self._hold_guard()
+            self._tools.wake()
+        self._tell("asset_planned", asset=spec.asset, location=spec.base)
+        return shelf
+
+    def count_written(self, count: int) -> None:
+        """Documents of ours count as found: a subset may consist of little else."""
+        self.objects += count
+
+    async def resume_point(self, shelf: Shelf) -> str | None:
+        """Last key of an interrupted listing; None at the beginning."""
+        cursor: str | None = await self._tools.ledger.call("cursor", shelf.set_id)
+        return cursor
+
+    async def finished(self, shelf: Shelf) -> bool:
+        """Whether the set is listed to its end."""
+        return bool(await self._tools.ledger.call("set_finished", shelf.set_id))
+
+    async def finish(self, shelf: Shelf) -> None:
+        """The set is listed to its end."""
+        await self._tools.ledger.call("finish_set", shelf.set_id)
+
+    async def add(self, shelf: Shelf, entries: Sequence[ObjectEntry], *, cursor: str | None = None) -> None:
+        """Admit one page.
+
+        Parameters
+        ----------
+        shelf : Shelf
+        entries : sequence of ObjectEntry
+            ``path`` is where the source wants it below the dataset; None: the key.
+        cursor : str, optional
+            Where the listing stands, committed with the rows.
+
+        Raises
+        ------
+        MachineError
+            A guard does not hold.
+        """
+        if not entries and cursor is None:
+            return
+        named, refused = place_all(entries, self._tools.layout)
+        admission: Admission = await self._tools.ledger.call("add_entries", shelf.set_id, named, cursor)
+        if refused:
+            await self._fail(shelf, refused)
+        self._report_clashes(shelf, admission.clashes)
+        self.objects += len(entries)
+        self.known_bytes += sum(entry.size_bytes or 0 for entry in entries)
+        self._tell("plan_progress", objects=self.objects, known_bytes=self.known_bytes)
+        await self._hold_guard()
+        self._tools.wake()
+
+    async def _fail(self, shelf: Shelf, refused: Iterable[tuple[ObjectEntry, DestinationError]]) -> None:
+        facts = [
+            Failed(
+                set_id=shelf.set_id,
+                key=entry.key,
+                location=str(shelf.spec.locate(entry.key)),
+                kind=error.kind,
+                message=error.message,
+                attempts=0,
+            )
+            for entry, error in refused
+        ]
+        await self._tools.ledger.call("record", facts)
+        for fact in facts:
+            self._tell("failed", location=fact.location, kind=fact.kind, message=fact.message)
+
+    def _report_clashes(self, shelf: Shelf, clashes: Iterable[Clash]) -> None:
+        for clash in clashes:
+            self._tell(
+                "failed",
+                location=str(shelf.spec.locate(clash.key)) if clash.set_id == shelf.set_id else clash.destination,
+                kind=ErrorKind.NAME_CLASH,
+                message=f"{clash.destination}: its place is taken by {clash.other} ({clash.kind})",
+            )
+
+    async def _hold_guard(self) -> None:
+        if self._tools.guard is not None:
+            demand = Demand.of(await self._tools.ledger.call("tallies"))
+            await asyncio.to_thread(self._tools.guard.check, demand)
+
+    def _tell(self, event: EventName, **fields: EventValue) -> None:
+        self._tools.context.on_event(Event(event, {"dataset": self.dataset, **fields}))
+
+
+def place_all(
+    entries: Iterable[ObjectEntry], layout: Layout
+) -> tuple[list[ObjectEntry], list[tuple[ObjectEntry, DestinationError]]]:
+    """Give every entry its place; a refused one keeps the name it came with, to be recorded as a failure.
+
+    Returns
+    -------
+    tuple of list of ObjectEntry and list of (ObjectEntry, DestinationError)
+        All entries, and the refused ones among them.
+    """
+    named: list[ObjectEntry] = []
+    refused: list[tuple[ObjectEntry, DestinationError]] = []
+    for entry in entries:
+        try:
+            named.append(placed(entry, layout))
+        except DestinationError as error:
+            named.append(entry)
+            refused.append((entry, error))
+    return named, refused
+
+
+def placed(entry: ObjectEntry, layout: Layout) -> ObjectEntry:
+    """`entry` with its place below the dataset's folder; ``path`` stays None where that is the key itself.
+
+    Raises
+    ------
+    DestinationError
+        The layout has no place for it.
+    """
+    place = layout.place(entry.path if entry.path is not None else entry.key)
+    path = None if place == entry.key else place
+    return entry if path == entry.path else replace(entry, path=path)

@@ -1,0 +1,90 @@
+"""Chosen arrays, levels and boxes: their metadata, their chunks, and what lies beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from emasync.formats.interface import Format, Found, GroupDescription
+from emasync.model.events import Event, EventValue
+from emasync.model.task import ObjectEntry, Rank
+from emasync.plan.choice import Choice
+from emasync.plan.choose import Picked, pick, refuse_what_is_not_built
+from emasync.plan.chunks import survey, take_chunks
+from emasync.plan.discovery import discover
+from emasync.plan.flat import document_shelf
+from emasync.plan.intake import Intake
+from emasync.plan.subset import Rewritten, rewrite, wanted_documents
+from emasync.plan.tools import PlanTools
+from emasync.plan.whole import add_documents, documents_of
+from emasync.plan.written import keep_sources, write_subset
+from emasync.sources.interface import Tree
+
+
+async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format, tools: PlanTools) -> None:
+    """Bring what is chosen of a tree into the ledger: metadata first, then coarse levels before fine ones.
+
+    Parameters
+    ----------
+    intake : Intake
+    tree : Tree
+        Need not be listable.
+    choice : Choice
+    form : Format
+        Whose walk finds the arrays.
+    tools : PlanTools
+
+    Raises
+    ------
+    SourceError
+        Nothing to choose from, a level or box that is not there, a choice that is not built.
+    TransportError
+        As :meth:`Tree.read` and :meth:`Tree.list`.
+    """
+    refuse_what_is_not_built(choice)
+    found = await discover(tree, form.walk(choice.arrays or ("",)))
+    picked = pick(found, choice)
+    chosen = sorted((item for image in picked for item in image.chosen), key=lambda item: item.rank)
+    report_boxes(intake.dataset, picked, tools)
+    read = documents_of(found)
+    await keep_sources(intake, read, tools.documents)
+    if choice.standalone:
+        wanted = wanted_documents(found, chosen)
+        rewritten = rewrite(wanted, chosen)
+        await write_subset(intake, rewritten, choice.digest, tools.documents)
+        await take_documents(intake, tree, wanted, rewritten)
+    else:
+        await take_documents(intake, tree, read, ())
+    ground = await survey(tree, tools)
+    for item in chosen:
+        await take_chunks(intake, tree, item, ground, frozenset(read))
+    await take_sidecars(intake, tree, found, choice)
+
+
+def report_boxes(dataset: str, picked: Iterable[Picked], tools: PlanTools) -> None:
+    """Tell the boxes that were chosen or drawn: asked for, and on disk."""
+    for item in (chosen for image in picked for chosen in image.chosen):
+        fields: dict[str, EventValue] = {"dataset": dataset, "array": item.array.path, "level": item.level}
+        for name, box in (("box", item.box), ("hull", item.hull)):
+            fields[f"{name}_start"], fields[f"{name}_shape"] = list(box.start), list(box.shape)
+        tools.context.on_event(Event("asset_planned", fields))
+
+
+async def take_documents(
+    intake: Intake, tree: Tree, wanted: Mapping[str, bytes], rewritten: Sequence[Rewritten]
+) -> None:
+    """Metadata that stays as it is is fetched like any object; what changes is written by us already.
+
+    Not subject to the globs: an array without its metadata is none.
+    """
+    ours = {item.key for item in rewritten}
+    shelf = await document_shelf(intake, tree)
+    await add_documents(intake, shelf, {key: data for key, data in wanted.items() if key not in ours})
+    await intake.finish(shelf)
+
+
+async def take_sidecars(intake: Intake, tree: Tree, found: Iterable[Found], choice: Choice) -> None:
+    """Objects beside the arrays that are neither metadata nor chunks (OME-XML, JSON of an instrument)."""
+    keys = sorted({key for node in found if isinstance(node, GroupDescription) for key in node.extras})
+    shelf = await intake.shelf(str(tree.base), asset="", rank=Rank.BULK)
+    await intake.add(shelf, [ObjectEntry(key=key) for key in keys if choice.globs.wants(key)])
+    await intake.finish(shelf)

@@ -1,0 +1,96 @@
+"""What a compile is given: everything it may touch comes in here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from emasync.disk.interface import Sink
+from emasync.plan.guards import Guard
+from emasync.plan.layout import Layout
+from emasync.sources.interface import SourceContext
+
+
+class LedgerCalls(Protocol):
+    """The ledger as seen from the event loop: its methods, run in the thread that owns it."""
+
+    async def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the method of :class:`~emasync.ledger.interface.Ledger` called `method`.
+
+        Arguments and answer are that method's (Any: this one door carries all of them).
+        """
+        ...
+
+
+class Documents(Protocol):
+    """Small files of our own below the root."""
+
+    async def read(self, destination: str) -> bytes | None:
+        """Read a final file; None when there is none."""
+        ...
+
+    async def write(self, destination: str, data: bytes) -> None:
+        """Write atomically and durably, replacing an older one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanTools:
+    """Everything a compile works with.
+
+    Attributes
+    ----------
+    context : SourceContext
+        Network, policies, listener.
+    ledger : LedgerCalls
+    layout : Layout
+    documents : Documents
+    guard : Guard or None
+        Checked after every page; None checks nothing (a preview reports instead).
+    wake : callable
+        Called when there may be new work: transfers start while listing goes on.
+    refresh : bool
+        List again what was planned to the end before.
+    """
+
+    context: SourceContext
+    ledger: LedgerCalls
+    layout: Layout
+    documents: Documents
+    guard: Guard | None = None
+    wake: Callable[[], None]
+    refresh: bool = False
+
+
+class SinkDocuments:
+    """Documents in a sink; each call runs in a thread.
+
+    Parameters
+    ----------
+    sink : Sink
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    async def read(self, destination: str) -> bytes | None:
+        """Read a final file; None when there is none."""
+        return await asyncio.to_thread(self._read, destination)
+
+    def _read(self, destination: str) -> bytes | None:
+        facts = self._sink.stat(destination)
+        return None if facts is None else self._sink.read_final(destination, 0, facts.size_bytes)
+
+    async def write(self, destination: str, data: bytes) -> None:
+        """Write atomically and durably.
+
+        Raises
+        ------
+        MachineError
+            Disk full, no permission.
+        DestinationError
+            A folder or link lies there.
+        """
+        await asyncio.to_thread(self._sink.write_document, destination, data)

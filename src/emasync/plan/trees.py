@@ -1,0 +1,110 @@
+"""What becomes of a tree: taken as it is, taken level by level, or selected from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emasync.errors import ErrorKind, SourceError
+from emasync.formats.interface import Format
+from emasync.model.events import Event
+from emasync.plan.choice import Choice
+from emasync.plan.discovery import discover
+from emasync.plan.flat import take_flat
+from emasync.plan.intake import Intake
+from emasync.plan.selected import take_selected
+from emasync.plan.tools import PlanTools
+from emasync.plan.whole import take_levels
+from emasync.registry import FORMATS
+from emasync.sources.interface import Tree, TreeFound
+
+ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
+"""Zarr v3 core, "Metadata documents"; Zarr v2, "Storage": one of them makes a folder a node."""
+
+FORMAT_SIGNS = {"n5": "attributes.json", "precomputed": "info"}
+"""Documents that tell formats which are not built yet."""
+
+
+async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanTools) -> None:
+    """Bring a tree into the ledger.
+
+    Parameters
+    ----------
+    intake : Intake
+    found : TreeFound
+    entry : manifest entry
+        Any: each source has an entry model of its own; format and choice are in all of them.
+    tools : PlanTools
+
+    Raises
+    ------
+    SourceError
+        Arrays are chosen where there are none, or from a format that is not built yet.
+    """
+    if found.path:
+        raise SourceError(f"trees in a folder of their own ({found.path}) are not built yet", kind=ErrorKind.NOT_BUILT)
+    choice = Choice.of(entry)
+    tree = found.tree
+    if choice.chooses:
+        await take_selected(intake, tree, choice, await format_for(tree, entry.format), tools)
+    elif entry.format == "zarr" or (entry.format == "auto" and await zarr_at(tree)):
+        await take_ordered(intake, tree, choice, tools)
+    else:
+        await take_flat(intake, tree, choice.globs)
+
+
+async def zarr_at(tree: Tree) -> bool:
+    """Whether the tree's base is a Zarr node: asked of its documents, because a listing may be long or forbidden."""
+    for key in ZARR_DOCUMENTS:
+        if await tree.read(key) is not None:
+            return True
+    return False
+
+
+async def take_ordered(intake: Intake, tree: Tree, choice: Choice, tools: PlanTools) -> None:
+    """Take all of a Zarr hierarchy, coarse levels first; one that cannot be understood is taken as it is."""
+    try:
+        found = await discover(tree, zarr().walk(("",)))
+    except SourceError as error:
+        message = f"taken object by object, coarse levels not first: {error.message}"
+        tools.context.on_event(Event("warning", {"dataset": intake.dataset, "message": message}))
+        await take_flat(intake, tree, choice.globs)
+        return
+    await take_levels(intake, tree, found, choice.globs)
+
+
+async def format_for(tree: Tree, name: str) -> Format:
+    """The plug-in that arrays are chosen with.
+
+    Raises
+    ------
+    SourceError
+        ``not_built``: the format is known, and choosing from it is not built yet.
+    """
+    if name in ("auto", "zarr"):
+        if name == "auto":
+            await refuse_unbuilt(tree)
+        return zarr()
+    if name == "raw":
+        raise SourceError("format raw has no arrays to choose from; remove arrays, scales and crop, or the format")
+    made: Format = FORMATS.load(name)()
+    return made
+
+
+async def refuse_unbuilt(tree: Tree) -> None:
+    """Say clearly that a tree is in a format nobody can choose from yet."""
+    if await zarr_at(tree):
+        return
+    for name, document in FORMAT_SIGNS.items():
+        if await tree.read(document) is not None:
+            raise SourceError(
+                f"{tree.base} looks like {name} ({document} is there): choosing arrays, scales or a crop from it is "
+                "not built yet in this version; format: raw takes all of it",
+                kind=ErrorKind.NOT_BUILT,
+                location=str(tree.base),
+            )
+
+
+def zarr() -> Format:
+    """The Zarr plug-in."""
+    made: Format = FORMATS.load("zarr")()
+    return made

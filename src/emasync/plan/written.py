@@ -1,0 +1,182 @@
+"""Documents that we write ourselves: metadata of subsets, and the originals beside them.
+
+They are no objects of the ledger, because nothing of theirs is fetched: so a record beside the originals says what
+was written, and a later run restores what is missing from it, without a request.
+
+The order of writing makes every crash harmless: originals, then the record, then the documents; the plan is complete
+only after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from emasync.errors import DestinationError, ErrorKind
+from emasync.plan.intake import Intake
+from emasync.plan.layout import source_metadata
+from emasync.plan.subset import Rewritten
+from emasync.plan.tools import Documents
+
+RECORD = "subset.json"
+"""Name of the record inside ``<dataset>.source-metadata/``; no metadata document of any format has it."""
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenRecord:
+    """What was written for a dataset.
+
+    Attributes
+    ----------
+    digest : str
+        Of the manifest entry it was written for.
+    documents : mapping of str to str
+        Text by path below the dataset's folder.
+    former : tuple of str
+        Paths that were ours in an earlier plan and may be replaced.
+    """
+
+    digest: str = ""
+    documents: Mapping[str, str] = field(default_factory=dict)
+    former: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """As JSON."""
+        data = {"version": VERSION, "digest": self.digest, "documents": dict(self.documents), "former": self.former}
+        return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | None) -> WrittenRecord:
+        """Read a record; one that cannot be read counts as none, and is written again."""
+        try:
+            value: Any = orjson.loads(data or b"{}")  # Any: JSON, checked below
+        except orjson.JSONDecodeError:
+            return cls()
+        if not isinstance(value, dict) or value.get("version") != VERSION:
+            return cls()
+        documents, former = value.get("documents"), value.get("former")
+        if not isinstance(documents, dict) or not isinstance(former, list):
+            return cls()
+        texts = {path: text for path, text in documents.items() if isinstance(text, str)}
+        return cls(digest=str(value.get("digest")), documents=texts, former=tuple(map(str, former)))
+
+    @property
+    def ours(self) -> frozenset[str]:
+        """Paths that may be replaced."""
+        return frozenset((*self.documents, *self.former))
+
+
+def record_path(folder: str) -> str:
+    """Where the record of the dataset in `folder` lies, relative to the root."""
+    return f"{source_metadata(folder)}/{RECORD}"
+
+
+async def keep_sources(intake: Intake, originals: Mapping[str, bytes], documents: Documents) -> None:
+    """Keep metadata documents as the source gave them, beside the dataset.
+
+    Parameters
+    ----------
+    intake : Intake
+    originals : mapping of str to bytes
+        By key.
+    documents : Documents
+    """
+    folder = source_metadata(intake.folder)
+    for key, data in sorted(originals.items()):
+        destination = f"{folder}/{intake.place(key)}"
+        if await documents.read(destination) != data:
+            await documents.write(destination, data)
+
+
+async def write_subset(intake: Intake, rewritten: Iterable[Rewritten], digest: str, documents: Documents) -> None:
+    """Write the metadata of a subset, and the record even where nothing changes: a later run looks for it.
+
+    Parameters
+    ----------
+    intake : Intake
+    rewritten : iterable of Rewritten
+    digest : str
+        Of the manifest entry.
+    documents : Documents
+
+    Raises
+    ------
+    DestinationError
+        ``destination_exists``: a file that is not ours lies in the place of one of the documents.
+    """
+    items = {intake.place(item.key): item for item in rewritten}
+    before = WrittenRecord.from_bytes(await documents.read(record_path(intake.folder)))
+    for path, item in items.items():
+        if path not in before.ours:
+            await require_replaceable(f"{intake.folder}/{path}", item, documents)
+    record = WrittenRecord(
+        digest=digest,
+        documents={path: item.data.decode() for path, item in items.items()},
+        former=tuple(sorted(before.ours - items.keys())),
+    )
+    await documents.write(record_path(intake.folder), record.to_bytes())
+    for path, item in items.items():
+        await documents.write(f"{intake.folder}/{path}", item.data)
+    intake.count_written(len(items))
+
+
+async def require_replaceable(destination: str, item: Rewritten, documents: Documents) -> None:
+    """Refuse to replace what somebody else put there; the original itself is kept elsewhere and may go.
+
+    Raises
+    ------
+    DestinationError
+        ``destination_exists``.
+    """
+    there = await documents.read(destination)
+    if there is not None and there not in (item.data, item.original):
+        raise DestinationError(
+            f"{destination} is there and not ours; metadata of the subset belongs there: move it away, then run again",
+            kind=ErrorKind.DESTINATION_EXISTS,
+            location=destination,
+        )
+
+
+async def restore_subset(folder: str, digest: str, documents: Documents) -> bool:
+    """Write again what is missing of a subset's metadata, from the record: no request.
+
+    Parameters
+    ----------
+    folder : str
+        The dataset's, relative to the root.
+    digest : str
+        Of the manifest entry.
+    documents : Documents
+
+    Returns
+    -------
+    bool
+        Whether there is a record of this plan; without one only a new plan can tell.
+    """
+    record = WrittenRecord.from_bytes(await documents.read(record_path(folder)))
+    if record.digest != digest:
+        return False
+    for path, text in record.documents.items():
+        if await documents.read(f"{folder}/{path}") is None:
+            await documents.write(f"{folder}/{path}", text.encode())
+    return True
+
+
+class MemoryDocuments:
+    """Documents that go nowhere: for a plan that writes nothing."""
+
+    def __init__(self) -> None:
+        self._documents: dict[str, bytes] = {}
+
+    async def read(self, destination: str) -> bytes | None:
+        """What was written before."""
+        return self._documents.get(destination)
+
+    async def write(self, destination: str, data: bytes) -> None:
+        """Remember it."""
+        self._documents[destination] = data
