@@ -71,7 +71,7 @@ async def test_log_and_peak() -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(5):
             group.create_task(fetcher.read(Location.parse(f"s3://b/{number}"), span=Span(0, 1)))
-        while fetcher.in_flight < 5:  # noqa: ASYNC110  # the fake has no event for it, and needs none
+        while fetcher.in_flight < 5:  # the fake has no event for it, and needs none
             await asyncio.sleep(0)
         fetcher.release()
     assert fetcher.peak_in_flight == 5

@@ -38,11 +38,7 @@ class FolderStore:
         if "\0" in path or not _UNSAFE.isdisjoint(path.split("/")):
             return None
         place = f"{self.folder}/{path}"
-        try:
-            facts = os.stat(place)  # noqa: PTH116  # a Path costs more than the answer
-        except OSError:
-            return None
-        if not S_ISREG(facts.st_mode):
+        if (facts := _regular(place)) is None:
             return None
         return StoredObject(
             size_bytes=facts.st_size,
@@ -69,8 +65,7 @@ class FolderStore:
                 yield row
 
     def _row(self, place: str, key: str) -> Listed | None:
-        facts = os.stat(place)  # noqa: PTH116  # called for each row of a listing
-        if not S_ISREG(facts.st_mode):
+        if (facts := _regular(place)) is None:
             return None
         return Listed(key, facts.st_size, facts.st_mtime, self._tag(place, facts))
 
@@ -83,6 +78,14 @@ class FolderStore:
                 tag = md5_tag(_pread(place, 0, facts.st_size))
             self._tags[known] = tag
         return tag
+
+
+def _regular(place: str) -> os.stat_result | None:
+    try:
+        facts = os.stat(place)  # noqa: PTH116  # a Path costs more than the answer
+    except OSError:
+        return None
+    return facts if S_ISREG(facts.st_mode) else None
 
 
 def _pread(place: str, start: int, stop: int) -> bytes:
