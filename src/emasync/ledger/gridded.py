@@ -1,0 +1,316 @@
+"""Gridded sets: an array's chunks as a formula, with blocks of states and facts.
+
+A failed chunk is *pending* in its block and has its kind in ``chunks``; ``blocks.pending`` counts only what may be
+leased. A chunk's validator is kept while it is unfinished (with its partial) and not afterwards: size and CRC32C
+tell whether the bytes on disk are the bytes that came, in a fifth of the room. The epoch is kept while it is newer
+than the durable one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from emasync.ledger.interface import Row
+from emasync.ledger.leases import Leases
+from emasync.ledger.listed import row_of
+from emasync.ledger.packing import NO_VALIDATOR
+from emasync.ledger.recorder import unknown
+from emasync.ledger.sidenotes import StoredKey
+from emasync.ledger.standing import FAILED, ON_DISK, PENDING, Standing
+from emasync.ledger.tasksets import BLOCK, TaskSet
+from emasync.model.task import Output, Request, State, Task
+
+if TYPE_CHECKING:
+    from emasync.ledger.blocks import Block
+
+_MANY_BLOCKS: Final = 256
+"""Unpacked blocks held at once: 14 KiB each and as much again for packing."""
+
+
+Exceptional = tuple[int, int, str | None, int | None, bytes | None]
+"""Generation, attempts, failure, size where it is huge, computed digests of one chunk."""
+
+NOTHING_SPECIAL: Final[Exceptional] = (0, 0, None, None, None)
+
+
+def create_blocks(connection: sqlite3.Connection, set_id: int, chunks: int) -> None:
+    """Make the rows of a new gridded set, all pending: 24,415 of them for 10^8 chunks."""
+    full, rest = divmod(chunks, BLOCK)
+    sizes = ((set_id, number, BLOCK) for number in range(full))
+    connection.executemany("INSERT INTO blocks (set_id, block, pending) VALUES (?, ?, ?)", sizes)
+    if rest:
+        connection.execute("INSERT INTO blocks (set_id, block, pending) VALUES (?, ?, ?)", (set_id, full, rest))
+
+
+def chunks_of(task_set: TaskSet, block: int) -> int:
+    """Chunks in one block: all but the last are full."""
+    return min(BLOCK, len(task_set.grid) - block * BLOCK)
+
+
+def read_block(connection: sqlite3.Connection, task_set: TaskSet, number: int) -> Block:
+    """Unpack one block."""
+    from emasync.ledger.blocks import Block, unpack_facts, unpack_states  # noqa: PLC0415  # numpy, when it is needed
+
+    key = (task_set.set_id, number)
+    states_row = connection.execute("SELECT states FROM blocks WHERE set_id = ? AND block = ?", key).fetchone()
+    facts_row = connection.execute("SELECT facts FROM block_facts WHERE set_id = ? AND block = ?", key).fetchone()
+    states = unpack_states(None if states_row is None else states_row[0], chunks_of(task_set, number))
+    return Block(states, unpack_facts(None if facts_row is None else facts_row[0], states))
+
+
+def write_block(connection: sqlite3.Connection, task_set: TaskSet, number: int, block: Block) -> None:
+    """Pack one block; failed chunks of it are known to the exception table already."""
+    from emasync.ledger.blocks import count_pending, pack_facts, pack_states  # noqa: PLC0415  # numpy, when it is needed
+
+    failed = connection.execute(
+        "SELECT count(*) FROM chunks INDEXED BY chunks_failed"
+        " WHERE set_id = ? AND chunk >= ? AND chunk < ? AND failure IS NOT NULL",
+        (task_set.set_id, number * BLOCK, (number + 1) * BLOCK),
+    ).fetchone()[0]
+    connection.execute(
+        "UPDATE blocks SET pending = ?, states = ? WHERE set_id = ? AND block = ?",
+        (count_pending(block.states) - failed, pack_states(block.states), task_set.set_id, number),
+    )
+    facts = pack_facts(block)
+    if facts is None:
+        connection.execute("DELETE FROM block_facts WHERE set_id = ? AND block = ?", (task_set.set_id, number))
+    else:
+        connection.execute("INSERT OR REPLACE INTO block_facts VALUES (?, ?, ?)", (task_set.set_id, number, facts))
+
+
+class GriddedBook:
+    """Standings of chunks.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._blocks: dict[tuple[int, int], tuple[TaskSet, Block]] = {}
+        self._exceptions: dict[tuple[int, int], Exceptional] = {}
+        self._changed: dict[tuple[int, int], None] = {}
+        self._standings: dict[tuple[int, int], Standing] = {}  # of this transaction: epochs are written after blocks
+
+    def read(self, task_set: TaskSet, key: StoredKey) -> Standing:
+        """Where a chunk stands.
+
+        Raises
+        ------
+        MachineError
+            The grid has no such chunk.
+        """
+        if not isinstance(key, int) or not 0 <= key < len(task_set.grid):
+            raise unknown(task_set, key)
+        if (known := self._standings.get((task_set.set_id, key))) is not None:
+            return known
+        block = self._block(task_set, key // BLOCK)
+        exception = self._exception(task_set.set_id, key)
+        epoch = _epoch(self._connection, task_set.set_id, key) if block.states[key % BLOCK] else 0
+        return standing_of(task_set, block, key % BLOCK, exception, epoch)
+
+    def _block(self, task_set: TaskSet, number: int) -> Block:
+        found = self._blocks.get((task_set.set_id, number))
+        if found is None:
+            if len(self._blocks) >= _MANY_BLOCKS:
+                self.write()
+            found = (task_set, read_block(self._connection, task_set, number))
+            self._blocks[task_set.set_id, number] = found
+        return found[1]
+
+    def _exception(self, set_id: int, key: int) -> Exceptional | None:
+        if (set_id, key) in self._exceptions:
+            return self._exceptions[set_id, key]
+        return read_exception(self._connection, set_id, key)
+
+    def put(self, task_set: TaskSet, key: StoredKey, standing: Standing) -> None:
+        """Where it stands now."""
+        from emasync.ledger.blocks import HUGE  # noqa: PLC0415  # numpy, when it is needed
+
+        if not isinstance(key, int):
+            return
+        self._standings[task_set.set_id, key] = standing
+        block, position = self._block(task_set, key // BLOCK), key % BLOCK
+        size = standing.size_bytes or 0
+        block.states[position] = PENDING if standing.state == FAILED else standing.state
+        block.facts[position] = (min(size, HUGE), standing.crc or 0, standing.verified)
+        self._changed[task_set.set_id, key // BLOCK] = None
+        stored = size if size >= HUGE else None
+        exception = (standing.generation, standing.attempts, standing.failure, stored, standing.computed)
+        if exception != (self._exception(task_set.set_id, key) or NOTHING_SPECIAL):
+            self._exceptions[task_set.set_id, key] = exception
+
+    def write(self) -> None:
+        """Write what changed, exceptions first: the blocks count without failed chunks."""
+        for (set_id, key), exception in self._exceptions.items():
+            write_exception(self._connection, set_id, key, exception)
+        for changed in self._changed:
+            task_set, block = self._blocks[changed]
+            write_block(self._connection, task_set, changed[1], block)
+        self._blocks.clear()
+        self._exceptions.clear()
+        self._changed.clear()
+
+
+def read_exception(connection: sqlite3.Connection, set_id: int, key: int) -> Exceptional | None:
+    """What a block cannot say of a chunk."""
+    found: Exceptional | None = connection.execute(
+        "SELECT generation, attempts, failure, stored, computed FROM chunks WHERE set_id = ? AND chunk = ?",
+        (set_id, key),
+    ).fetchone()
+    return found
+
+
+def write_exception(connection: sqlite3.Connection, set_id: int, key: int, exception: Exceptional) -> None:
+    """Keep what a block cannot say of a chunk; nothing where there is nothing to say."""
+    if exception == NOTHING_SPECIAL:
+        connection.execute("DELETE FROM chunks WHERE set_id = ? AND chunk = ?", (set_id, key))
+        return
+    connection.execute(
+        "INSERT OR REPLACE INTO chunks (set_id, chunk, generation, attempts, failure, stored, computed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (set_id, key, *exception),
+    )
+
+
+def _epoch(connection: sqlite3.Connection, set_id: int, key: int) -> int:
+    row = connection.execute("SELECT epoch FROM fresh WHERE set_id = ? AND key = ?", (set_id, key)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def standing_of(task_set: TaskSet, block: Block, position: int, exception: Exceptional | None, epoch: int) -> Standing:
+    """Where the chunk at one position of a block stands."""
+    generation, attempts, failure, stored, computed = exception or NOTHING_SPECIAL
+    state = int(block.states[position])
+    if state not in ON_DISK:
+        return Standing(
+            plan=task_set.plan,
+            state=FAILED if failure is not None else state,
+            generation=generation,
+            attempts=attempts,
+            failure=failure,
+        )
+    size, crc, verified = block.facts[position].tolist()
+    return Standing(
+        plan=task_set.plan,
+        state=state,
+        stored=size if stored is None else stored,
+        crc=crc,
+        verified=verified,
+        generation=generation,
+        epoch=epoch,
+        attempts=attempts,
+        computed=computed,
+    )
+
+
+# --- leasing ---------------------------------------------------------------------------------------------------------
+
+
+def pending_chunks(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases) -> Iterator[int]:
+    """Chunks that may be leased, in order, from where the leases stand."""
+    from emasync.ledger.blocks import first_pending, unpack_states  # noqa: PLC0415  # numpy, when it is needed
+
+    start = leases.start(task_set.set_id)
+    start = start if isinstance(start, int) else 0
+    taken, number = leases.taken(task_set.set_id), start // BLOCK
+    while True:
+        row = connection.execute(
+            "SELECT block, states FROM blocks INDEXED BY blocks_pending"
+            " WHERE set_id = ? AND pending > 0 AND block >= ? ORDER BY block LIMIT 1",
+            (task_set.set_id, number),
+        ).fetchone()
+        if row is None:
+            return
+        number = row[0]
+        failed = failed_chunks(connection, task_set.set_id, number)
+        first = max(start - number * BLOCK, 0)
+        for position in first_pending(unpack_states(row[1], chunks_of(task_set, number)), first):
+            chunk = number * BLOCK + position
+            if chunk not in taken and chunk not in failed:
+                yield chunk
+        number += 1
+
+
+def failed_chunks(connection: sqlite3.Connection, set_id: int, block: int) -> set[int]:
+    """Failed chunks of one block."""
+    rows = connection.execute(
+        "SELECT chunk FROM chunks INDEXED BY chunks_failed"
+        " WHERE set_id = ? AND chunk >= ? AND chunk < ? AND failure IS NOT NULL",
+        (set_id, block * BLOCK, (block + 1) * BLOCK),
+    )
+    return {chunk for (chunk,) in rows}
+
+
+def lease_chunks(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, limit: int) -> list[Task]:
+    """Lease up to `limit` chunks, in chunk order."""
+    chosen = list(islice(pending_chunks(connection, task_set, leases), limit))
+    tasks = [_task(connection, task_set, chunk) for chunk in chosen]
+    for chunk in chosen:
+        leases.take(task_set.set_id, chunk)
+    leases.move(task_set.set_id, chosen[-1] + 1 if len(chosen) == limit else len(task_set.grid))
+    return tasks
+
+
+def _task(connection: sqlite3.Connection, task_set: TaskSet, chunk: int) -> Task:
+    exception = read_exception(connection, task_set.set_id, chunk)
+    return Task(
+        set_id=task_set.set_id,
+        key=chunk,
+        dataset=task_set.spec.dataset,
+        request=Request(task_set.locate(chunk)),
+        outputs=(Output(task_set.destination(chunk)),),
+        attempts=0 if exception is None else exception[1],
+        absent_ok=task_set.spec.absent_ok,
+    )
+
+
+# --- walking ---------------------------------------------------------------------------------------------------------
+
+
+def walk_block(
+    connection: sqlite3.Connection, task_set: TaskSet, number: int, states: Iterable[State] | None
+) -> list[Row]:
+    """Rows of one block, of some states only."""
+    block = read_block(connection, task_set, number)
+    first, last = number * BLOCK, number * BLOCK + len(block.states)
+    exceptions = {
+        chunk: exception
+        for chunk, *exception in connection.execute(
+            "SELECT chunk, generation, attempts, failure, stored, computed FROM chunks"
+            " WHERE set_id = ? AND chunk >= ? AND chunk < ?",
+            (task_set.set_id, first, last),
+        )
+    }
+    epochs = dict(
+        connection.execute(
+            "SELECT key, epoch FROM fresh WHERE set_id = ? AND key >= ? AND key < ?", (task_set.set_id, first, last)
+        ).fetchall()
+    )
+    wanted = None if states is None else {int(state) for state in states}
+    rows = []
+    for position in _positions(block, wanted):
+        chunk = first + position
+        found = exceptions.get(chunk)
+        standing = standing_of(task_set, block, position, tuple(found) if found else None, epochs.get(chunk, 0))
+        if wanted is None or standing.state in wanted:
+            rows.append(chunk_row(task_set, chunk, standing))
+    return rows
+
+
+def _positions(block: Block, wanted: set[int] | None) -> Iterable[int]:
+    from emasync.ledger.blocks import with_state  # noqa: PLC0415  # numpy, when it is needed
+
+    if wanted is None:
+        return range(len(block.states))
+    held = {PENDING if state == FAILED else state for state in wanted}
+    return sorted(position for state in held for position in with_state(block.states, state))
+
+
+def chunk_row(task_set: TaskSet, chunk: int, standing: Standing) -> Row:
+    """One chunk as others see it."""
+    return row_of(task_set, chunk, standing, destination=task_set.destination(chunk), validator=NO_VALIDATOR)

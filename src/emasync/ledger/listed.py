@@ -1,0 +1,162 @@
+"""Rows of listed sets: reading, writing, leasing, walking."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from emasync.ledger.interface import Row
+from emasync.ledger.packing import pack_name, unpack_digests, unpack_name, unpack_validator
+from emasync.ledger.sidenotes import StoredKey
+from emasync.ledger.standing import ABSENT, ON_DISK, Standing
+from emasync.ledger.tasksets import TaskSet
+from emasync.model.digest import Validator
+from emasync.model.task import Output, Request, State, Task
+
+_COLUMNS: Final = ", ".join(Standing._fields)
+_PLACEHOLDERS: Final = ", ".join("?" * (2 + len(Standing._fields)))
+_ASSIGN: Final = ", ".join(f"{name} = ?" for name in Standing._fields)
+_VERIFIED_NAMES: Final = ("size_only", "computed", "published")
+_BEGINNING: Final = b""
+
+_PendingRow = tuple[bytes, int | None, bytes | None, bytes | None, bytes | None, int]
+
+Keyed = tuple[bytes, Standing]
+
+
+def read_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> Standing | None:
+    """Where one object stands; None when the ledger does not know it."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM objects WHERE set_id = ? AND key = ?",  # noqa: S608  # own column names
+        (set_id, key),
+    ).fetchone()
+    return None if row is None else Standing._make(row)
+
+
+def insert_standings(connection: sqlite3.Connection, set_id: int, rows: Iterable[Keyed]) -> None:
+    """Add objects that are not there yet."""
+    connection.executemany(
+        f"INSERT INTO objects (set_id, key, {_COLUMNS}) VALUES ({_PLACEHOLDERS})",  # noqa: S608  # own column names
+        ((set_id, key, *standing) for key, standing in rows),
+    )
+
+
+def write_standings(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, Standing]]) -> None:
+    """Change objects that are there."""
+    connection.executemany(
+        f"UPDATE objects SET {_ASSIGN} WHERE set_id = ? AND key = ?",  # noqa: S608  # own column names
+        ((*standing, set_id, key) for set_id, key, standing in rows),
+    )
+
+
+def delete_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> None:
+    """Forget an object."""
+    connection.execute("DELETE FROM objects WHERE set_id = ? AND key = ?", (set_id, key))
+
+
+def path_of(standing: Standing) -> str | None:
+    """Destination below the set's folder, where it is not the key."""
+    return None if standing.path is None else unpack_name(standing.path)
+
+
+def lease_page(
+    connection: sqlite3.Connection, task_set: TaskSet, start: StoredKey | None, limit: int
+) -> list[tuple[bytes, Task]]:
+    """Up to `limit` pending objects from key `start` on, in key order: reads no more rows than it gives."""
+    rows = connection.execute(
+        "SELECT key, size, path, hint, published, attempts FROM objects INDEXED BY objects_pending"
+        " WHERE set_id = ? AND plan = ? AND state = 0 AND key >= ? ORDER BY key LIMIT ?",
+        (task_set.set_id, task_set.plan, start or _BEGINNING, limit),
+    ).fetchall()
+    return [(row[0], _task(task_set, row)) for row in rows]
+
+
+def _task(task_set: TaskSet, row: _PendingRow) -> Task:
+    key, size, path, hint, published, attempts = row
+    name = unpack_name(key)
+    destination = task_set.destination(name, None if path is None else unpack_name(path))
+    return Task(
+        set_id=task_set.set_id,
+        key=name,
+        dataset=task_set.spec.dataset,
+        request=Request(task_set.locate(name)),
+        outputs=(Output(destination),),
+        size_bytes=size,
+        digests=unpack_digests(published),
+        hint=unpack_validator(hint),
+        attempts=attempts,
+        absent_ok=task_set.spec.absent_ok,
+    )
+
+
+def walk_page(
+    connection: sqlite3.Connection,
+    task_set: TaskSet,
+    after: bytes | None,
+    limit: int,
+    state: State | None,
+) -> tuple[list[Row], bytes | None]:
+    """Named objects behind key `after`; the second value is where the next page begins, None at the end."""
+    index = {State.PENDING: "INDEXED BY objects_pending", State.FAILED: "INDEXED BY objects_failed"}
+    hint = "" if state is None else index.get(state, "")
+    compare = ">=" if after is None else ">"
+    filtered = f" AND state = {int(state)}" if state is not None else ""
+    rows = connection.execute(
+        f"SELECT key, {_COLUMNS} FROM objects {hint}"  # noqa: S608  # own column names and numbers
+        f" WHERE set_id = ? AND plan = ? AND key {compare} ?{filtered} ORDER BY key LIMIT ?",
+        (task_set.set_id, task_set.plan, after or _BEGINNING, limit),
+    ).fetchall()
+    found = [object_row(task_set, row[0], Standing._make(row[1:])) for row in rows]
+    return found, (rows[-1][0] if len(rows) == limit else None)
+
+
+def unnamed_page(
+    connection: sqlite3.Connection, task_set: TaskSet, after: bytes | None, limit: int
+) -> tuple[list[Row], bytes | None]:
+    """Objects on disk that the present plan does not name."""
+    compare = ">=" if after is None else ">"
+    rows = connection.execute(
+        f"SELECT key, {_COLUMNS} FROM objects"  # noqa: S608  # own column names and numbers
+        f" WHERE set_id = ? AND (? OR plan <> ?) AND key {compare} ? AND state IN (1, 2) ORDER BY key LIMIT ?",
+        (task_set.set_id, not task_set.current, task_set.plan, after or _BEGINNING, limit),
+    ).fetchall()
+    found = [object_row(task_set, row[0], Standing._make(row[1:])) for row in rows]
+    return found, (rows[-1][0] if len(rows) == limit else None)
+
+
+def object_row(task_set: TaskSet, key: bytes, standing: Standing) -> Row:
+    """One object as others see it."""
+    name = unpack_name(key)
+    return row_of(
+        task_set,
+        name,
+        standing,
+        destination=task_set.destination(name, path_of(standing)),
+        validator=unpack_validator(standing.delivered),
+    )
+
+
+def row_of(task_set: TaskSet, key: str | int, standing: Standing, *, destination: str, validator: Validator) -> Row:
+    """Row of a listed object or a chunk."""
+    on_disk = standing.state in ON_DISK
+    return Row(
+        set_id=task_set.set_id,
+        key=key,
+        destination=destination,
+        location=str(task_set.locate(key)),
+        state=State(standing.state),
+        size_bytes=None if standing.state == ABSENT else standing.size_bytes,
+        crc32c=standing.crc,
+        verified=_VERIFIED_NAMES[standing.verified] if on_disk else "",
+        validator=validator,
+        published=unpack_digests(standing.published),
+        computed=unpack_digests(standing.computed),
+        generation=standing.generation,
+        epoch=standing.epoch,
+    )
+
+
+def stored_key(key: str | int) -> StoredKey:
+    """A key as the tables hold it."""
+    return key if isinstance(key, int) else pack_name(key)

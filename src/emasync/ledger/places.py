@@ -1,0 +1,125 @@
+"""Destinations, claimed once over the whole ledger (law 14).
+
+A gridded set claims its folder only, by a place that ends in a slash: chunk names follow from the grid, so two
+chunks of one set cannot clash, and a listed file can sit beside chunks (array metadata does). A listed file whose
+name is that of a chunk of a gridded set is not noticed here; the rename that replaces nothing is the guard.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final, NamedTuple
+
+from emasync.ledger.packing import pack_name, unpack_name
+from emasync.ledger.tasksets import TaskSets
+
+_CACHED_FOLDERS: Final = 1 << 16
+
+
+class Owner(NamedTuple):
+    """Who claims a place; `key` is None for the folder of a gridded set."""
+
+    set_id: int
+    key: bytes | None
+
+
+def above(place: bytes) -> list[bytes]:
+    """Folders that a place lies in, the nearest first."""
+    found = []
+    cut = place.rfind(b"/")
+    while cut > 0:
+        found.append(place[:cut])
+        cut = place.rfind(b"/", 0, cut)
+    return found
+
+
+def after_folder(place: bytes) -> bytes:
+    """First name behind everything inside `place` as a folder (``0`` follows ``/`` in ASCII)."""
+    return place + b"0"
+
+
+class Places:
+    """Claims of destinations.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    sets : TaskSets
+    casefold : bool
+        Whether names that differ in case only are one place (case-insensitive filesystem).
+    """
+
+    def __init__(self, connection: sqlite3.Connection, sets: TaskSets, *, casefold: bool) -> None:
+        self._connection = connection
+        self._sets = sets
+        self._casefold = casefold
+        self._folders: set[bytes] = set()
+
+    def of(self, destination: str) -> bytes:
+        """The place of a destination."""
+        return pack_name(destination.casefold() if self._casefold else destination)
+
+    def owner(self, place: bytes) -> Owner | None:
+        """Who claims a place."""
+        row = self._connection.execute("SELECT set_id, key FROM places WHERE place = ?", (place,)).fetchone()
+        return None if row is None else self._owner(place, row[0], row[1])
+
+    def _owner(self, place: bytes, set_id: int, key: bytes | None) -> Owner:
+        if key is None and not place.endswith(b"/"):
+            key = place[len(pack_name(self._sets.get(set_id).folder)) :]
+        return Owner(set_id, key)
+
+    def stored_key(self, place: bytes, folder: bytes, key: bytes) -> bytes | None:
+        """What the claim's row has to say of the key: nothing where it follows from the place."""
+        return None if place == folder + key else key
+
+    def claim(self, place: bytes, set_id: int, key: bytes | None) -> None:
+        """Claim a free place; `key` as :meth:`stored_key` gives it."""
+        self._connection.execute("INSERT INTO places (place, set_id, key) VALUES (?, ?, ?)", (place, set_id, key))
+
+    def release(self, place: bytes) -> None:
+        """Give a place up."""
+        self._connection.execute("DELETE FROM places WHERE place = ?", (place,))
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what is remembered of folders; after a rollback too."""
+        self._folders.clear()
+
+    def file_above(self, place: bytes) -> bytes | None:
+        """The place of a file where `place` needs a folder, if there is one.
+
+        Folders that were looked at are remembered: something lies in them, so that no file is admitted in their
+        place (:meth:`below` finds it).
+        """
+        fresh = []
+        for folder in above(place):
+            if folder in self._folders:
+                break
+            if self._connection.execute("SELECT 1 FROM places WHERE place = ?", (folder,)).fetchone():
+                return folder
+            fresh.append(folder)
+        if len(self._folders) > _CACHED_FOLDERS:
+            self._folders.clear()
+        self._folders.update(fresh)
+        return None
+
+    def below(self, place: bytes, limit: int) -> list[tuple[bytes, Owner]]:
+        """Up to `limit` claims inside `place` as a folder."""
+        rows = self._connection.execute(
+            "SELECT place, set_id, key FROM places WHERE place >= ? AND place < ? LIMIT ?",
+            (place + b"/", after_folder(place), limit),
+        ).fetchall()
+        return [(inner, self._owner(inner, set_id, key)) for inner, set_id, key in rows]
+
+    def any_between(self, start: bytes, stop: bytes) -> bool:
+        """Whether anything is claimed in ``[start, stop)``."""
+        row = self._connection.execute(
+            "SELECT 1 FROM places WHERE place >= ? AND place < ? LIMIT 1", (start, stop)
+        ).fetchone()
+        return row is not None
+
+
+def shown(place: bytes) -> str:
+    """A place for messages."""
+    return unpack_name(place)

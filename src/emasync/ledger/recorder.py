@@ -1,0 +1,200 @@
+"""Facts into tables: one transaction's worth of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Protocol, assert_never
+
+from emasync.errors import ErrorKind, MachineError
+from emasync.ledger.admission import Desk
+from emasync.ledger.counts import Deltas
+from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone, PartialStarted, Placed, Sealed
+from emasync.ledger.listed import path_of, read_standing, stored_key, write_standings
+from emasync.ledger.sidenotes import StoredKey
+from emasync.ledger.standing import FAILED, ON_DISK, PLACED, SEALED, Standing, advance, count_standing
+from emasync.ledger.tasksets import TaskSet
+
+
+def negative(facts: Sequence[Fact]) -> bool:
+    """Whether a fact takes trust away: such a batch must be on disk before anything else happens (law 2)."""
+    return any(isinstance(fact, Invalidated) for fact in facts)
+
+
+class Book(Protocol):
+    """Where the standings of one kind of set are kept."""
+
+    def read(self, task_set: TaskSet, key: StoredKey) -> Standing:
+        """Where an object stands; read once a transaction."""
+        ...
+
+    def put(self, task_set: TaskSet, key: StoredKey, standing: Standing) -> None:
+        """Where it stands now; written at the end of the transaction."""
+        ...
+
+    def write(self) -> None:
+        """Write what changed."""
+        ...
+
+
+class ListedBook:
+    """Standings of listed objects.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._read: dict[tuple[int, bytes], Standing] = {}
+        self._changed: dict[tuple[int, bytes], Standing] = {}
+
+    def read(self, task_set: TaskSet, key: StoredKey) -> Standing:
+        """Where an object stands; read once a transaction.
+
+        Raises
+        ------
+        MachineError
+            The ledger does not know it.
+        """
+        if not isinstance(key, bytes):
+            raise unknown(task_set, key)
+        found = self._read.get((task_set.set_id, key))
+        if found is None:
+            found = read_standing(self._connection, task_set.set_id, key)
+            if found is None:
+                raise unknown(task_set, key)
+            self._read[task_set.set_id, key] = found
+        return found
+
+    def put(self, task_set: TaskSet, key: StoredKey, standing: Standing) -> None:
+        """Where it stands now."""
+        if isinstance(key, bytes):
+            self._read[task_set.set_id, key] = self._changed[task_set.set_id, key] = standing
+
+    def write(self) -> None:
+        """Write what changed."""
+        write_standings(
+            self._connection, ((set_id, key, standing) for (set_id, key), standing in self._changed.items())
+        )
+
+
+def unknown(task_set: TaskSet, key: object) -> MachineError:
+    """A fact speaks of an object that no plan named."""
+    return MachineError(
+        f"the ledger has no object {key!r} in task set {task_set.set_id} of {task_set.spec.dataset}; report this as"
+        " a bug",
+        kind=ErrorKind.LEDGER,
+    )
+
+
+class Recorder:
+    """Applies facts in their order, then writes what came out.
+
+    Parameters
+    ----------
+    desk : Desk
+    durable_epoch : int
+        Placed facts up to here need no second look.
+    listed, gridded : Book
+    """
+
+    def __init__(self, desk: Desk, durable_epoch: int, *, listed: Book, gridded: Book) -> None:
+        self._desk = desk
+        self._durable_epoch = durable_epoch
+        self._listed = listed
+        self._gridded = gridded
+        self._deltas = Deltas()
+        self._fresh: dict[tuple[int, StoredKey], Standing] = {}
+
+    def apply(self, fact: Fact) -> None:
+        """Apply one fact.
+
+        Raises
+        ------
+        MachineError
+            The object is unknown, or the fact cannot follow what is known of it.
+        """
+        task_set = self._desk.sets.get(fact.set_id)
+        key = stored_key(fact.key)
+        match fact:
+            case PartDone():
+                self._desk.partials.part(fact, key)
+            case PartialStarted():
+                self._desk.partials.start(fact, key, self._book(task_set).read(task_set, key).generation)
+            case Sealed() | Placed() | Failed() | Absent() | Invalidated():
+                self._advance(fact, task_set, key)
+            case _:
+                assert_never(fact)
+
+    def _book(self, task_set: TaskSet) -> Book:
+        return self._listed if task_set.spec.grid is None else self._gridded
+
+    def _advance(
+        self, fact: Sealed | Placed | Failed | Absent | Invalidated, task_set: TaskSet, key: StoredKey
+    ) -> None:
+        book = self._book(task_set)
+        before = book.read(task_set, key)
+        after = advance(before, fact, task_set.spec.dataset + ": " + str(fact.key))
+        if after is None:
+            return
+        book.put(task_set, key, after)
+        count_standing(self._deltas, task_set, -1, before)
+        count_standing(self._deltas, task_set, 1, after)
+        self._note(fact, task_set, key, before)
+        if before.state in ON_DISK or after.state in ON_DISK:
+            self._fresh[task_set.set_id, key] = after
+
+    def _note(
+        self,
+        fact: Sealed | Placed | Failed | Absent | Invalidated,
+        task_set: TaskSet,
+        key: StoredKey,
+        before: Standing,
+    ) -> None:
+        """Keep the tables beside the object in step."""
+        if before.state == FAILED and not isinstance(fact, Failed):
+            self._desk.details.drop(task_set.dataset_id, task_set.set_id, key)
+        match fact:
+            case Sealed() | Absent():
+                self._desk.partials.drop(task_set.set_id, key)
+            case Placed():
+                self._desk.leftovers.forget(task_set.destination(fact.key, path_of(before)))
+            case Failed():
+                self._desk.details.note(task_set.dataset_id, task_set.set_id, key, fact.message, fact.location)
+            case Invalidated():
+                self._desk.partials.drop(task_set.set_id, key)
+                if before.state in ON_DISK:
+                    destination = task_set.destination(fact.key, path_of(before))
+                    self._desk.leftovers.note(destination, before.size_bytes, before.crc)
+
+    def write(self) -> None:
+        """Write what came out; inside the transaction, once."""
+        self._listed.write()
+        self._gridded.write()
+        self._write_fresh()
+        self._deltas.write(self._desk.connection)
+
+    def _write_fresh(self) -> None:
+        kept = [
+            (set_id, key, after.epoch, after.state == SEALED)
+            for (set_id, key), after in self._fresh.items()
+            if after.state == SEALED or (after.state == PLACED and after.epoch > self._durable_epoch)
+        ]
+        stale = self._fresh.keys() - {(set_id, key) for set_id, key, _, _ in kept}
+        connection = self._desk.connection
+        connection.executemany("INSERT OR REPLACE INTO fresh (set_id, key, epoch, sealed) VALUES (?, ?, ?, ?)", kept)
+        connection.executemany("DELETE FROM fresh WHERE set_id = ? AND key = ?", stale)
+
+
+def settle_leases(desk: Desk, facts: Sequence[Fact]) -> None:
+    """Leases after a commit: what is done with is free, what is pending again may be found."""
+    for fact in facts:
+        match fact:
+            case Placed() | Failed() | Absent():
+                desk.leases.settle(fact.set_id, stored_key(fact.key))
+            case Invalidated():
+                desk.leases.rewind(fact.set_id, stored_key(fact.key))
+            case _:
+                pass

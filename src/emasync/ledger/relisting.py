@@ -1,0 +1,30 @@
+"""An object that is listed again: whether it is still the same, and what is known of it then. Pure."""
+
+from __future__ import annotations
+
+from emasync.ledger.packing import unpack_digests, unpack_validator
+from emasync.ledger.standing import ON_DISK, Standing
+
+
+def is_another(known: Standing, new: Standing) -> bool:
+    """Whether two listings speak of different objects under one name."""
+    if known.size is not None and new.size is not None and known.size != new.size:
+        return True
+    if known.hint and new.hint and not unpack_validator(known.hint).same_object(unpack_validator(new.hint)):
+        return True
+    before = {digest.kind: digest.value for digest in unpack_digests(known.published)}
+    return any(before.get(digest.kind, digest.value) != digest.value for digest in unpack_digests(new.published))
+
+
+def merged(known: Standing, new: Standing) -> Standing:
+    """What is known of an object, under the plan and the listing that name it now."""
+    size = known.size if new.size is None else new.size
+    hint = known.hint if new.hint is None else new.hint
+    again = known._replace(plan=new.plan, size=size, hint=hint, published=new.published or known.published)
+    if known.state not in ON_DISK:
+        return again
+    delivered = known.delivered or None
+    return again._replace(
+        stored=None if known.size_bytes == size else known.size_bytes,
+        validator=None if delivered == hint else delivered or b"",
+    )

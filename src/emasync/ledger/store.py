@@ -1,0 +1,400 @@
+"""The ledger of one root on SQLite: the rooms of this package behind :class:`~emasync.ledger.interface.Ledger`.
+
+One thread opens and uses it (``thread.py``). Every change is one transaction; memory of the owner (leases, caches)
+changes after the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, final
+
+from emasync.errors import ErrorKind, MachineError
+from emasync.ledger import plans
+from emasync.ledger.admission import Admitter, Desk
+from emasync.ledger.answers import read_failures, reset_failed
+from emasync.ledger.counts import read_tallies, reopen_set_counts, show_set_counts
+from emasync.ledger.database import Database, Transaction
+from emasync.ledger.gridded import GriddedBook, create_blocks, lease_chunks
+from emasync.ledger.housekeeping import Leftover
+from emasync.ledger.interface import (
+    Admission,
+    Fact,
+    OpenSet,
+    PartialState,
+    PlanState,
+    Row,
+    Tally,
+)
+from emasync.ledger.leases import Leases
+from emasync.ledger.listed import lease_page, stored_key
+from emasync.ledger.machine import boot_id as this_boot
+from emasync.ledger.machine import filesystem_id
+from emasync.ledger.places import Places
+from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
+from emasync.ledger.removal import forget_file, removable
+from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
+from emasync.ledger.tasksets import TaskSet, TaskSets
+from emasync.ledger.walking import walk, walk_unwanted
+from emasync.model.clock import Clock
+from emasync.model.receipt import Failure
+from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
+
+FILE_NAME: Final = "state.sqlite"
+
+
+@final
+class SqliteLedger:
+    """Plan and progress of one root.
+
+    Made by :meth:`open`.
+    """
+
+    def __init__(self, database: Database, *, clean: bool, casefold: bool) -> None:
+        self._database = database
+        self._connection = database.connection
+        self._clean = clean
+        self._sets = TaskSets(self._connection)
+        self._places = Places(self._connection, self._sets, casefold=casefold)
+        self._desk = Desk(
+            connection=self._connection,
+            sets=self._sets,
+            places=self._places,
+            details=FailureDetails(self._connection),
+            leftovers=Leftovers(self._connection),
+            partials=Partials(self._connection),
+            leases=Leases(),
+        )
+        self._durable_epoch = database.meta("durable_epoch", 0)
+
+    @classmethod
+    def open(
+        cls, state_dir: Path, *, root: Path, clock: Clock, boot_id: str | None = None, casefold: bool = False
+    ) -> SqliteLedger:
+        """Open the ledger in `state_dir`, or make it.
+
+        Parameters
+        ----------
+        state_dir : Path
+            Made when it is not there.
+        root : Path
+            Folder the ledger speaks of; must exist.
+        clock : Clock
+        boot_id : str, optional
+            Name of this boot; asked of the machine by default.
+        casefold : bool
+            Whether the root's filesystem takes names that differ in case for one. Decided when the ledger is made;
+            later openings keep what was decided.
+
+        Raises
+        ------
+        MachineError
+            ``ledger``: damaged, another program's or a newer version's; ``no_permission``, ``disk_full``,
+            ``root_locked``.
+        """
+        try:
+            state_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MachineError(
+                f"{state_dir}: cannot make the ledger's folder ({error}); check its permissions",
+                kind=ErrorKind.NO_PERMISSION,
+            ) from error
+        database = Database(state_dir / FILE_NAME)
+        try:
+            boot = boot_id if boot_id is not None else this_boot()
+            with database.transaction(durable=True):
+                clean = _enter(database, boot, filesystem_id(root), clock.time_s(), casefold=casefold)
+            with database.errors():
+                return cls(database, clean=clean, casefold=bool(database.meta("casefold", 0)))
+        except BaseException:
+            database.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<SqliteLedger {self._database.path} durable epoch {self._durable_epoch} {self._desk.leases!r}>"
+
+    @contextmanager
+    def _write(self, *, durable: bool = False) -> Iterator[Transaction]:
+        """One transaction; what memory holds of the tables is read again when it fails."""
+        try:
+            with self._database.transaction(durable=durable) as transaction:
+                yield transaction
+        except BaseException:
+            self._sets.forget()
+            self._places.forget()
+            with self._database.errors():
+                self._desk.partials.reload()
+                self._desk.leftovers.reload()
+                self._desk.details.reload()
+            raise
+
+    # --- planning -----------------------------------------------------------------------------------------------
+
+    def begin_plan(self, dataset: str, digest: str, *, refresh: bool = False) -> PlanState:
+        """Open the plan of `dataset` under the manifest entry's `digest` (hexadecimal)."""
+        with self._write():
+            state = plans.begin_plan(self._connection, dataset, digest, refresh=refresh)
+            self._sets.forget()
+        return state
+
+    def add_set(self, spec: TaskSetSpec) -> int:
+        """Open a task set, or find it again by its identity; gives its id."""
+        with self._write() as transaction:
+            dataset_id, generation = plans.dataset_of(self._connection, spec.dataset)
+            found = plans.find_set(self._connection, spec)
+            if found is None:
+                set_id = plans.insert_set(self._connection, spec, dataset_id, generation)
+                if spec.grid is not None:
+                    create_blocks(self._connection, set_id, len(spec.grid))
+                    Admitter(self._desk, self._sets.get(set_id), transaction).claim_folder()
+            else:
+                set_id, plan = found
+                if plan != generation:
+                    self._name_again(set_id, spec, dataset_id, generation)
+        return set_id
+
+    def _name_again(self, set_id: int, spec: TaskSetSpec, dataset_id: int, generation: int) -> None:
+        plans.name_set_again(self._connection, set_id, spec, generation)
+        if spec.grid is None:
+            reopen_set_counts(self._connection, set_id)
+        else:
+            show_set_counts(self._connection, set_id, dataset_id)
+        self._sets.forget()
+        self._desk.leases.restart(set_id)
+
+    def add_entries(self, set_id: int, entries: Sequence[ObjectEntry], cursor: str | None = None) -> Admission:
+        """Add listed objects and remember where the listing stands, in one transaction.
+
+        Raises
+        ------
+        MachineError
+            The set is gridded, or the present plan has not named it.
+        InputError
+            One key is named with two destinations.
+        DestinationError
+            A destination has no file name.
+        """
+        with self._write() as transaction:
+            task_set = self._sets.get(set_id)
+            if task_set.spec.grid is not None or not task_set.current:
+                raise MachineError(
+                    f"task set {set_id} of {task_set.spec.dataset} takes no entries: it is gridded, or add_set did not"
+                    " name it in this plan; report this as a bug",
+                    kind=ErrorKind.LEDGER,
+                )
+            admission = Admitter(self._desk, task_set, transaction).admit(entries)
+            if cursor is not None:
+                plans.write_cursor(self._connection, set_id, cursor)
+        return admission
+
+    def cursor(self, set_id: int) -> str | None:
+        """Last listed key of an unfinished set of this plan generation; None at the beginning."""
+        with self._database.errors():
+            return plans.read_cursor(self._connection, set_id)
+
+    def finish_set(self, set_id: int) -> None:
+        """The set is listed to its end (in this plan generation)."""
+        with self._write():
+            plans.finish_set(self._connection, set_id)
+
+    def set_finished(self, set_id: int) -> bool:
+        """Whether the set is listed to its end in this plan generation."""
+        with self._database.errors():
+            return plans.set_finished(self._connection, set_id)
+
+    def finish_plan(self, dataset: str) -> None:
+        """All sets are named: what this generation did not name again is unwanted from now on."""
+        with self._write():
+            plans.finish_plan(self._connection, dataset)
+
+    def fail_plan(self, dataset: str, kind: ErrorKind, message: str, location: str) -> None:
+        """The dataset could not be planned; shows as its failure until the next begin_plan."""
+        with self._write():
+            plans.fail_plan(self._connection, dataset, kind, message, location)
+
+    # --- work ---------------------------------------------------------------------------------------------------
+
+    def open_sets(self) -> list[OpenSet]:
+        """Sets with pending objects, by (rank, set id); leased objects are pending until they are sealed."""
+        with self._database.errors():
+            return plans.read_open_sets(self._connection)
+
+    def lease(self, set_id: int, limit: int) -> list[Task]:
+        """Take up to `limit` pending objects that are not leased, in key order."""
+        with self._database.errors():
+            task_set = self._sets.get(set_id)
+            if not task_set.current or limit <= 0:
+                return []
+            if task_set.spec.grid is not None:
+                return lease_chunks(self._connection, task_set, self._desk.leases, limit)
+            return self._lease_listed(task_set, limit)
+
+    def _lease_listed(self, task_set: TaskSet, limit: int) -> list[Task]:
+        leases, set_id, tasks = self._desk.leases, task_set.set_id, list[Task]()
+        while True:
+            page = lease_page(self._connection, task_set, leases.start(set_id), limit)
+            for key, task in page:
+                leases.move(set_id, key + b"\0")  # the first name behind this one
+                if key not in leases.taken(set_id):
+                    leases.take(set_id, key)
+                    tasks.append(task)
+                if len(tasks) == limit:
+                    return tasks
+            if len(page) < limit:
+                return tasks
+
+    def release(self, tasks: Sequence[Task]) -> None:
+        """Give leased objects back untouched."""
+        for task in tasks:
+            self._desk.leases.release(task.set_id, stored_key(task.key))
+
+    def record(self, facts: Sequence[Fact], *, durable: bool = False) -> None:
+        """Commit facts in one transaction; `durable`: synchronous=FULL (always so when a fact is negative).
+
+        Raises
+        ------
+        MachineError
+            ``ledger``: a fact that cannot follow what is known (nothing of the batch is kept); ``disk_full``.
+        """
+        with self._write(durable=durable or negative(facts)):
+            listed, gridded = ListedBook(self._connection), GriddedBook(self._connection)
+            recorder = Recorder(self._desk, self._durable_epoch, listed=listed, gridded=gridded)
+            for fact in facts:
+                recorder.apply(fact)
+            recorder.write()
+        settle_leases(self._desk, facts)
+
+    def partial(self, set_id: int, key: TaskKey) -> PartialState | None:
+        """What is known of an unfinished large object."""
+        with self._database.errors():
+            return self._desk.partials.read(set_id, stored_key(key))
+
+    def generation(self, set_id: int, key: TaskKey) -> int:
+        """Current generation of an object's partial name."""
+        with self._database.errors():
+            task_set, stored = self._sets.get(set_id), stored_key(key)
+            if isinstance(stored, int):
+                return GriddedBook(self._connection).read(task_set, stored).generation
+            return ListedBook(self._connection).read(task_set, stored).generation
+
+    # --- epochs and recovery ------------------------------------------------------------------------------------
+
+    @property
+    def clean(self) -> bool:
+        """Whether the last run ended cleanly on this boot and filesystem; true for a new ledger."""
+        return self._clean
+
+    def durable_epoch(self) -> int:
+        """All facts up to this epoch are on disk for good."""
+        return self._durable_epoch
+
+    def set_durable_epoch(self, epoch: int) -> None:
+        """Move the durable epoch forward; an older one changes nothing."""
+        if epoch <= self._durable_epoch:
+            return
+        with self._write():
+            self._database.set_meta("durable_epoch", epoch)
+            self._connection.execute("DELETE FROM fresh WHERE epoch <= ? AND sealed = 0", (epoch,))
+        self._durable_epoch = epoch
+
+    def last_epoch(self) -> int:
+        """The newest epoch any fact or part speaks of; a run counts on from here."""
+        with self._database.errors():
+            facts = self._connection.execute("SELECT max(epoch) FROM fresh").fetchone()[0]
+            parts = self._connection.execute("SELECT max(epoch) FROM parts").fetchone()[0]
+        return max(facts or 0, parts or 0, self._durable_epoch)
+
+    def rows(
+        self, *, dataset: str | None = None, state: State | None = None, after_epoch: int | None = None
+    ) -> Iterator[Row]:
+        """Walk objects in (set, key) order in pages: never all in memory. Filters combine.
+
+        With `after_epoch` not below the durable epoch, or state sealed, only what recovery needs is read, whatever
+        the size of the ledger.
+        """
+        with self._database.errors():
+            yield from walk(self._connection, self._sets, dataset=dataset, state=state, after_epoch=after_epoch)
+
+    def retry_failed(self, dataset: str | None = None) -> int:
+        """Make failed objects pending again; gives how many. Name clashes stay failed: only a plan can mend them."""
+        with self._write():
+            count, touched = reset_failed(self._desk, dataset)
+        for set_id in touched:
+            self._desk.leases.restart(set_id)
+        return count
+
+    # --- housekeeping -------------------------------------------------------------------------------------------
+
+    def leftovers(self, limit: int) -> list[Leftover]:
+        """Files that were placed and then invalidated, replaced in the plan or lost a clash, by name."""
+        with self._database.errors():
+            return self._desk.leftovers.read(limit)
+
+    def removable(self, destination: str) -> Leftover | None:
+        """The file of ours under a final name that may make room there: a leftover, or unwanted."""
+        with self._database.errors():
+            return removable(self._desk, destination)
+
+    def forget_leftovers(self, destinations: Sequence[str]) -> None:
+        """These files are gone."""
+        with self._write():
+            for destination in destinations:
+                forget_file(self._desk, destination)
+
+    def unwanted(self, dataset: str | None = None) -> Iterator[Row]:
+        """Walk objects on disk that complete plans no longer name, in (set, key) order in pages."""
+        with self._database.errors():
+            yield from walk_unwanted(self._connection, self._sets, dataset)
+
+    def forget_unwanted(self, rows: Sequence[Row]) -> None:
+        """These files are gone, and so are their rows."""
+        with self._write():
+            for row in rows:
+                forget_file(self._desk, row.destination)
+
+    # --- answers ------------------------------------------------------------------------------------------------
+
+    def tallies(self) -> list[Tally]:
+        """Counts of each dataset in the order of planning."""
+        with self._database.errors():
+            return read_tallies(self._connection)
+
+    def failures(self, dataset: str, limit: int) -> tuple[int, list[Failure]]:
+        """Number of all failures of a dataset, and the first `limit` of them; that of its plan comes first."""
+        with self._database.errors():
+            return read_failures(self._desk, dataset, limit)
+
+    def close(self, *, clean: bool) -> None:
+        """Commit and close; `clean` sets the clean-shutdown flag."""
+        try:
+            if clean:
+                with self._database.transaction(durable=True):
+                    self._database.set_meta("clean", 1)
+        finally:
+            self._database.close()
+
+    def save_copy(self, target: Path) -> None:
+        """Write a consistent copy of the whole ledger to a file that is not there yet (see ``backup.py``).
+
+        Raises
+        ------
+        MachineError
+            No space, no permission.
+        """
+        with self._database.errors():
+            self._connection.execute("VACUUM INTO ?", (str(target),))
+
+
+def _enter(database: Database, boot: str, filesystem: str, now_s: float, *, casefold: bool) -> bool:
+    """Whether the last run ended cleanly here; from now on it has not."""
+    same_place = database.meta_text("boot_id") == boot and database.meta_text("filesystem_id") == filesystem
+    clean = database.new or (bool(database.meta("clean", 0)) and same_place)
+    if database.meta_text("casefold") is None:
+        database.set_meta("casefold", int(casefold))
+    database.set_meta("boot_id", boot)
+    database.set_meta("filesystem_id", filesystem)
+    database.set_meta("opened", int(now_s))
+    database.set_meta("clean", 0)
+    return clean

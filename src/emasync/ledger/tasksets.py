@@ -1,0 +1,150 @@
+"""Task sets as rows, and a bounded cache of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from emasync.errors import ErrorKind, MachineError
+from emasync.ledger.packing import pack_name, unpack_name
+from emasync.model.grid import ChunkGrid
+from emasync.model.location import Location
+from emasync.model.task import TaskKey, TaskSetSpec
+
+BLOCK: Final = 4096
+"""Chunks of a block."""
+
+_CACHED: Final = 4096
+
+SELECT_SET: Final = (
+    "SELECT s.id, s.dataset_id, d.name, s.asset, s.rank, s.base, s.destination, s.encoded, s.absent_ok, s.grid,"
+    " s.plan, d.generation FROM sets s JOIN datasets d ON d.id = s.dataset_id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSet:
+    """One task set of the ledger.
+
+    Attributes
+    ----------
+    set_id, dataset_id : int
+    spec : TaskSetSpec
+    plan : int
+        Plan generation that named the set last; members named in it count.
+    current : bool
+        Whether that is the dataset's generation: only current sets are worked on.
+    base : Location or None
+        Parsed once; None where keys are whole URLs or their encoded ends.
+    folder : str
+        What destinations begin with: empty, or the destination and a slash.
+    """
+
+    set_id: int
+    dataset_id: int
+    spec: TaskSetSpec
+    plan: int
+    current: bool
+    base: Location | None
+    folder: str
+
+    def locate(self, key: TaskKey) -> Location:
+        """Canonical location of a member; equal to ``spec.locate(key)``, without parsing the base again."""
+        if self.base is None:
+            return self.spec.locate(key)
+        grid = self.spec.grid
+        return self.base.join(grid.key(key) if grid is not None and isinstance(key, int) else str(key))
+
+    def destination(self, key: TaskKey, path: str | None = None) -> str:
+        """Final path of a member; equal to ``spec.place(key, path)``."""
+        if path is None and isinstance(key, str):
+            return self.folder + key
+        return self.spec.place(key, path)
+
+    @property
+    def grid(self) -> ChunkGrid:
+        """The grid of a gridded set."""
+        if self.spec.grid is None:
+            raise MachineError(
+                f"task set {self.set_id} ({self.spec.dataset}) is listed, not gridded", kind=ErrorKind.LEDGER
+            )
+        return self.spec.grid
+
+
+def pack_grid(grid: ChunkGrid | None) -> bytes | None:
+    """The grid as JSON."""
+    return None if grid is None else pack_name(json.dumps(asdict(grid), ensure_ascii=False, separators=(",", ":")))
+
+
+def unpack_grid(data: bytes | None) -> ChunkGrid | None:
+    """The grid back from :func:`pack_grid`."""
+    if data is None:
+        return None
+    fields: dict[str, Any] = json.loads(unpack_name(data))  # Any: JSON of a frozen dataclass
+    fields["start"], fields["shape"] = tuple(fields["start"]), tuple(fields["shape"])
+    return ChunkGrid(**fields)
+
+
+SetRow = tuple[int, int, str, bytes, int, bytes, bytes, int, int, bytes | None, int, int]
+"""A row of :data:`SELECT_SET`."""
+
+
+def unpack_set(row: SetRow) -> TaskSet:
+    """Task set of one row of :data:`SELECT_SET`."""
+    set_id, dataset_id, name, asset, rank, base, destination, encoded, absent_ok, grid, plan, generation = row
+    spec = TaskSetSpec(
+        dataset=name,
+        asset=unpack_name(asset),
+        rank=rank,
+        base=unpack_name(base),
+        destination=unpack_name(destination),
+        encoded=bool(encoded),
+        grid=unpack_grid(grid),
+        absent_ok=bool(absent_ok),
+    )
+    return TaskSet(
+        set_id=set_id,
+        dataset_id=dataset_id,
+        spec=spec,
+        plan=plan,
+        current=plan == generation,
+        base=None if spec.encoded else Location.parse(spec.base),
+        folder=f"{spec.destination}/" if spec.destination else "",
+    )
+
+
+class TaskSets:
+    """Task sets by id: a bounded cache over the table. :meth:`forget` after every change of plans.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[int, TaskSet] = {}
+
+    def get(self, set_id: int) -> TaskSet:
+        """Task set by its id.
+
+        Raises
+        ------
+        MachineError
+            The ledger has no such set.
+        """
+        found = self._known.get(set_id)
+        if found is None:
+            row = self._connection.execute(f"{SELECT_SET} WHERE s.id = ?", (set_id,)).fetchone()
+            if row is None:
+                raise MachineError(f"the ledger has no task set {set_id}", kind=ErrorKind.LEDGER)
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            found = self._known[set_id] = unpack_set(row)
+        return found
+
+    def forget(self) -> None:
+        """Drop the cache."""
+        self._known.clear()
