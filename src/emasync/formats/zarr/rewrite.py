@@ -154,7 +154,7 @@ class Rewriter:
         new["multiscales"] = images
         if isinstance(omero := old.get("omero"), dict):
             levels = (part for field in fields for _, part in self._levels(folder, field) if part is not None)
-            new["omero"] = _with_channels(omero, next(levels))
+            new["omero"] = _with_channels(omero, next(levels, None))
         return new
 
     def _levels(self, folder: str, image: Field) -> list[tuple[Field, Part | None]]:
@@ -207,11 +207,16 @@ def _path_of(item: Json) -> Json:
     return item.get("path") if isinstance(item, dict) else None
 
 
-def _with_channels(omero: JsonObject, part: Part) -> JsonObject:
+def _with_channels(omero: JsonObject, part: Part | None) -> JsonObject:
     """Rendering settings are a list in the order of channels: where channels were left out, so are theirs."""
     channels = omero.get("channels")
-    names = [name.lower() for name in part.array.axes or ()]
-    if not isinstance(channels, list) or "c" not in names or len(channels) != part.array.shape[names.index("c")]:
+    names = [name.lower() for name in part.array.axes or ()] if part else []
+    if (
+        part is None
+        or not isinstance(channels, list)
+        or "c" not in names
+        or len(channels) != part.array.shape[names.index("c")]
+    ):
         return omero
     axis = names.index("c")
     return {**omero, "channels": channels[part.hull.start[axis] : part.hull.stop[axis]]}
