@@ -97,6 +97,6 @@ Crop = Annotated[
     Discriminator(
         _kind,
         custom_error_type="crop_kind",
-        custom_error_message="expected {{start, shape}}, {{at, shape}} or {{same_as}}",
+        custom_error_message="expected {start, shape}, {at, shape} or {same_as}",
     ),
 ]

@@ -236,7 +236,7 @@ def compose(text: str | bytes, *, file: str) -> Node:
     try:
         root = composer.run(yaml.parse(content, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
-        raise manifest_error([*composer.problems, _syntax_problem(error, file)]) from None
+        raise manifest_error([*composer.problems, _syntax_problem(error, content, file)]) from None
     except yaml.YAMLError as error:  # the reader's own, without a mark
         raise _whole(file, f"not YAML: {error}") from None
     if composer.problems:
@@ -276,10 +276,10 @@ def _at(before: str, file: str, message: str) -> ManifestError:
     return ManifestError((Problem(file=file, line=line, column=column, path="", message=message),))
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, content: str, file: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    reason = clipped(error.problem or error.context or "syntax error")
-    hint = "; indent with spaces, not tabs" if "\\t" in reason or "'\t'" in (error.problem or "") else ""
-    context = f" {clipped(error.context)}" if error.context and error.problem else ""
-    return Problem(file=file, line=line, column=column, path="", message=f"not YAML: {reason}{context}{hint}")
+    reason = " ".join(clipped(text) for text in (error.problem, error.context) if text)
+    tab = mark is not None and content[mark.index : mark.index + 1] == "\t"
+    hint = "; indent with spaces, not tabs" if tab else ""
+    return Problem(file=file, line=line, column=column, path="", message=f"not YAML: {reason}{hint}")

@@ -71,5 +71,6 @@ class Substitution:
         return value
 
     def _fault(self, path: KeyPath, rule: str) -> str:
-        self.faults.append(Fault(path, rule))
+        if not self.faults or self.faults[-1].path != path:  # one mistake a value is enough
+            self.faults.append(Fault(path, rule))
         return ""

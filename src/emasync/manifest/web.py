@@ -184,7 +184,7 @@ class FileTemplate(Record):
 
     def _faults(self) -> Iterator[tuple[KeyPath, PydanticCustomError]]:
         url, path = Template.parse(self.url), self._destination()
-        for field, template in (("url", url), ("path", path)):
+        for field, template in (("url", url), ("path", path)) if self.path is not None else (("url", url),):
             if missing := sorted(template.names - set(self.axes)):
                 rule = (
                     "a placeholder has no values; write a range beside it, such as z: 0..15, or {{ for a brace itself"
