@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emasync.disk.mounts import Mount, mount_of, mounts_below, parse_mountinfo
 from emasync.disk.probe import mount_for, probe, require_root
-from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
+from emasync.errors import ErrorKind, InputError, MachineError
 
 MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
@@ -78,6 +78,12 @@ def test_this_machine_is_read() -> None:
     assert mount_for(Path("/proc")).type == "proc"
 
 
+def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emasync.disk.probe._MOUNTINFO", tmp_path / "nowhere")
+    mount = mount_for(tmp_path)
+    assert (mount.type, mount.network) == ("unknown", False)
+
+
 def test_probing_measures_and_leaves_nothing(tmp_path: Path) -> None:
     ticks = count()
     facts = probe(tmp_path, files=3, clock=lambda: float(next(ticks)), mountinfo=MOUNTINFO)
@@ -125,7 +131,7 @@ def test_a_file_is_no_root(tmp_path: Path) -> None:
 
 def test_a_dangling_root_is_no_root(tmp_path: Path) -> None:
     (tmp_path / "root").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(EmasyncError, match="root"):
+    with pytest.raises(InputError, match="link to nowhere"):
         require_root(tmp_path / "root")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import time
@@ -76,13 +75,9 @@ def require_root(root: Path) -> None:
         os.close(os.open(trial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         trial.unlink()
     except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(
-            f"root {str(root)!r} is a file, or lies below one; name a folder", location=str(root)
-        ) from error
+        what = "is a symbolic link to nowhere" if root.is_symlink() else "is a file, or lies below one"
+        raise InputError(f"root {str(root)!r} {what}; name a folder", location=str(root)) from error
     except OSError as error:
-        if error.errno == errno.ENOENT and root.is_symlink():
-            message = f"root {str(root)!r} is a symbolic link to nowhere; make its target or name another folder"
-            raise InputError(message, location=str(root)) from error
         raise translate(error, "make files in the root", str(root)) from error
 
 
