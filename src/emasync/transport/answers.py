@@ -107,6 +107,8 @@ def partial_head(headers: Mapping[str, str], start: int, stop: int | None, name:
     RefusedError
         Another span, no span, several spans, or an encoded one.
     """
+    if encoding_of(headers, name) is not None:
+        raise RefusedError(f"{name}: a range came with a Content-Encoding; its bytes mean nothing alone", location=name)
     came = parse_content_range(headers.get("content-range"))
     wanted = f"bytes {start}-{'' if stop is None else stop - 1}"
     got = escape_for_log(headers.get("content-range", "none"))
@@ -118,8 +120,6 @@ def partial_head(headers: Mapping[str, str], start: int, stop: int | None, name:
     length = parse_length(headers.get("content-length"))
     if length is not None and length != came.stop - came.start:
         raise RefusedError(f"{name}: Content-Range {got} and Content-Length {length} do not agree", location=name)
-    if encoding_of(headers, name) is not None:
-        raise RefusedError(f"{name}: a range came with a Content-Encoding; its bytes mean nothing alone", location=name)
     return Head(
         status=PARTIAL,
         start=came.start,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from emasync.errors import (
     EmasyncError,
     ErrorKind,
+    PreconditionFailedError,
     RangeNotSatisfiedError,
     RefusedError,
     StalledError,
@@ -117,7 +118,7 @@ class Exchange:
                         pace=Pace(limiter.policy, self.clock, self.watch, pursuit.name),
                         trail=trail,
                     )
-                    there = await self._exchange(hop)
+                    there = await self._believed(hop)
             except OriginGivenUpError:
                 raise
             except _ReceiverError as wrapped:
@@ -144,6 +145,16 @@ class Exchange:
         limiter.retries += 1
         self.on_event(_failed_event(hop, error, delay_s))
         await self.clock.sleep(delay_s)
+
+    async def _believed(self, hop: _Hop) -> Location | None:
+        """:meth:`_exchange`; an answer that says that the object changed must say so more than once."""
+        hop.pursuit.by_date = hop.limiter.etags_unstable
+        try:
+            return await self._exchange(hop)
+        except PreconditionFailedError:
+            if not hop.pursuit.doubt():
+                raise
+            return hop.here
 
     async def _exchange(self, hop: _Hop) -> Location | None:
         """One request and its answer; gives the place to ask next, None at the end."""
@@ -189,6 +200,8 @@ class Exchange:
         """Read the body of a 200 or 206 into the receiver."""
         pursuit, pace = hop.pursuit, hop.pace
         head = pursuit.accept(answer.status, answer.headers)
+        if pursuit.dispelled():
+            hop.limiter.flapped()
         data = b""
         if head.start == 0 and not pursuit.satisfied and answers.suspicious(answer.headers, hop.here.path):
             data = await _beginning(answer, pace)
@@ -244,12 +257,12 @@ async def _error_body(answer: Answer, pace: Pace) -> bytes:
 def _begin(receiver: Receiver, head: Head) -> None:
     try:
         receiver.begin(head)
-    except TransientError as error:
+    except EmasyncError as error:
         raise _ReceiverError(error) from error
 
 
 async def _feed(receiver: Receiver, data: bytes) -> None:
     try:
         await receiver.feed(data)
-    except TransientError as error:
+    except EmasyncError as error:
         raise _ReceiverError(error) from error

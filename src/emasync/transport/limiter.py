@@ -35,6 +35,8 @@ class OriginLimiter:
     ----------
     requests, retries, bytes_received, answers : int
         Counters; whoever asks keeps the first three.
+    etags_unstable : bool
+        Its replicas give one object different entity tags (law 3).
     """
 
     def __init__(self, origin: str, policy: HostPolicy, clock: Clock) -> None:
@@ -44,6 +46,8 @@ class OriginLimiter:
         self.retries = 0
         self.bytes_received = 0
         self.answers = 0
+        self.etags_unstable = False
+        self._flaps = 0
         self._clock = clock
         self._limit = policy.max_connections
         self._in_flight = 0
@@ -157,6 +161,11 @@ class OriginLimiter:
             self._silent_since_s = now_s
         elif now_s - self._silent_since_s >= self.policy.give_up_after_s:
             self._given_up = True
+
+    def flapped(self) -> None:
+        """An entity tag came back after another one was seen for the same object; the second time settles it."""
+        self._flaps += 1
+        self.etags_unstable = self._flaps > 1
 
     def check(self) -> None:
         """Fail fast for an origin that was given up.

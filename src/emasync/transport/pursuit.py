@@ -21,6 +21,9 @@ from emasync.transport import answers, ranges
 from emasync.transport.interface import Head
 from emasync.transport.patience import backoff_s
 
+MAX_DOUBTS = 3
+"""Answers in a row that have to say that an object changed before it is believed."""
+
 
 class Pursuit:
     """State of one fetch.
@@ -42,6 +45,8 @@ class Pursuit:
         Of the first accepted answer.
     failures : int
         Since the last new byte.
+    by_date : bool
+        The origin's entity tags differ from one replica to the next: compare date and size instead (law 3).
     """
 
     def __init__(
@@ -50,6 +55,8 @@ class Pursuit:
         self.name = name
         self.head: Head | None = None
         self.failures = 0
+        self.by_date = False
+        self._doubts = 0
         self._span = span
         self._accept_gzip = accept_gzip and span is None
         self._bound = validator
@@ -82,7 +89,7 @@ class Pursuit:
         bound = self._bound
         if bound is not None and bound.generation is not None:
             headers["x-goog-if-generation-match"] = bound.generation
-        elif bound is not None and bound.etag is not None and bound.strong:
+        elif bound is not None and bound.etag is not None and bound.strong and not self._dated(bound):
             headers["If-Match"] = bound.etag
         return headers
 
@@ -121,13 +128,39 @@ class Pursuit:
 
     def _bind(self, head: Head) -> None:
         total_bytes = head.total_bytes
-        if self._bound is not None and not self._bound.same_object(head.validator) and self._bound != Validator():
+        if self._bound is not None and not self._same(self._bound, head.validator):
             raise self._changed(f"{self._bound} was expected, the answer has {head.validator}")
         if None not in (self._total_bytes, total_bytes) and self._total_bytes != total_bytes:
             raise self._changed(f"it had {self._total_bytes} bytes, now it has {total_bytes}")
         if head.validator != Validator():
             self._bound = head.validator
         self._total_bytes = self._total_bytes if total_bytes is None else total_bytes
+
+    def _same(self, bound: Validator, came: Validator) -> bool:
+        if bound == Validator():
+            return True
+        if self._dated(bound) and self._dated(came):
+            return bound.last_modified == came.last_modified
+        return bound.same_object(came)
+
+    def _dated(self, validator: Validator) -> bool:
+        return self.by_date and validator.generation is None and validator.last_modified is not None
+
+    def doubt(self) -> bool:
+        """An answer says that the object is another one: whether to ask once more, before believing it.
+
+        Replicas behind one name may give one object different entity tags; then the old tag is seen again. An object
+        that changed never has its old tag again, so nothing is mixed up by asking.
+        """
+        if self._bound is None or not self._bound.strong or self._bound.generation is not None or self.by_date:
+            return False
+        self._doubts += 1
+        return self._doubts < MAX_DOUBTS
+
+    def dispelled(self) -> bool:
+        """Whether the accepted answer has the old entity tag after another one was seen; told once."""
+        doubts, self._doubts = self._doubts, 0
+        return doubts > 0
 
     def _changed(self, reason: str) -> PreconditionFailedError:
         return PreconditionFailedError(f"{self.name}: is another object now ({reason})", location=self.name)

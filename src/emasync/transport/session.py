@@ -108,6 +108,8 @@ class HttpSession:
             timeout=aiohttp.ClientTimeout(total=None),
             trust_env=False,  # proxies and netrc come through surroundings: once, not once a request
         )
+        # one place retries, and it counts (law 8); aiohttp has no public switch for its own second try
+        self._session._retry_connection = False  # noqa: SLF001 - see above
 
     async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> Answer:
         """Send a GET and wait for the header of the answer; redirects are answers.
