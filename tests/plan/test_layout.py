@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import posixpath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emasync.disk.names import unmap_segment
+from emasync.errors import DestinationError, ErrorKind
+from emasync.model.task import ObjectEntry
+from emasync.plan.intake import placed
+from emasync.plan.layout import MirrorLayout, source_metadata
+from emasync.registry import LAYOUTS
+
+KEYS = st.lists(st.text(st.sampled_from("ab.%~2F/\\ \0\ncoOn"), max_size=5), min_size=1, max_size=4).map("/".join)
+
+
+def test_the_registry_knows_it() -> None:
+    assert LAYOUTS.load("mirror") is MirrorLayout
+
+
+def test_ordinary_paths_stay_as_they_are() -> None:
+    layout = MirrorLayout()
+    assert layout.folder("d") == "d"
+    assert source_metadata(layout.folder("d")) == "d.source-metadata"
+    for path in ("a", "a/b c/%20x.tif", "s0/.zarray", "c/0/1/2", "ä/ö"):
+        assert layout.place(path) == path
+        assert placed(ObjectEntry(key=path), layout).path is None
+
+
+@given(KEYS)
+def test_no_key_leaves_the_root_and_each_can_be_told_from_its_place(key: str) -> None:
+    place = MirrorLayout().place(key)
+    assert posixpath.normpath(f"d/{place}") == f"d/{place}"
+    assert "\0" not in place
+    assert "/".join(map(unmap_segment, place.split("/"))) == key
+
+
+@given(KEYS, KEYS)
+def test_two_keys_never_share_a_place(one: str, other: str) -> None:
+    layout = MirrorLayout()
+    assert (layout.place(one) == layout.place(other)) == (one == other)
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "/".join(["y" * 200] * 25)])
+def test_names_that_no_filesystem_takes_are_refused(key: str) -> None:
+    with pytest.raises(DestinationError) as caught:
+        MirrorLayout().place(key)
+    assert caught.value.kind == ErrorKind.UNSAFE_NAME
+
+
+def test_a_path_that_the_source_wants_wins_over_the_key() -> None:
+    entry = placed(ObjectEntry(key="/x/y?v=1", path="y..bin/"), MirrorLayout())
+    assert entry.path == "y..bin/%~"
+    same = ObjectEntry(key="k", path="other")
+    assert placed(same, MirrorLayout()) is same

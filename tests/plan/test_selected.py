@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from emasync.errors import AccessDeniedError, ErrorKind
+from emasync.model.digest import Span
+from emasync.model.grid import ChunkGrid
+from emasync.model.location import Location
+from emasync.model.task import Rank
+from emasync.plan.chunks import number_of
+from emasync.plan.order import DOCUMENTS_ASSET
+from emasync.plan.written import RECORD
+from emasync.testing.fetcher import MemoryFetcher
+from emasync.transport.interface import Document, ListPage
+
+Bench = Any
+"""The fixture of conftest.py: test modules cannot import it by name."""
+
+SHAPES = ((64, 64, 64), (32, 32, 32), (16, 16, 16))
+CHUNK = 16
+
+
+def zarray(shape: tuple[int, ...], chunk: int = CHUNK, separator: str = "/") -> bytes:
+    data = {
+        "zarr_format": 2,
+        "shape": shape,
+        "chunks": [chunk] * len(shape),
+        "dtype": "|u1",
+        "compressor": None,
+        "fill_value": 0,
+        "order": "C",
+        "filters": None,
+        "dimension_separator": separator,
+    }
+    return json.dumps(data).encode()
+
+
+def image(path: str = "", shapes: tuple[tuple[int, int, int], ...] = SHAPES, separator: str = "/") -> dict[str, bytes]:
+    """A Zarr v2 image of three levels, with all chunks."""
+    lead = f"{path}/" if path else ""
+    axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    levels = [
+        {
+            "path": f"s{number}",
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [4.0 * 2**number] * 3},
+                {"type": "translation", "translation": [2.0 * (2**number - 1)] * 3},
+            ],
+        }
+        for number in range(len(shapes))
+    ]
+    attributes = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": levels, "name": ""}]}
+    objects = {f"{lead}.zgroup": b'{"zarr_format": 2}', f"{lead}.zattrs": json.dumps(attributes).encode()}
+    for number, shape in enumerate(shapes):
+        objects[f"{lead}s{number}/.zarray"] = zarray(shape, separator=separator)
+        for chunk in chunks(shape):
+            objects[f"{lead}s{number}/{separator.join(map(str, chunk))}"] = b"x" * (10 + number)
+    return objects
+
+
+def chunks(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    grid = ChunkGrid(start=(0,) * len(shape), shape=tuple(-(-size // CHUNK) for size in shape), prefix="")
+    return [grid.coordinates(number) for number in range(len(grid))]
+
+
+def under(prefix: str, objects: dict[str, bytes]) -> dict[str, bytes]:
+    return {f"{prefix}/{key}": data for key, data in objects.items()}
+
+
+def level_keys(objects: dict[str, bytes], *levels: str) -> set[str]:
+    return {key for key in objects if key.split("/")[0] in levels and not key.endswith(".zarray")}
+
+
+async def test_a_whole_hierarchy_comes_whole_and_coarse_levels_first(bench: Bench) -> None:
+    objects = {**image(), "OME/METADATA.ome.xml": b"<OME/>", "notes/x.bin": b"1"}
+    bench.put(under("p", objects))
+    assert await bench.compile()
+    assert await bench.destinations() == {key: len(data) for key, data in objects.items()}
+    assert await bench.order() == [
+        (Rank.DOCUMENT, DOCUMENTS_ASSET),
+        (Rank.LEVELS, "s2"),
+        (Rank.LEVELS + 1, "s1"),
+        (Rank.LEVELS + 2, "s0"),
+        (Rank.BULK, ""),
+    ]
+    listed = [call.location for call in bench.fetcher.log if call.verb == "list" and call.location.endswith("/s0/")]
+    assert len(listed) == 1, "a level is listed once"
+
+
+async def test_the_rest_is_listed_around_the_levels(bench: Bench) -> None:
+    objects = image(separator=".")
+    bench.fetcher = MemoryFetcher({f"s3://bucket/p/{key}": data for key, data in objects.items()}, page_limit=10)
+    assert await bench.compile()
+    assert set(await bench.destinations()) == set(objects)
+    flat = -(-len(objects) // 10)
+    lists = sum(call.verb == "list" for call in bench.fetcher.log)
+    assert lists < 2 * flat, f"{lists} listings where a flat one takes {flat}"
+
+
+async def test_what_cannot_be_understood_is_taken_as_it_is(bench: Bench) -> None:
+    objects = {**image(), "s1/.zarray": b"{broken"}
+    bench.put(under("p", objects))
+    assert await bench.compile()
+    assert set(await bench.destinations()) == set(objects)
+    assert any("object by object" in str(fields["message"]) for fields in bench.told("warning"))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_every_object_below_a_prefix_is_named_exactly_once(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, bench: Bench
+) -> None:
+    names = st.sampled_from(["a", "a.zarr", "b-c", "s0", ".zattrs", "zarr.json", "x.tif", "é"])
+    extra = data.draw(st.lists(st.lists(names, min_size=1, max_size=3).map("/".join), max_size=12))
+    where = data.draw(st.sampled_from(["", "im", "a/im"]))
+    shapes = data.draw(st.sampled_from([SHAPES, SHAPES[1:], SHAPES[:1]]))
+    objects = {**dict.fromkeys(extra, b"1"), **image(where, shapes, data.draw(st.sampled_from("/.")))}
+    files = {key for key in objects if not any(other.startswith(f"{key}/") for other in objects)}
+    page = data.draw(st.integers(2, 20))
+    bench.folder = tmp_path_factory.mktemp("root")
+    bench.fetcher = MemoryFetcher({f"s3://bucket/p/{key}": text for key, text in objects.items()}, page_limit=page)
+    assert await bench.compile(format=data.draw(st.sampled_from(["auto", "raw", "zarr"])))
+    found = await bench.destinations()
+    assert files <= set(found) <= set(objects)
+    assert {key: len(objects[key]) for key in files} == {key: found[key] for key in files}
+
+
+async def test_levels_are_chosen_and_metadata_says_what_is_there(bench: Bench) -> None:
+    objects = {**image("em/one"), "em/one/thumb.png": b"1", "em/.zgroup": b'{"zarr_format": 2}', "em/two/big": b"2"}
+    bench.put(under("p", objects))
+    assert await bench.compile(arrays=["em/one"], scales=[1, 2])
+    inside = {key.removeprefix("em/one/") for key in objects if key.startswith("em/one/")}
+    chunk_keys = level_keys(dict.fromkeys(inside, b""), "s1", "s2")
+    fetched = {"em/one/.zgroup", "em/.zgroup", "em/one/s1/.zarray", "em/one/s2/.zarray", "em/one/thumb.png"}
+    assert set(await bench.destinations()) == fetched | {f"em/one/{key}" for key in chunk_keys}
+    rows = {row.key: row for row in await bench.rows()}
+    assert rows["em/one/s1/0/0/1"].size_bytes == 11, "whole levels are listed, so sizes are known"
+    written = json.loads(await bench.documents.read("d/em/one/.zattrs") or b"")
+    assert [level["path"] for level in written["multiscales"][0]["datasets"]] == ["s1", "s2"]
+    assert await bench.documents.read("d.source-metadata/em/one/.zattrs") == objects["em/one/.zattrs"]
+    assert await bench.documents.read("d.source-metadata/em/one/s0/.zarray") == objects["em/one/s0/.zarray"]
+
+
+async def test_a_box_becomes_grids_that_count_from_zero(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    assert await bench.compile(scales=[0, 1], crop={"start": [20, 0, 40], "shape": [20, 10, 20]})
+    rows = [row for row in await bench.rows() if isinstance(row.key, int)]
+    places = {row.location.removeprefix("s3://bucket/p/"): row.destination for row in rows}
+    assert places == {
+        "s1/0/0/1": "d/s1/0/0/0",
+        "s1/1/0/1": "d/s1/1/0/0",
+        "s0/1/0/2": "d/s0/0/0/0",
+        "s0/1/0/3": "d/s0/0/0/1",
+        "s0/2/0/2": "d/s0/1/0/0",
+        "s0/2/0/3": "d/s0/1/0/1",
+    }
+    array = json.loads(await bench.documents.read("d/s0/.zarray") or b"")
+    assert array["shape"] == [32, 16, 32]
+    async with bench.tools() as tools:
+        sets = {item.spec.asset: item.spec for item in await tools.ledger.call("open_sets")}
+    assert sets["s0"].absent_ok, "the policy of s3:// trusts 404"
+    boxes = {fields["array"]: fields for fields in bench.told("asset_planned") if "array" in fields}
+    assert (boxes["s0"]["box_start"], boxes["s0"]["hull_shape"]) == ([20, 0, 40], [32, 16, 32])
+
+
+async def test_mirror_keeps_keys_and_metadata(bench: Bench) -> None:
+    objects = image()
+    bench.put(under("p", objects))
+    assert await bench.compile(subset="mirror", scales=[0], crop={"start": [20, 0, 40], "shape": [4, 4, 4]})
+    documents = {key for key in objects if "/." in f"/{key}"}
+    assert set(await bench.destinations()) == documents | {"s0/1/0/2"}
+    assert await bench.documents.read("d/s0/.zarray") is None
+
+
+async def test_written_documents_are_restored_without_a_request(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    choice: dict[str, Any] = {"scales": [2]}
+    assert await bench.compile(**choice)
+    bench.requests()
+    before = await bench.documents.read("d/.zattrs")
+    assert before
+    del bench.documents._documents["d/.zattrs"]
+    assert await bench.compile(**choice)
+    assert await bench.documents.read("d/.zattrs") == before
+    assert bench.requests() == []
+
+
+async def test_without_the_record_the_dataset_is_planned_again(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    assert await bench.compile(scales=[2])
+    bench.documents._documents.clear()
+    bench.requests()
+    assert await bench.compile(scales=[2])
+    assert bench.requests()
+    assert await bench.documents.read(f"d.source-metadata/{RECORD}")
+    bench.requests()
+    assert await bench.compile(scales=[2])
+    assert bench.requests() == []
+
+
+@pytest.mark.parametrize("record", [b"{", b"[1]", b'{"version": 9}', b'{"version": 1, "documents": []}'])
+async def test_a_damaged_record_counts_as_none(bench: Bench, record: bytes) -> None:
+    bench.put(under("p", image()))
+    assert await bench.compile(scales=[2])
+    bench.documents._documents[f"d.source-metadata/{RECORD}"] = record
+    assert await bench.compile(scales=[2])
+    assert await bench.documents.read(f"d.source-metadata/{RECORD}") != record
+
+
+async def test_what_somebody_else_put_there_is_not_replaced(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    await bench.documents.write("d/.zattrs", b"mine")
+    assert not await bench.compile(scales=[2])
+    (failure,) = await bench.failures()
+    assert failure.kind == ErrorKind.DESTINATION_EXISTS
+    assert await bench.documents.read("d/.zattrs") == b"mine"
+
+
+async def test_another_choice_replaces_our_own_metadata(bench: Bench) -> None:
+    objects = image()
+    bench.put(under("p", objects))
+    await bench.documents.write("d/.zattrs", objects[".zattrs"])  # fetched by an earlier, whole run
+    for scales in ([2], [1], [0, 1]):
+        assert await bench.compile(scales=scales)
+        written = json.loads(await bench.documents.read("d/.zattrs") or b"")
+        paths = [level["path"] for level in written["multiscales"][0]["datasets"]]
+        assert paths == [f"s{number}" for number in scales]
+
+
+# --- what a source allows ---------------------------------------------------------------------------------------
+
+
+class Strict(MemoryFetcher):
+    """An http(s) origin, so that no policy speaks for its 404; `hide`: missing keys are answered with 403."""
+
+    def __init__(self, objects: dict[str, bytes], *, hide: bool = False, list_denied: bool = False) -> None:
+        super().__init__({f"http://h:1/bucket/p/{key}": data for key, data in objects.items()})
+        self.hide = hide
+        self.list_denied = list_denied
+
+    async def read(self, location: Location, *, span: Span | None = None, limit_bytes: int = 64 << 20) -> Document:
+        if self.hide and location not in self._objects:
+            self.log.clear()
+            raise AccessDeniedError(f"403 for {location}", location=str(location))
+        return await super().read(location, span=span, limit_bytes=limit_bytes)
+
+    async def list(
+        self, prefix: Location, *, start_after: str | None = None, delimiter: str | None = None
+    ) -> AsyncIterator[ListPage]:
+        if self.list_denied:
+            raise AccessDeniedError(f"403 for {prefix}", location=str(prefix))
+        async for page in super().list(prefix, start_after=start_after, delimiter=delimiter):
+            yield page
+
+
+CROP = {"start": [20, 0, 40], "shape": [20, 10, 20]}
+URL = "http://h:1/bucket/p"
+
+
+async def specs(bench: Bench) -> dict[str, Any]:
+    async with bench.tools() as tools:
+        return {item.spec.asset: item.spec for item in await tools.ledger.call("open_sets")}
+
+
+async def test_a_probe_makes_404_a_statement(bench: Bench) -> None:
+    bench.fetcher = Strict(image())
+    assert await bench.compile(url=URL, scales=[0], crop=CROP)
+    assert (await specs(bench))["s0"].absent_ok
+    probes = [call.location for call in bench.fetcher.log if "emasync-probe" in call.location]
+    assert len(probes) == 1
+
+
+async def test_where_missing_is_403_a_listing_says_what_is_there(bench: Bench) -> None:
+    objects = image()
+    del objects["s0/1/0/3"]
+    bench.fetcher = Strict(objects, hide=True)
+    assert await bench.compile(url=URL, scales=[0], crop=CROP)
+    spec = (await specs(bench))["s0"]
+    assert spec.grid is None
+    places = {row.key: row.destination for row in await bench.rows() if "/." not in f"/{row.key}"}
+    assert places == {"s0/1/0/2": "d/s0/0/0/0", "s0/2/0/2": "d/s0/1/0/0", "s0/2/0/3": "d/s0/1/0/1"}
+
+
+async def test_where_nothing_can_be_listed_levels_are_grids(bench: Bench) -> None:
+    bench.fetcher = Strict(image(), list_denied=True)
+    assert await bench.compile(url=URL, scales=[1])
+    spec = (await specs(bench))["s1"]
+    assert spec.grid is not None
+    assert (len(spec.grid), spec.absent_ok) == (8, True)
+
+
+async def test_where_nothing_is_told_404_is_a_failure(bench: Bench) -> None:
+    bench.fetcher = Strict(image(), hide=True, list_denied=True)
+    assert await bench.compile(url=URL, scales=[1])
+    spec = (await specs(bench))["s1"]
+    assert not spec.absent_ok
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("choice", "kind", "words"),
+    [
+        ({"scales": [7]}, ErrorKind.SOURCE, "no scale 7"),
+        ({"arrays": ["nothing"]}, ErrorKind.SOURCE, "nothing"),
+        ({"crop": {"start": [0, 0, 60], "shape": [8, 8, 8]}}, ErrorKind.SOURCE, "not inside"),
+        ({"crop": {"start": [0, 0, 0], "shape": [8, 8, 8], "scale": 5}}, ErrorKind.SOURCE, "crop.scale 5"),
+        ({"crop": {"at": "random", "shape": [8, 8, 8], "min_nonzero": 0.5}}, ErrorKind.NOT_BUILT, "min_nonzero"),
+        ({"scales": [0], "exclude": ["**"]}, ErrorKind.SOURCE, "include and exclude"),
+        ({"format": "n5", "scales": [0]}, ErrorKind.NOT_BUILT, "n5"),
+    ],
+)
+async def test_what_cannot_be_chosen_is_named(
+    bench: Bench, choice: dict[str, Any], kind: ErrorKind, words: str
+) -> None:
+    bench.put(under("p", image()))
+    assert not await bench.compile(**choice)
+    (failure,) = await bench.failures()
+    assert failure.kind == kind
+    assert words in failure.message
+
+
+@pytest.mark.parametrize(("document", "name"), [("attributes.json", "n5"), ("info", "precomputed")])
+async def test_formats_that_are_not_built_are_recognised(bench: Bench, document: str, name: str) -> None:
+    bench.put({f"p/{document}": b"{}", "p/s0/0/0/0": b"1"})
+    assert not await bench.compile(scales=[0])
+    (failure,) = await bench.failures()
+    assert failure.kind == ErrorKind.NOT_BUILT
+    assert name in failure.message
+    assert await bench.compile()
+    assert len(await bench.rows()) == 2, "all of it can be had"
+
+
+async def test_levels_of_something_without_arrays_are_an_error(bench: Bench) -> None:
+    bench.put({"p/a.tif": b"1", "p/b/c.tif": b"1"})
+    assert not await bench.compile(scales=[0])
+    (failure,) = await bench.failures()
+    assert failure.kind == ErrorKind.SOURCE
+    assert "array" in failure.message
+
+
+async def test_a_box_is_drawn_from_its_seed(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    crop = {"at": "random", "shape": [8, 8, 8], "seed": 7}
+    assert await bench.compile(scales=[0], crop=crop)
+    assert await bench.compile(scales=[0], crop=crop, refresh=True)
+    first, second = [fields["box_start"] for fields in bench.told("asset_planned") if "box_start" in fields]
+    assert first == second
+    assert await bench.compile(scales=[0], crop={**crop, "at": "center"} | {"seed": None})
+    assert [fields["box_start"] for fields in bench.told("asset_planned") if "box_start" in fields][-1] == [28, 28, 28]
+
+
+async def test_plain_arrays_are_cropped_too(bench: Bench) -> None:
+    objects = {"tile/.zarray": zarray((32, 32)), **{f"tile/{y}/{x}": b"1" for y in "01" for x in "01"}}
+    bench.put(under("p", {".zgroup": b'{"zarr_format": 2}', **objects}))
+    assert await bench.compile(arrays=["tile"], crop={"start": [0, 16, 0], "shape": [1, 4, 4]})
+    rows = [row for row in await bench.rows() if isinstance(row.key, int)]
+    assert [(row.location, row.destination) for row in rows] == [("s3://bucket/p/tile/1/0", "d/tile/0/0")]
+    assert not await bench.compile(arrays=["tile"], crop={"start": [0, 0, 0], "shape": [1, 4, 4], "scale": 1})
+
+
+@given(
+    start=st.lists(st.integers(0, 20), min_size=0, max_size=3),
+    encoding=st.sampled_from(["v2", "default"]),
+    separator=st.sampled_from(["/", "."]),
+    data=st.data(),
+)
+def test_numbers_of_chunks_invert_their_keys(
+    start: list[int], encoding: Any, separator: Any, data: st.DataObject
+) -> None:
+    shape = tuple(data.draw(st.integers(1, 4)) for _ in start)
+    grid = ChunkGrid(start=tuple(start), shape=shape, prefix="a/b/", encoding=encoding, separator=separator)
+    assert [number_of(grid, grid.key(number)) for number in range(len(grid))] == list(range(len(grid)))
+    beside = ChunkGrid(
+        start=tuple(low + size for low, size in zip(start, shape, strict=True)),
+        shape=shape,
+        prefix="a/b/",
+        encoding=encoding,
+        separator=separator,
+    )
+    if start:
+        assert number_of(grid, beside.key(0)) is None
+    for key in ("a/b/.zarray", "a/c", "a/b/1e3", "a/b/01", "a/b/c/c/1/1/1"):
+        assert number_of(grid, key) is None or grid.key(number_of(grid, key) or 0) == key
