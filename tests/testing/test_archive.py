@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import shutil
+import ssl
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from emasync.testing import Archive, BucketRules, FolderStore, MemoryStore
+from emasync.testing import Archive, BucketRules, FolderStore, MemoryStore, StoredObject
 
 Start = Callable[..., Archive]
 DATA = bytes(range(256)) * 4
@@ -290,8 +293,7 @@ def test_held_requests_are_in_flight_together(small: Archive) -> None:
     with small.held():
         for connection in connections:
             connection.request("GET", "/b/k.bin")
-        while small.load.in_flight < 5:
-            pass
+        small.wait_until(lambda load: load.in_flight == 5)
     for connection in connections:
         assert connection.getresponse().read() == DATA
         connection.close()
@@ -325,8 +327,7 @@ def test_process_of_its_own() -> None:
         with server.held():
             connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
             connection.request("GET", "/b/k")
-            while server.load.in_flight < 1:
-                pass
+            server.wait_until(lambda load: load.in_flight == 1)
         assert connection.getresponse().read() == DATA
         connection.close()
         assert server.requests[0].path == "b/k"
@@ -334,3 +335,70 @@ def test_process_of_its_own() -> None:
         server.reset()
         assert server.requests == []
     server.close()
+
+
+async def test_waiting_for_a_load(small: Archive) -> None:
+    assert (await small.until(lambda load: load.in_flight == 0)).connections == 0
+    with pytest.raises(TimeoutError, match="in_flight=0"):
+        await small.until(lambda load: load.in_flight == 1, timeout_s=0)
+    with pytest.raises(TimeoutError, match="in_flight=0"):
+        small.wait_until(lambda load: load.in_flight == 1, timeout_s=0)
+
+
+def test_a_body_that_cannot_be_read_is_cut_and_told() -> None:
+    def read(start: int, stop: int) -> bytes:
+        raise OSError(f"{start} to {stop}")
+
+    class Torn(MemoryStore):
+        def get(self, path: str) -> StoredObject | None:
+            return StoredObject(size_bytes=1_000_000, modified_s=0, tag=path, read=read)
+
+    server = Archive.start(Torn(buckets=("b",)))
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        fetch(server, "/b/k")
+    with pytest.raises(ExceptionGroup) as caught:
+        server.close()
+    assert "0 to " in str(caught.value.exceptions[0])
+    server = Archive.start(MemoryStore({"b/k": b"1"}))
+    server.close()
+    server.close()
+
+
+def test_a_process_that_ends_early_is_told() -> None:
+    with pytest.raises(RuntimeError, match="__main__"):
+        Archive.start(Unpicklable({"b/k": b"1"}), where="process")
+
+
+class Unpicklable(MemoryStore):
+    def __setstate__(self, state: dict[str, object]) -> None:
+        raise SystemExit(3)
+
+
+def test_a_process_that_died_is_told() -> None:
+    server = Archive.start(Suicidal({"b/k": b"1"}), where="process")
+    with pytest.raises(http.client.RemoteDisconnected):
+        fetch(server, "/b/k")
+    with pytest.raises(ExceptionGroup, match="failed"):
+        server.close()
+
+
+class Suicidal(MemoryStore):
+    def get(self, path: str) -> StoredObject | None:
+        os._exit(3)
+
+
+def test_tls(tmp_path: Path, archive: Start) -> None:
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "cert")]
+    if shutil.which("openssl") is None:
+        pytest.skip("the program openssl is not installed")
+    subprocess.run(["openssl", *made], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    server = archive({"b/k": DATA * 500}, tls=context)
+    assert server.url == f"https://127.0.0.1:{server.port}"
+    trusted = ssl.create_default_context(cafile=tmp_path / "cert")
+    connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=20, context=trusted)
+    connection.request("GET", "/b/k")
+    assert connection.getresponse().read() == DATA * 500
+    connection.close()

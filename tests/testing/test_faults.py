@@ -241,6 +241,19 @@ def test_changed_tag_only(bad: Bad) -> None:
     assert (body, headers["ETag"] != ETAG, headers["Last-Modified"]) == (DATA, True, "Sun, 15 Jun 2025 15:06:40 GMT")
 
 
+def test_what_changes_is_still_listed_or_missing(archive: Start) -> None:
+    fault = {"change_etag_after": 0}
+    client = Client(archive({"b/k": b"1"}, faults={"b/none": [fault], "list:b": [fault]}))
+    assert client("/b/none")[0] == 404
+    assert b"<Key>k</Key>" in client("/b?list-type=2")[2]
+    client.close()
+
+
+def test_large_objects_change_their_opaque_tag(bad: Bad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emasync.testing.alteration.TAG_LIMIT_BYTES", 10)
+    assert bad({"change_etag_after": 0})()[1]["ETag"].endswith('-2"')
+
+
 def test_flapping_tags(bad: Bad) -> None:
     client = bad({"change_etag_after": 0, "change": "flapping"})
     assert [client()[1]["ETag"] == ETAG for _ in range(4)] == [False, True, False, True]

@@ -50,3 +50,18 @@ def test_missing_programs_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         Nginx(tmp_path)
     with pytest.raises(ProgramMissingError, match="moto"):
         MotoS3(tmp_path)
+
+
+def test_a_program_that_ends_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "nginx"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda *_args, **_options: str(program))
+    with pytest.raises(RuntimeError, match="did not listen"):
+        Nginx(tmp_path)
+
+
+@pytest.mark.moto
+def test_a_refused_upload_is_an_error(moto_s3: MotoS3) -> None:
+    with pytest.raises(RuntimeError, match="expected 200"):
+        moto_s3.put("x", "k", b"1")  # a bucket name has three characters at least

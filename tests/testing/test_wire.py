@@ -76,10 +76,7 @@ def test_a_client_that_leaves_ends_its_answer(archive: Start) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(1000)
-    while server.load.connections:
-        pass
-    while server.load.in_flight:
-        pass
+    server.wait_until(lambda load: load.connections == load.in_flight == 0)
     assert server.bytes_sent < 20_000_000
 
 
@@ -94,3 +91,29 @@ def test_closing_cuts_what_is_under_way(archive: Start) -> None:
         except ConnectionResetError:  # as good as FIN
             rest = b""
     assert len(rest) < 10
+
+
+def test_a_flood_of_requests_waits(archive: Start) -> None:
+    request = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
+    number = 4_000
+    server = archive({"b/k": b"abc"})
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        with server.held():
+            connection.sendall(request * number)
+            server.wait_until(lambda load: load.in_flight == 1)
+        connection.sendall(b"GET /b/k HTTP/1.1\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+    assert answer.count(b"\r\n\r\nabc") == number + 1
+
+
+def test_a_slow_reader_gets_everything(archive: Start) -> None:
+    body = bytes(range(256)) * 80_000
+    server = archive({"b/k": body})
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # 20 MB fit into no system's buffers
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(b"GET /b/k HTTP/1.1\r\nConnection: close\r\n\r\n")
+        server.wait_until(lambda load: load.bytes_sent > 0)
+        received = b"".join(iter(lambda: connection.recv(1 << 20), b""))
+    assert received.endswith(b"\r\n\r\n" + body)

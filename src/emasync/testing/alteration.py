@@ -20,8 +20,10 @@ Change = Literal["etag", "content", "silent", "size", "flapping"]
 
 LATER_S = 3600.0
 MORE = b"more"
+TAG_LIMIT_BYTES = 64 << 20
+"""Larger objects get an opaque tag."""
+
 _FLIP = bytes(byte ^ 0xA5 for byte in range(256))
-_TAG_LIMIT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def _longer(found: StoredObject) -> StoredObject:
 
 
 def _with_tag(changed: StoredObject) -> StoredObject:
-    if changed.size_bytes <= _TAG_LIMIT_BYTES:
+    if changed.size_bytes <= TAG_LIMIT_BYTES:
         tag = md5_tag(changed.read(0, changed.size_bytes))
     else:
         tag = md5_tag(changed.tag.encode()) + "-2"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from ssl import SSLContext
@@ -19,6 +20,9 @@ from emasync.testing.requestlog import Load, Seen
 from emasync.testing.serving import Serving
 from emasync.testing.site import Site
 from emasync.testing.stores import MemoryStore, ObjectStore
+
+_POLL_S = 0.002
+"""The server is another thread or process: its state is looked at, not heard of."""
 
 
 class Archive:
@@ -146,6 +150,34 @@ class Archive:
         finally:
             self._host.release()
 
+    def wait_until(self, reached: Callable[[Load], bool], *, timeout_s: float = 20.0) -> Load:
+        """Block until the load is as wanted, such as ``lambda load: load.in_flight == 8``; gives it.
+
+        Raises
+        ------
+        TimeoutError
+            It was not within `timeout_s`; the message has the last load.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not reached(load := self.load):
+            _check(load, deadline_s)
+            time.sleep(_POLL_S)
+        return load
+
+    async def until(self, reached: Callable[[Load], bool], *, timeout_s: float = 20.0) -> Load:
+        """As :meth:`wait_until`, and the loop goes on meanwhile.
+
+        Raises
+        ------
+        TimeoutError
+            It was not within `timeout_s`; the message has the last load.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not reached(load := self.load):
+            _check(load, deadline_s)
+            await asyncio.sleep(_POLL_S)
+        return load
+
     def close(self) -> None:
         """Stop; may be called twice.
 
@@ -173,3 +205,8 @@ class Archive:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.close)
+
+
+def _check(load: Load, deadline_s: float) -> None:
+    if time.monotonic() > deadline_s:
+        raise TimeoutError(f"the archive did not come to the wanted load, it is at {load}")

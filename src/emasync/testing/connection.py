@@ -96,6 +96,8 @@ class Connection(asyncio.Protocol):
         """Take request bytes."""
         self._buffer = self._buffer + data if self._buffer else data
         self._serve()
+        if self._sending is not None and len(self._buffer) > HEADER_LIMIT_BYTES:
+            self._transport.pause_reading()  # bounded, however much a client pipelines
 
     def _serve(self) -> None:
         while self._sending is None and self._buffer and not self._transport.is_closing():
@@ -155,7 +157,9 @@ class Connection(asyncio.Protocol):
         finally:
             self._server.log.ended()
             self._sending = None
-        self._serve()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._serve()
 
     async def _send_large(self, asked: Asked, answer: Answer) -> None:
         wire = answer.wire

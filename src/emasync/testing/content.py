@@ -108,7 +108,7 @@ def error(asked: Asked, status: int, code: str, message: str, headers: Headers =
 
 def version_of(found: StoredObject, rules: BucketRules) -> conditions.Version:
     """Validators of an object as its bucket tells them."""
-    etag = {"strong": f'"{found.tag}"', "weak": f'W/"{found.tag}"', "none": None}[rules.etags]
+    etag = f'"{found.tag}"' if rules.etags == "strong" else None if rules.etags == "none" else f'W/"{found.tag}"'
     return conditions.Version(etag, int(found.modified_s) if rules.last_modified else None)
 
 

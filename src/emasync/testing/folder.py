@@ -89,10 +89,12 @@ def _regular(place: str) -> os.stat_result | None:
 
 
 def _pread(place: str, start: int, stop: int) -> bytes:
-    with open(place, "rb", buffering=0) as file:  # noqa: PTH123  # a Path costs more than the read
-        file.seek(start)
+    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
         parts = []
-        while start < stop and (part := file.read(stop - start)):
+        while start < stop and (part := os.pread(descriptor, stop - start, start)):
             parts.append(part)
             start += len(part)
+    finally:
+        os.close(descriptor)
     return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from emasync.testing.objects import EPOCH_S, Listed, StoredObject, md5_tag
+from emasync.testing.objects import EPOCH_S, Listed, StoredObject, from_bytes, md5_tag
 
 BLOCK_BYTES = 64 << 10
 """Content is made in blocks of this size, so that a range of a large object costs what it is long."""
@@ -39,18 +39,25 @@ class SyntheticStore:
     folder_size: int | None = None
     suffix: str = ""
 
+    @property
+    def width(self) -> int:
+        """Digits of a number in a key."""
+        return len(str(max(1, self.count - 1)))
+
     def key(self, number: int) -> str:
         """Key of object `number`, counted from zero; keys sort as their numbers do."""
-        width = len(str(max(1, self.count - 1)))
+        digits = str(number).zfill(self.width)
         if self.folder_size is None:
-            return f"{self.prefix}{number:0{width}d}{self.suffix}"
-        return f"{self.prefix}{number // self.folder_size:0{width}d}/{number:0{width}d}{self.suffix}"
+            return f"{self.prefix}{digits}{self.suffix}"
+        return f"{self.prefix}{str(number // self.folder_size).zfill(self.width)}/{digits}{self.suffix}"
 
     def content(self, path: str, start: int, stop: int) -> bytes:
         """Bytes of the half-open span of the object at ``bucket/key``."""
+        if self.size_bytes <= BLOCK_BYTES:
+            return hashlib.shake_128(f"{path}\x000".encode()).digest(self.size_bytes)[start:stop]
         first = start // BLOCK_BYTES
         blocks = [
-            hashlib.shake_128(f"{path}\0{block}".encode()).digest(
+            hashlib.shake_128(f"{path}\x00{block}".encode()).digest(
                 min(BLOCK_BYTES, self.size_bytes - block * BLOCK_BYTES)
             )
             for block in range(first, -(-stop // BLOCK_BYTES))
@@ -66,6 +73,8 @@ class SyntheticStore:
         bucket, _, key = path.partition("/")
         if bucket != self.bucket or self._position(key) is None:
             return None
+        if self.size_bytes <= BLOCK_BYTES:
+            return from_bytes(self.content(path, 0, self.size_bytes))
         return StoredObject(
             size_bytes=self.size_bytes,
             modified_s=EPOCH_S,
