@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -94,7 +95,7 @@ def test_nodes_are_counted_while_events_come(monkeypatch: pytest.MonkeyPatch) ->
     read = 0
     events = yaml.parse
 
-    def counted(*args: object, **options: object) -> Iterator[object]:
+    def counted(*args: Any, **options: Any) -> Iterator[object]:
         nonlocal read
         for event in events(*args, **options):
             read += 1

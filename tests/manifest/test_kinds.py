@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from typing import Literal
 
@@ -10,7 +10,7 @@ import pytest
 
 from emasync.manifest.entry import Entry
 from emasync.manifest.fields import Positive
-from emasync.manifest.kinds import ENTRY_MODELS
+from emasync.manifest.kinds import ENTRY_MODELS, known_sources
 from emasync.manifest.load import manifest_from_object
 from emasync.registry import SOURCES
 
@@ -29,17 +29,20 @@ class Modelless:
 
 
 @pytest.fixture(autouse=True)
-def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+def plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     known = {"shelf": ShelfSource, "bare": Modelless}
 
     class Point(EntryPoint):
         def load(self) -> object:
             return known[self.name]
 
-    points = [Point(name, f"x:{name}", SOURCES.group) for name in known]
+    points: list[EntryPoint] = [Point(name, f"x:{name}", SOURCES.group) for name in known]
     points.append(EntryPoint("broken", "no_such_module_anywhere:Source", SOURCES.group))
     found = "emasync.registry.entry_points"
     monkeypatch.setattr(found, lambda *, group, name=None: [p for p in points if name in (None, p.name)])
+    known_sources.cache_clear()
+    yield
+    known_sources.cache_clear()
 
 
 def test_a_plug_in_reads_its_own_keys() -> None:

@@ -12,8 +12,11 @@ jsonschema = pytest.importorskip("jsonschema")
 MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 
 
+SCHEMA = json_schema()
+
+
 def errors(data: object) -> list[str]:
-    checker = jsonschema.Draft202012Validator(json_schema())
+    checker = jsonschema.Draft202012Validator(SCHEMA)
     return [error.message for error in checker.iter_errors(data)]
 
 
@@ -22,7 +25,7 @@ def one(**fields: object) -> dict[str, Any]:
 
 
 def test_it_is_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.yaml")), ids=lambda path: path.name)
@@ -73,7 +76,7 @@ def test_what_does_not_fit(data: object) -> None:
 
 
 def test_every_key_is_explained() -> None:
-    document = json_schema()
+    document = SCHEMA
     silent = [
         f"{name}.{key}"
         for name, definition in [("", document), *document["$defs"].items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator
@@ -50,10 +50,15 @@ def _checked_id(text: str) -> str:
 
 
 def _checked_format(text: str) -> str:
-    known = ("auto", *FORMATS.names(), "raw")
-    if text not in known:
-        raise reject(f"expected one of {', '.join(known)}", f"; got {shown(text)}")
+    if text not in ("auto", "raw", *FORMATS.built_in) and text not in known_formats():
+        raise reject(f"expected one of {', '.join(known_formats())}", f"; got {shown(text)}")
     return text
+
+
+@cache
+def known_formats() -> tuple[str, ...]:
+    """Names that ``format`` may have, plug-ins included (looked for once: that reads all installed packages)."""
+    return ("auto", *FORMATS.names(), "raw")
 
 
 class Entry(Record):

@@ -30,7 +30,7 @@ class Head(Record):
     state_dir: LocalPath | None = None
     """Folder of the ledger, relative to this file; the root's own when left out."""
     settings: Annotated[SettingsRecord, BeforeValidator(_section)] = SettingsRecord()
-    """Policies of a run."""
+    """Policies of a run; what is left out keeps its default."""
     mirrors: Annotated[Mirrors, BeforeValidator(_section)] = Field(default_factory=dict)
     """Where to ask instead: a whole bucket or an http(s) URL prefix → ``http(s)://``, ``s3://`` or ``file://``."""
     layout: Annotated[Layout, BeforeValidator(spelled_out, json_schema_input_type=Layout | Literal["mirror"])] = (

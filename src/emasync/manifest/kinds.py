@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from emasync.errors import EmasyncError
@@ -36,16 +37,22 @@ def entry_model(source: object, path: KeyPath, faults: list[Fault]) -> type[Entr
     faults : list of Fault
         Takes what is wrong.
     """
-    names = SOURCES.names()
-    if source is None:
-        faults.append(Fault((*path, "source"), f"is missing; one of {', '.join(names)}"))
-        return None
     if isinstance(source, str) and source in ENTRY_MODELS:
         return ENTRY_MODELS[source]
-    if isinstance(source, str) and source in names:
+    if isinstance(source, str) and source in known_sources():
         return _plugged(source, path, faults)
-    faults.append(Fault((*path, "source"), f"expected one of {', '.join(names)}", f"; got {shown(source)}"))
+    names = ", ".join(known_sources())
+    if source is None:
+        faults.append(Fault((*path, "source"), f"is missing; one of {names}"))
+    else:
+        faults.append(Fault((*path, "source"), f"expected one of {names}", f"; got {shown(source)}"))
     return None
+
+
+@cache
+def known_sources() -> tuple[str, ...]:
+    """Names that ``source`` may have, plug-ins included (looked for once: that reads all installed packages)."""
+    return SOURCES.names()
 
 
 def _plugged(source: str, path: KeyPath, faults: list[Fault]) -> type[Entry] | None:

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from emasync.errors import InputError, Problem
+from emasync.errors import InputError
 from emasync.manifest.crosscheck import borrowed_boxes, duplicate_ids, outlines
-from emasync.manifest.document import MAX_BYTES, MappingNode, Mark, Node, SequenceNode, compose, too_large
+from emasync.manifest.document import MAX_BYTES, MappingNode, Node, SequenceNode, compose, too_large
 from emasync.manifest.entry import Entry, canonical
 from emasync.manifest.head import VERSION, Head
 from emasync.manifest.kinds import entry_model
 from emasync.manifest.manifest import Manifest
 from emasync.manifest.plain_object import node_of
-from emasync.manifest.problems import Fault, KeyPath, key_path, manifest_error
+from emasync.manifest.positions import problems_of
+from emasync.manifest.problems import Fault, KeyPath, manifest_error
 from emasync.manifest.record import validated
 from emasync.manifest.scalars import resolve
 from emasync.manifest.substitute import Substitution
@@ -106,7 +107,7 @@ def _build(node: Node, file: str, environ: Mapping[str, str] | None, folder: Pat
     unset = len(faults)
     manifest = _checked(node, file, folder, faults)
     if manifest is None or faults:
-        raise manifest_error(_problems(faults, unset, node, file))
+        raise manifest_error(problems_of(faults, unset, node, file))
     return manifest
 
 
@@ -184,46 +185,3 @@ def _data(node: Node) -> object:
         return [_data(item) for item in node.items]
     text = node.text if node.substituted is None else node.substituted
     return resolve(text) if node.plain else text
-
-
-# --- faults → problems with positions ---------------------------------------------------------------------------
-
-
-def _problems(faults: list[Fault], unset: int, root: Node, file: str) -> list[Problem]:
-    """Give faults their positions. The first `unset` are variables: nothing else is said of their values."""
-    problems = [_positioned(fault, root, file) for fault in faults]
-    empty = {problem.path for problem in problems[:unset]}
-    return problems[:unset] + [problem for problem in problems[unset:] if problem.path not in empty]
-
-
-def _positioned(fault: Fault, root: Node, file: str) -> Problem:
-    path, node, mark = _found(fault, root)
-    hidden = fault.detail and _substituted(node)
-    detail = "; the value is not shown, it has a ${VAR} in it" if hidden else fault.detail
-    return Problem(file=file, line=mark.line, column=mark.column, path=key_path(path), message=f"{fault.rule}{detail}")
-
-
-def _found(fault: Fault, root: Node) -> tuple[KeyPath, Node, Mark]:
-    """Follow a fault's path: elements that name no node are tags of unions, unless the last, a missing key."""
-    node, mark, path = root, root.mark, list[str | int]()
-    for at, part in enumerate(fault.path):
-        last = at == len(fault.path) - 1
-        if isinstance(node, MappingNode) and part in node.values:
-            mark = node.key_marks[str(part)] if last and fault.at_key else node.values[str(part)].mark
-            node = node.values[str(part)]
-        elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.items):
-            node = node.items[part]
-            mark = node.mark
-        elif not (last and isinstance(node, MappingNode) and fault.rule.startswith("is missing")):
-            continue
-        path.append(part)
-    return tuple(path), node, mark
-
-
-def _substituted(node: Node) -> bool:
-    """Whether a variable was filled in anywhere below."""
-    if isinstance(node, MappingNode):
-        return any(map(_substituted, node.values.values()))
-    if isinstance(node, SequenceNode):
-        return any(map(_substituted, node.items))
-    return node.substituted is not None

@@ -25,6 +25,7 @@ def json_schema() -> dict[str, Any]:
     models: list[type[Record]] = [Head, *ENTRY_MODELS.values()]
     keys, document = models_json_schema([(model, "validation") for model in models], title="emasync manifest")
     definitions = document["$defs"]
+    definitions.pop("Axis")  # written as a range or list, see FileTemplate
     refs = {model: keys[model, "validation"]["$ref"] for model in models}
     head = definitions.pop(refs[Head].rpartition("/")[2])
     for name, model in ENTRY_MODELS.items():
