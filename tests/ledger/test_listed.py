@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from emasync.errors import ErrorKind, MachineError
-from emasync.ledger.interface import Absent, Failed, Invalidated, Placed, Sealed
+from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, Placed, Sealed
 from emasync.ledger.store import SqliteLedger
 from emasync.model.digest import Digest, Validator
 from emasync.model.task import ObjectEntry, Rank, State, TaskSetSpec
@@ -136,13 +136,13 @@ def test_facts_about_strangers_are_refused(ledger: SqliteLedger) -> None:
 def test_placed_objects_change_by_invalidation_only(ledger: SqliteLedger, what: str) -> None:
     set_id = planned(ledger, entries("a"))
     ledger.record([sealed(set_id, "a"), Placed(set_id=set_id, key="a")])
-    fact = {
+    facts: dict[str, Fact] = {
         "sealed": sealed(set_id, "a"),
         "failed": Failed(set_id=set_id, key="a", location="x", kind=ErrorKind.STALLED, message="m", attempts=1),
         "absent": Absent(set_id=set_id, key="a"),
-    }[what]
+    }
     with pytest.raises(MachineError, match=f"cannot be {what}"):
-        ledger.record([fact])
+        ledger.record([facts[what]])
 
 
 def test_an_invalidated_object_is_pending_in_the_next_generation(ledger: SqliteLedger) -> None:

@@ -264,6 +264,7 @@ def _task(connection: sqlite3.Connection, task_set: TaskSet, chunk: int) -> Task
         dataset=task_set.spec.dataset,
         request=Request(task_set.locate(chunk)),
         outputs=(Output(task_set.destination(chunk)),),
+        generation=0 if exception is None else exception[0],
         attempts=0 if exception is None else exception[1],
         absent_ok=task_set.spec.absent_ok,
     )

@@ -20,7 +20,7 @@ _ASSIGN: Final = ", ".join(f"{name} = ?" for name in Standing._fields)
 _VERIFIED_NAMES: Final = ("size_only", "computed", "published")
 _BEGINNING: Final = b""
 
-_PendingRow = tuple[bytes, int | None, bytes | None, bytes | None, bytes | None, int]
+_PendingRow = tuple[bytes, int | None, bytes | None, bytes | None, bytes | None, int, int]
 
 Keyed = tuple[bytes, Standing]
 
@@ -65,7 +65,7 @@ def lease_page(
 ) -> list[tuple[bytes, Task]]:
     """Up to `limit` pending objects from key `start` on, in key order: reads no more rows than it gives."""
     rows = connection.execute(
-        "SELECT key, size, path, hint, published, attempts FROM objects INDEXED BY objects_pending"
+        "SELECT key, size, path, hint, published, attempts, generation FROM objects INDEXED BY objects_pending"
         " WHERE set_id = ? AND plan = ? AND state = 0 AND key >= ? ORDER BY key LIMIT ?",
         (task_set.set_id, task_set.plan, start or _BEGINNING, limit),
     ).fetchall()
@@ -73,7 +73,7 @@ def lease_page(
 
 
 def _task(task_set: TaskSet, row: _PendingRow) -> Task:
-    key, size, path, hint, published, attempts = row
+    key, size, path, hint, published, attempts, generation = row
     name = unpack_name(key)
     destination = task_set.destination(name, None if path is None else unpack_name(path))
     return Task(
@@ -86,6 +86,7 @@ def _task(task_set: TaskSet, row: _PendingRow) -> Task:
         digests=unpack_digests(published),
         hint=unpack_validator(hint),
         attempts=attempts,
+        generation=generation,
         absent_ok=task_set.spec.absent_ok,
     )
 
