@@ -42,6 +42,8 @@ def test_lists_keep_what_was_written(read: Read) -> None:
 def test_the_default_path_is_the_last_segment_decoded(dataset: Callable[..., WebEntry]) -> None:
     assert web(dataset, url="https://h/a%20b/c%20d_{z}.tif?x=/y", z="1..1")[0].path == "c d_1.tif"
     assert web(dataset, url="s3://bucket/a/100%.bin")[0].path == "100%.bin"
+    assert web(dataset, url="s3://bucket/a/b?c_{z}#d", z="1..1")[0].path == "b?c_1#d"
+    assert web(dataset, url="https://h/x_{z}#/part", z="1..1")[0].path == "x_1"
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import prod
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
@@ -63,13 +64,24 @@ def _entity_tag(text: str) -> str:
     return tag
 
 
+_parsed: Callable[[str], Template] = lru_cache(maxsize=16)(Template.parse)
+_located: Callable[[str], Location] = lru_cache(maxsize=16)(Location.parse)
+"""Several checks in a row read the same text: a manifest may name 100,000 files."""
+
+
+def _last_segment(url: str) -> str:
+    """Text after the last slash, placeholders and escapes as they are; queries and fragments are http's."""
+    end = re.search(r"[?#]", url) if url.lower().startswith("http") else None
+    return url[: end.start() if end else None].rpartition("/")[2]
+
+
 def _template(text: str) -> str:
-    asked(Template.parse, text, "a placeholder is {name} or {name:04d}; write {{ or }} for a brace itself")
+    asked(_parsed, text, "a placeholder is {name} or {name:04d}; write {{ or }} for a brace itself")
     return text
 
 
 def _url_template(text: str) -> str:
-    asked(Location.parse, _template(text), "not a URL that can be fetched")
+    asked(_located, _template(text), "not a URL that can be fetched")
     return text
 
 
@@ -159,7 +171,7 @@ class FileTemplate(Record):
     def _parse_axes(cls, axes: dict[str, object], info: ValidationInfo) -> dict[str, Axis]:
         names: frozenset[str] = frozenset()
         for field in ("url", "path"):
-            names |= Template.parse(info.data.get(field) or "").names
+            names |= _parsed(info.data.get(field) or "").names
         known = (*(field for field in cls.model_fields if field != "axes"), "placeholders of url")
         parsed: dict[str, Axis] = {}
         errors: list[tuple[KeyPath, PydanticCustomError]] = []
@@ -183,7 +195,7 @@ class FileTemplate(Record):
         return self
 
     def _faults(self) -> Iterator[tuple[KeyPath, PydanticCustomError]]:
-        url, path = Template.parse(self.url), self._destination()
+        url, path = _parsed(self.url), self._destination()
         for field, template in (("url", url), ("path", path)) if self.path is not None else (("url", url),):
             if missing := sorted(template.names - set(self.axes)):
                 rule = (
@@ -193,7 +205,7 @@ class FileTemplate(Record):
         several_values = {name for name, axis in self.axes.items() if axis.size > 1}
         if unused := sorted(several_values - url.names):
             yield (unused[0], "[key]"), reject("not in url: all its values would fetch the same file")
-        elif not self._last_segment() and self.path is None:
+        elif self.path is None and not _last_segment(self.url):
             yield ("url",), reject("the URL ends in no file name; say with path: where the file goes")
         elif unused := sorted(several_values - path.names):
             yield (
@@ -205,14 +217,11 @@ class FileTemplate(Record):
         if self.count > 1 and self.digests:
             yield (self.digests[0].kind,), reject("one digest cannot fit many files; name them one by one")
 
-    def _last_segment(self) -> str:
-        return Location.parse(self.url).path.rsplit("/", 1)[-1]
-
     def _destination(self) -> Template:
         """Template of the destination; escapes of the URL are decoded after it is filled."""
         if self.path is not None:
-            return Template.parse(self.path)
-        return Template.parse(self.url.partition("?")[0].rsplit("/", 1)[-1])
+            return _parsed(self.path)
+        return _parsed(_last_segment(self.url))
 
     @property
     def count(self) -> int:
@@ -227,11 +236,11 @@ class FileTemplate(Record):
 
     def files(self) -> Iterator[WebFile]:
         """All files, the last axis fastest."""
-        url, path, digests = Template.parse(self.url), self.path and Template.parse(self.path), self.digests
+        url, path, digests = _parsed(self.url), self.path and _parsed(self.path), self.digests
         for values in product(*self.axes.values()):
             filled = dict(zip(self.axes, values, strict=True))
             address = url.fill(filled)
-            place = path.fill(filled) if path else Location.parse(address).name
+            place = path.fill(filled) if path else _located(address).name
             yield WebFile(url=address, path=place, size_bytes=self.size, digests=digests)
 
 
