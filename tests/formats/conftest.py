@@ -76,11 +76,3 @@ def discover() -> Discover:
         return discovery
 
     return run
-
-
-@pytest.fixture(scope="session")
-def fixtures_folder() -> Path:
-    folder = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
-    if not folder.is_dir():
-        pytest.skip(f"real files are not here: {folder}")
-    return folder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -75,17 +76,19 @@ def describe(value: Json) -> str:
 
 
 def _deeper_than(value: Json, limit: int) -> bool:
+    """Whether more than `limit` objects and lists stand inside each other."""
     layer: list[Json] = [value]
-    for _ in range(limit + 1):
-        layer = [
-            child
-            for item in layer
-            if isinstance(item, dict | list)
-            for child in (item.values() if isinstance(item, dict) else item)
-        ]
+    for _ in range(limit):
+        layer = [child for item in layer for child in _inside(item) if isinstance(child, dict | list)]
         if not layer:
             return False
     return True
+
+
+def _inside(value: Json) -> Iterable[Json]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)

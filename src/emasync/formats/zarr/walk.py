@@ -203,12 +203,12 @@ class ZarrWalk:
     def _bare_folder(self, folder: str, hint: str | None, bare: int, *, start: bool) -> Steps:
         """A prefix without metadata."""
         if bare >= self._limits.bare_depth:
-            self._note(f"{folder}: {bare} folders without metadata inside each other; not looked into")
+            self._note(f"{_place(folder)}: {bare} folders without metadata inside each other; not looked into")
             return
         names = _names((yield (Need.children(folder),)))
         if start and (names is None or not (names.folders or names.objects)):
             raise SourceError(
-                f"{escape_for_log(folder) or 'the base'}: no Zarr array or group here, and no folder that can be "
+                f"{escape_for_log(_place(folder))}: no Zarr array or group here, and no folder that can be "
                 "listed; check url and arrays",
                 location=folder,
             )
@@ -223,7 +223,9 @@ class ZarrWalk:
         """A group: its images at once, its other nodes as visits of their own."""
         group = read_group(folder, documents)
         for version in group.unknown_versions:
-            self._note(f"{folder}: OME-NGFF {version} is not known here (0.1 to 0.5 are); its arrays are taken singly")
+            self._note(
+                f"{_place(folder)}: OME-NGFF {version} is not known here (0.1 to 0.5 are); its arrays are taken singly"
+            )
         hint = "zarr3" if join(folder, ZARR_JSON) in documents else "zarr2"
         levels = {level.path: level for image in group.images for level in image.levels}
         answers = yield (Need.children(folder), *_level_needs(folder, levels, hint))
@@ -249,7 +251,7 @@ class ZarrWalk:
         for level in image.levels:
             array = _as_array(level.path, _texts_of(answers, level.path))
             if array is None:
-                self._note(f"{level.path}: level {level.number} of {folder or 'the base'} has no array; left out")
+                self._note(f"{level.path}: level {level.number} of {_place(folder)} has no array; left out")
                 continue
             self._seen.update((level.path, *_between(folder, level.path)))
             arrays[level.number] = array
@@ -272,7 +274,7 @@ class ZarrWalk:
     def _guessed(self, folder: str, group: GroupMetadata) -> list[str]:
         """Where nothing can be listed: what OME-NGFF puts below such a group without naming it there."""
         if group.layout == "group" and not group.children:
-            self._note(f"{folder or 'the base'}: cannot be listed and names no arrays; name them with arrays:")
+            self._note(f"{_place(folder)}: cannot be listed and names no arrays; name them with arrays:")
         well_known = {"bioformats2raw": ("OME",), "multiscale": ("labels",)}
         return [join(folder, name) for name in well_known.get(group.layout, ())]
 
@@ -288,8 +290,13 @@ class ZarrWalk:
     def _children(self, folder: str, names: Names) -> list[str]:
         for name in names.folders:
             if not legal_name(name):
-                self._note(f"{folder}: folder {name!a} cannot be a node; passed over")
+                self._note(f"{_place(folder)}: folder {name!a} cannot be a node; passed over")
         return [join(folder, name) for name in names.folders if legal_name(name)]
+
+
+def _place(folder: str) -> str:
+    """A folder in a message."""
+    return folder or "the base"
 
 
 def _outermost(start: Sequence[str]) -> list[str]:
