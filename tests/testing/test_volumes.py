@@ -77,6 +77,7 @@ def test_multipage_tiff(tmp_path: Path, dtype: str, shape: tuple[int, int, int])
         pages = np.stack([page.asarray() for page in file.pages])
         assert pages.dtype == dtype
         np.testing.assert_array_equal(pages, written.levels[0])
+        assert file.pages.first.photometric == tifffile.PHOTOMETRIC.MINISBLACK
         assert file.pages.first.tags["XResolution"].value == (
             2_000_000_000,
             1000,

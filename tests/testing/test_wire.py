@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Callable
 
@@ -18,6 +19,11 @@ def talk(archive: Archive, *pieces: bytes) -> bytes:
         for piece in pieces:
             connection.sendall(piece)
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def drain(connection: socket.socket, received: bytearray) -> None:
+    while part := connection.recv(1 << 20):
+        received += part
 
 
 @pytest.fixture
@@ -117,3 +123,27 @@ def test_a_slow_reader_gets_everything(archive: Start) -> None:
         server.wait_until(lambda load: load.bytes_sent > 0)
         received = b"".join(iter(lambda: connection.recv(1 << 20), b""))
     assert received.endswith(b"\r\n\r\n" + body)
+
+
+def test_a_reset_takes_nothing_back(archive: Start) -> None:
+    body = bytes(range(256)) * 40_000
+    server = archive({"b/k": body}, faults={"b/k": [{"reset_after": 9_000_000}]})
+    received = bytearray()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            drain(connection, received)
+    assert received.endswith(b"\r\n\r\n" + body[:9_000_000])
+
+
+def test_what_is_not_answered_is_not_read_for_ever(archive: Start) -> None:
+    server = archive({"b/k": b"abc"})
+    sent_bytes, request = 0, b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+    with socket.create_connection(("127.0.0.1", server.port)) as connection, server.held():
+        connection.setblocking(False)
+        while sent_bytes < 64 << 20 and select.select([], [connection], [], 0.2)[1]:
+            sent_bytes += connection.send(request)
+    assert sent_bytes < 64 << 20
