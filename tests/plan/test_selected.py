@@ -1,21 +1,29 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emasync.disk.sink import LocalSink
 from emasync.errors import AccessDeniedError, ErrorKind
 from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
 from emasync.model.task import Rank
 from emasync.plan.chunks import number_of
+from emasync.plan.compile import compile_dataset
 from emasync.plan.order import DOCUMENTS_ASSET
+from emasync.plan.tools import SinkDocuments
 from emasync.plan.written import RECORD
+from emasync.sources.bucket import BucketSource
+from emasync.sources.interface import Finding, TreeFound
+from emasync.sources.walk import BucketTree
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import Document, ListPage
 
@@ -231,6 +239,71 @@ async def test_another_choice_replaces_our_own_metadata(bench: Bench) -> None:
         written = json.loads(await bench.documents.read("d/.zattrs") or b"")
         paths = [level["path"] for level in written["multiscales"][0]["datasets"]]
         assert paths == [f"s{number}" for number in scales]
+
+
+async def test_the_source_s_own_metadata_comes_back_with_the_whole(bench: Bench) -> None:
+    objects = image()
+    bench.put(under("p", objects))
+    assert await bench.compile(scales=[1])
+    assert await bench.compile(scales=[2])
+    await bench.documents.write("d/s2/.zattrs", b"mine")
+    assert await bench.compile()
+    assert await bench.documents.read("d/.zattrs") is None, "ours is out of the way"
+    assert await bench.documents.read("d/s2/.zattrs") == b"mine"
+    assert set(await bench.destinations()) == set(objects)
+
+
+async def test_what_somebody_changed_since_is_not_taken_back(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    assert await bench.compile(scales=[2])
+    await bench.documents.write("d/.zattrs", b"changed")
+    assert await bench.compile(subset="mirror", scales=[2])
+    assert await bench.documents.read("d/.zattrs") == b"changed"
+
+
+async def test_documents_lie_in_the_root(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    sink = await asyncio.to_thread(LocalSink, bench.folder)
+    documents = SinkDocuments(sink)
+    try:
+        for choice in ({"scales": [2]}, {}):
+            entry = await bench.manifest_entry(**choice)
+            async with bench.tools() as tools:
+                assert await compile_dataset(entry, replace(tools, documents=documents))
+            there = await documents.read("d/.zattrs")
+            assert (there is not None) == bool(choice)
+        kept = await documents.read("d.source-metadata/.zattrs")
+        assert kept == image()[".zattrs"]
+        assert await asyncio.to_thread(lambda: list(sink.partials())) == []
+    finally:
+        await asyncio.to_thread(sink.close)
+
+
+async def test_trees_in_folders_of_their_own_share_one_dataset(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Assets(BucketSource):
+        async def resolve(self, entry: Any) -> AsyncIterator[Finding]:
+            for name in ("one", "two"):
+                base = Location.parse(f"s3://bucket/{name}")
+                yield TreeFound(tree=BucketTree(bench.fetcher, base), path=f"asset-{name}")
+
+    monkeypatch.setattr("emasync.sources.bucket.BucketSource", Assets)
+    objects = {**image(), "session.json": b"{}"}
+    bench.put({**under("one", objects), **under("two", objects)})
+    choice: dict[str, Any] = {"scales": [2], "include": ["asset-one/**", "asset-two/s2/**"]}
+    assert await bench.compile(**choice)
+    assert set(await bench.destinations()) == {
+        *(f"asset-{name}/{key}" for name in ("one", "two") for key in (".zgroup", "s2/.zarray", "s2/0/0/0")),
+        "asset-one/session.json",
+    }
+    for name in ("one", "two"):
+        assert await bench.documents.read(f"d/asset-{name}/.zattrs")
+        assert await bench.documents.read(f"d.source-metadata/asset-{name}/.zattrs") == objects[".zattrs"]
+    bench.documents._documents.pop("d/asset-one/.zattrs")
+    assert await bench.compile(**choice)
+    assert await bench.documents.read("d/asset-one/.zattrs")
+    assert await bench.compile(include=["asset-two/s*/0/**"], format="raw")
+    wanted = {f"asset-two/{key}" for key in objects if key.startswith(("s0/0/", "s1/0/", "s2/0/"))}
+    assert set(await bench.destinations()) == wanted
 
 
 # --- what a source allows ---------------------------------------------------------------------------------------

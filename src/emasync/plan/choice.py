@@ -10,6 +10,33 @@ from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
 from emasync.manifest.globs import Selection
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Globs over paths below the dataset, asked with paths below one of its trees.
+
+    Attributes
+    ----------
+    selection : Selection
+    lead : str
+        Folder of the tree below the dataset, with a slash at its end; empty for the dataset itself.
+    """
+
+    selection: Selection
+    lead: str = ""
+
+    def __call__(self, path: str) -> bool:
+        """Whether the path below the tree is wanted."""
+        return self.selection.wants(self.lead + path)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders of the tree that hold all that can be wanted, without slash at their end; none may be."""
+        if any(self.lead.startswith(folder) for folder in self.selection.folders):
+            return ("",)
+        inside = (folder for folder in self.selection.folders if folder.startswith(self.lead))
+        return tuple(folder[len(self.lead) :].removesuffix("/") for folder in inside)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """The narrowing part of a manifest entry.
@@ -27,8 +54,8 @@ class Choice:
         Index on axes that are not spatial.
     standalone : bool
         Whether metadata is rewritten to describe what is there.
-    globs : Selection
-        Over paths below the dataset.
+    wants : Wanted
+        Globs over paths.
     """
 
     dataset: str
@@ -38,11 +65,14 @@ class Choice:
     crop: BoxCrop | DrawnCrop | SameAsCrop | None = None
     select: Mapping[str, int] = field(default_factory=dict)
     standalone: bool = True
-    globs: Selection = field(default_factory=Selection)
+    wants: Wanted = field(default_factory=lambda: Wanted(Selection()))
 
     @classmethod
-    def of(cls, entry: Any) -> Choice:
-        """Read it off an entry (Any: each source has an entry model of its own; these fields are in all of them)."""
+    def of(cls, entry: Any, folder: str = "") -> Choice:
+        """Read it off an entry, for its tree in `folder`.
+
+        Any: each source has an entry model of its own; these fields are in all of them.
+        """
         subset: Literal["standalone", "mirror"] = entry.subset
         return cls(
             dataset=entry.id,
@@ -52,7 +82,7 @@ class Choice:
             crop=entry.crop,
             select=entry.select,
             standalone=subset == "standalone",
-            globs=entry.selection,
+            wants=Wanted(entry.selection, f"{folder}/" if folder else ""),
         )
 
     @property

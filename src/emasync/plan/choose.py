@@ -108,10 +108,10 @@ def _picked(
         chosen = select_image(
             image, scales=scales, box=box, box_scale=box_scale, select=choice.select, rebase=choice.standalone
         )
-        if wanted := tuple(item for item in chosen if wants_array(item.array, choice.globs.wants)):
+        if wanted := tuple(item for item in chosen if wants_array(item.array, choice.wants)):
             yield Picked(image=image, chosen=wanted)
     for array in arrays:
-        if (choice.scales and 0 not in choice.scales) or not wants_array(array, choice.globs.wants):
+        if (choice.scales and 0 not in choice.scales) or not wants_array(array, choice.wants):
             continue
         chosen_array = select_array(
             array, box=_box_in_array(array, choice), select=choice.select, rebase=choice.standalone

@@ -139,7 +139,7 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
         else:
             await take_tree(intake, finding, entry, tools)
     await files.finish()
-    if not intake.objects and not await known_objects(entry.id, tools):
+    if not intake.count.objects and not await known_objects(entry.id, tools):
         raise SourceError(
             f"dataset {entry.id!r}: nothing to fetch; check its url and its include and exclude globs",
         )

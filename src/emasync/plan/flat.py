@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from emasync.manifest.globs import Selection
 from emasync.model.task import Rank
+from emasync.plan.choice import Wanted
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.order import DOCUMENTS_ASSET
 from emasync.plan.sweep import Sorting, sweep
 from emasync.sources.interface import Tree
 
 
-async def take_flat(intake: Intake, tree: Tree, globs: Selection) -> None:
+async def take_flat(intake: Intake, tree: Tree, wants: Wanted) -> None:
     """List `tree`, into a set of documents and a set of the rest.
 
     Only folders that can hold wanted objects are listed, each once and with a cursor of its own.
@@ -19,8 +19,8 @@ async def take_flat(intake: Intake, tree: Tree, globs: Selection) -> None:
     ----------
     intake : Intake
     tree : Tree
-    globs : Selection
-        Over paths below the dataset.
+    wants : Wanted
+        Globs over paths.
 
     Raises
     ------
@@ -28,10 +28,9 @@ async def take_flat(intake: Intake, tree: Tree, globs: Selection) -> None:
         As :meth:`Tree.list`; what was listed stays, and the next compile goes on behind it.
     """
     documents = await document_shelf(intake, tree)
-    for folder in globs.folders:
-        name = folder.removesuffix("/")
+    for name in wants.folders:
         rest = await intake.shelf(str(tree.base), asset=name, rank=Rank.BULK)
-        sorting = Sorting(documents=documents, rest=rest, wants=globs.wants)
+        sorting = Sorting(documents=documents, rest=rest, wants=wants)
         await sweep(intake, tree, sorting, folder=name, keeper=rest)
     await intake.finish(documents)
 

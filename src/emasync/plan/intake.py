@@ -29,6 +29,21 @@ class Shelf:
     spec: TaskSetSpec
 
 
+@dataclass(slots=True)
+class Count:
+    """What a compile has named so far (mutable).
+
+    Attributes
+    ----------
+    objects : int
+    known_bytes : int
+        Sum of the sizes that are known.
+    """
+
+    objects: int = 0
+    known_bytes: int = 0
+
+
 class Intake:
     """Brings one dataset's findings into the ledger.
 
@@ -36,25 +51,38 @@ class Intake:
     ----------
     tools : PlanTools
     dataset : str
+    path : str
+        Folder below the dataset's that everything goes to; empty for that folder itself.
+    count : Count, optional
+        Shared by all intakes of one compile.
 
     Attributes
     ----------
-    objects, known_bytes : int
-        Named so far in this compile, and the sum of their known sizes.
+    dataset : str
+    path : str
+    count : Count
     """
 
-    def __init__(self, tools: PlanTools, dataset: str) -> None:
+    def __init__(self, tools: PlanTools, dataset: str, path: str = "", count: Count | None = None) -> None:
         self.dataset = dataset
-        self.objects = 0
-        self.known_bytes = 0
+        self.path = tools.layout.place(path) if path else ""
+        self.count = count if count is not None else Count()
         self._tools = tools
         self._open: dict[TaskSetSpec, Shelf] = {}
-        self._folder = tools.layout.folder(dataset)
+
+    @property
+    def home(self) -> str:
+        """Folder of the dataset's data, relative to the root."""
+        return self._tools.layout.folder(self.dataset)
 
     @property
     def folder(self) -> str:
-        """Folder of the dataset's data, relative to the root."""
-        return self._folder
+        """Folder that destinations lie in, relative to the root."""
+        return f"{self.home}/{self.path}" if self.path else self.home
+
+    def below(self, path: str) -> Intake:
+        """The intake of a tree that goes to `path` below the dataset's folder."""
+        return Intake(self._tools, self.dataset, path, self.count) if path else self
 
     def place(self, path: str) -> str:
         """Place of a path below the dataset's folder.
@@ -73,7 +101,7 @@ class Intake:
             asset=asset,
             rank=rank,
             base=base,
-            destination=self._folder,
+            destination=self.folder,
             encoded=encoded,
             absent_ok=absent_ok,
         )
@@ -85,7 +113,7 @@ class Intake:
             return known
         shelf = self._open[spec] = Shelf(await self._tools.ledger.call("add_set", spec), spec)
         if spec.grid is not None:
-            self.objects += len(spec.grid)
+            self.count.objects += len(spec.grid)
             await self._hold_guard()
             self._tools.wake()
         self._tell("asset_planned", asset=spec.asset, location=spec.base)
@@ -93,7 +121,7 @@ class Intake:
 
     def count_written(self, count: int) -> None:
         """Documents of ours count as found: a subset may consist of little else."""
-        self.objects += count
+        self.count.objects += count
 
     async def resume_point(self, shelf: Shelf) -> str | None:
         """Last key of an interrupted listing; None at the beginning."""
@@ -131,9 +159,9 @@ class Intake:
         if refused:
             await self._fail(shelf, refused)
         self._report_clashes(shelf, admission.clashes)
-        self.objects += len(entries)
-        self.known_bytes += sum(entry.size_bytes or 0 for entry in entries)
-        self._tell("plan_progress", objects=self.objects, known_bytes=self.known_bytes)
+        self.count.objects += len(entries)
+        self.count.known_bytes += sum(entry.size_bytes or 0 for entry in entries)
+        self._tell("plan_progress", objects=self.count.objects, known_bytes=self.count.known_bytes)
         await self._hold_guard()
         self._tools.wake()
 

@@ -86,5 +86,5 @@ async def take_sidecars(intake: Intake, tree: Tree, found: Iterable[Found], choi
     """Objects beside the arrays that are neither metadata nor chunks (OME-XML, JSON of an instrument)."""
     keys = sorted({key for node in found if isinstance(node, GroupDescription) for key in node.extras})
     shelf = await intake.shelf(str(tree.base), asset="", rank=Rank.BULK)
-    await intake.add(shelf, [ObjectEntry(key=key) for key in keys if choice.globs.wants(key)])
+    await intake.add(shelf, [ObjectEntry(key=key) for key in keys if choice.wants(key)])
     await intake.finish(shelf)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from secrets import token_hex
+from typing import Any, Protocol, runtime_checkable
 
 from emasync.disk.interface import Sink
 from emasync.plan.guards import Guard
 from emasync.plan.layout import Layout
 from emasync.sources.interface import SourceContext
+
+REMOVED = "withdrawn"
+"""Begins the name that a file takes among the unfinished ones on its way out."""
 
 
 class LedgerCalls(Protocol):
@@ -33,6 +37,15 @@ class Documents(Protocol):
 
     async def write(self, destination: str, data: bytes) -> None:
         """Write atomically and durably, replacing an older one."""
+        ...
+
+
+@runtime_checkable
+class RemovesDocuments(Documents, Protocol):
+    """Documents that can be taken away again."""
+
+    async def remove(self, destination: str) -> None:
+        """Remove a final file of ours."""
         ...
 
 
@@ -94,3 +107,18 @@ class SinkDocuments:
             A folder or link lies there.
         """
         await asyncio.to_thread(self._sink.write_document, destination, data)
+
+    async def remove(self, destination: str) -> None:
+        """Remove a final file of ours.
+
+        Raises
+        ------
+        MachineError
+            No permission, I/O error.
+        """
+        await asyncio.to_thread(self._remove, destination)
+
+    def _remove(self, destination: str) -> None:
+        name = f"{REMOVED}-{token_hex(4)}"
+        self._sink.retract(destination, name)
+        self._sink.discard(name)

@@ -14,6 +14,7 @@ from emasync.plan.intake import Intake
 from emasync.plan.selected import take_selected
 from emasync.plan.tools import PlanTools
 from emasync.plan.whole import take_levels
+from emasync.plan.written import withdraw_subset
 from emasync.registry import FORMATS
 from emasync.sources.interface import Tree, TreeFound
 
@@ -40,16 +41,16 @@ async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanToo
     SourceError
         Arrays are chosen where there are none, or from a format that is not built yet.
     """
-    if found.path:
-        raise SourceError(f"trees in a folder of their own ({found.path}) are not built yet", kind=ErrorKind.NOT_BUILT)
-    choice = Choice.of(entry)
-    tree = found.tree
+    choice = Choice.of(entry, found.path)
+    tree, intake = found.tree, intake.below(found.path)
+    if not (choice.chooses and choice.standalone):
+        await withdraw_subset(intake, choice.digest, tools.documents)
     if choice.chooses:
         await take_selected(intake, tree, choice, await format_for(tree, entry.format), tools)
     elif entry.format == "zarr" or (entry.format == "auto" and await zarr_at(tree)):
         await take_ordered(intake, tree, choice, tools)
     else:
-        await take_flat(intake, tree, choice.globs)
+        await take_flat(intake, tree, choice.wants)
 
 
 async def zarr_at(tree: Tree) -> bool:
@@ -67,9 +68,9 @@ async def take_ordered(intake: Intake, tree: Tree, choice: Choice, tools: PlanTo
     except SourceError as error:
         message = f"taken object by object, coarse levels not first: {error.message}"
         tools.context.on_event(Event("warning", {"dataset": intake.dataset, "message": message}))
-        await take_flat(intake, tree, choice.globs)
+        await take_flat(intake, tree, choice.wants)
         return
-    await take_levels(intake, tree, found, choice.globs)
+    await take_levels(intake, tree, found, choice.wants)
 
 
 async def format_for(tree: Tree, name: str) -> Format:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from emasync.formats.interface import ArrayDescription, Found, LevelDescription, MultiscaleDescription
-from emasync.manifest.globs import Selection
+from emasync.formats.interface import Found, LevelDescription, MultiscaleDescription
 from emasync.model.task import ObjectEntry, Rank
+from emasync.plan.choice import Wanted
 from emasync.plan.flat import document_shelf
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.sweep import Sorting, sweep
@@ -59,18 +59,7 @@ def documents_of(found: Iterable[Found]) -> dict[str, bytes]:
     return documents
 
 
-def arrays_of(found: Iterable[Found]) -> dict[str, ArrayDescription]:
-    """All arrays, levels included, by path."""
-    arrays: dict[str, ArrayDescription] = {}
-    for node in found:
-        if isinstance(node, ArrayDescription):
-            arrays[node.path] = node
-        elif isinstance(node, MultiscaleDescription):
-            arrays.update((level.array.path, level.array) for level in node.levels)
-    return arrays
-
-
-async def take_levels(intake: Intake, tree: Tree, found: Iterable[Found], globs: Selection) -> None:
+async def take_levels(intake: Intake, tree: Tree, found: Iterable[Found], wants: Wanted) -> None:
     """Take every object below `tree` once, in the order of its levels.
 
     Parameters
@@ -80,8 +69,8 @@ async def take_levels(intake: Intake, tree: Tree, found: Iterable[Found], globs:
         Must be listable.
     found : iterable of Found
         What a walk over the whole tree found.
-    globs : Selection
-        Over paths below the dataset.
+    wants : Wanted
+        Globs over paths.
 
     Raises
     ------
@@ -90,16 +79,16 @@ async def take_levels(intake: Intake, tree: Tree, found: Iterable[Found], globs:
     """
     nodes = tuple(found)
     documents = await document_shelf(intake, tree)
-    await add_documents(intake, documents, documents_of(nodes), globs)
+    await add_documents(intake, documents, documents_of(nodes), wants)
     levels = levels_of(nodes)
     if len(levels) > MAX_LEVEL_SETS:
         levels = []
     shelves = await level_shelves(intake, tree, levels)
     rest = await intake.shelf(str(tree.base), asset="", rank=Rank.BULK)
-    inside = Sorting(documents=documents, rest=rest, levels=shelves, wants=globs.wants)
+    inside = Sorting(documents=documents, rest=rest, levels=shelves, wants=wants)
     for path, shelf in shelves.items():
         await sweep(intake, tree, inside, folder=path, keeper=shelf)
-    outside = Sorting(documents=documents, rest=rest, skipped=frozenset(shelves), wants=globs.wants)
+    outside = Sorting(documents=documents, rest=rest, skipped=frozenset(shelves), wants=wants)
     await sweep(intake, tree, outside, folder="", keeper=rest, jump=tuple(shelves))
     await intake.finish(documents)
 
@@ -110,8 +99,8 @@ async def level_shelves(intake: Intake, tree: Tree, levels: Iterable[Level]) -> 
 
 
 async def add_documents(
-    intake: Intake, shelf: Shelf, documents: Mapping[str, bytes], globs: Selection | None = None
+    intake: Intake, shelf: Shelf, documents: Mapping[str, bytes], wants: Wanted | None = None
 ) -> None:
     """Admit metadata documents that were read already: their sizes are known before any listing."""
     entries = [ObjectEntry(key=key, size_bytes=len(data)) for key, data in sorted(documents.items())]
-    await intake.add(shelf, [entry for entry in entries if globs is None or globs.wants(entry.key)])
+    await intake.add(shelf, [entry for entry in entries if wants is None or wants(entry.key)])

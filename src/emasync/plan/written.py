@@ -19,7 +19,7 @@ from emasync.errors import DestinationError, ErrorKind
 from emasync.plan.intake import Intake
 from emasync.plan.layout import source_metadata
 from emasync.plan.subset import Rewritten
-from emasync.plan.tools import Documents
+from emasync.plan.tools import Documents, RemovesDocuments
 
 RECORD = "subset.json"
 """Name of the record inside ``<dataset>.source-metadata/``; no metadata document of any format has it."""
@@ -37,17 +37,18 @@ class WrittenRecord:
         Of the manifest entry it was written for.
     documents : mapping of str to str
         Text by path below the dataset's folder.
-    former : tuple of str
-        Paths that were ours in an earlier plan and may be replaced.
+    former : mapping of str to str
+        What an earlier plan wrote and this one does not; it may lie there still, and may be replaced.
     """
 
     digest: str = ""
     documents: Mapping[str, str] = field(default_factory=dict)
-    former: tuple[str, ...] = ()
+    former: Mapping[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
         """As JSON."""
-        data = {"version": VERSION, "digest": self.digest, "documents": dict(self.documents), "former": self.former}
+        data: dict[str, object] = {"version": VERSION, "digest": self.digest, "documents": dict(self.documents)}
+        data["former"] = dict(self.former)
         return orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
 
     @classmethod
@@ -59,16 +60,21 @@ class WrittenRecord:
             return cls()
         if not isinstance(value, dict) or value.get("version") != VERSION:
             return cls()
-        documents, former = value.get("documents"), value.get("former")
-        if not isinstance(documents, dict) or not isinstance(former, list):
-            return cls()
-        texts = {path: text for path, text in documents.items() if isinstance(text, str)}
-        return cls(digest=str(value.get("digest")), documents=texts, former=tuple(map(str, former)))
+        return cls(
+            digest=str(value.get("digest")),
+            documents=_texts(value.get("documents")),
+            former=_texts(value.get("former")),
+        )
 
     @property
-    def ours(self) -> frozenset[str]:
-        """Paths that may be replaced."""
-        return frozenset((*self.documents, *self.former))
+    def ours(self) -> dict[str, str]:
+        """All that we wrote and that may lie there."""
+        return {**self.former, **self.documents}
+
+
+def _texts(value: object) -> dict[str, str]:
+    items = value.items() if isinstance(value, dict) else ()
+    return {path: text for path, text in items if isinstance(path, str) and isinstance(text, str)}
 
 
 def record_path(folder: str) -> str:
@@ -86,9 +92,9 @@ async def keep_sources(intake: Intake, originals: Mapping[str, bytes], documents
         By key.
     documents : Documents
     """
-    folder = source_metadata(intake.folder)
+    folder = source_metadata(intake.home)
     for key, data in sorted(originals.items()):
-        destination = f"{folder}/{intake.place(key)}"
+        destination = f"{folder}/{within(intake, key)}"
         if await documents.read(destination) != data:
             await documents.write(destination, data)
 
@@ -109,20 +115,26 @@ async def write_subset(intake: Intake, rewritten: Iterable[Rewritten], digest: s
     DestinationError
         ``destination_exists``: a file that is not ours lies in the place of one of the documents.
     """
-    items = {intake.place(item.key): item for item in rewritten}
-    before = WrittenRecord.from_bytes(await documents.read(record_path(intake.folder)))
+    items = {within(intake, item.key): item for item in rewritten}
+    before = WrittenRecord.from_bytes(await documents.read(record_path(intake.home)))
     for path, item in items.items():
         if path not in before.ours:
-            await require_replaceable(f"{intake.folder}/{path}", item, documents)
-    record = WrittenRecord(
-        digest=digest,
-        documents={path: item.data.decode() for path, item in items.items()},
-        former=tuple(sorted(before.ours - items.keys())),
-    )
-    await documents.write(record_path(intake.folder), record.to_bytes())
+            await require_replaceable(f"{intake.home}/{path}", item, documents)
+    # trees of one dataset share the record
+    kept = before.documents if before.digest == digest else {}
+    texts = {**kept, **{path: item.data.decode() for path, item in items.items()}}
+    former = {path: text for path, text in before.ours.items() if path not in texts}
+    record = WrittenRecord(digest=digest, documents=texts, former=former)
+    await documents.write(record_path(intake.home), record.to_bytes())
     for path, item in items.items():
-        await documents.write(f"{intake.folder}/{path}", item.data)
+        await documents.write(f"{intake.home}/{path}", item.data)
     intake.count_written(len(items))
+
+
+def within(intake: Intake, key: str) -> str:
+    """Path of a tree's key below the dataset's folder."""
+    place = intake.place(key)
+    return f"{intake.path}/{place}" if intake.path else place
 
 
 async def require_replaceable(destination: str, item: Rewritten, documents: Documents) -> None:
@@ -167,6 +179,28 @@ async def restore_subset(folder: str, digest: str, documents: Documents) -> bool
     return True
 
 
+async def withdraw_subset(intake: Intake, digest: str, documents: Documents) -> None:
+    """Take back what an earlier plan wrote: this one wants the source's own metadata in its place.
+
+    What somebody changed since stays, and lies in the way.
+
+    Parameters
+    ----------
+    intake : Intake
+    digest : str
+        Of the manifest entry.
+    documents : Documents
+        One that cannot remove leaves all of it; the transfer then says what lies in its way.
+    """
+    record = WrittenRecord.from_bytes(await documents.read(record_path(intake.home)))
+    if not record.ours or record.digest == digest or not isinstance(documents, RemovesDocuments):
+        return
+    for path, text in record.ours.items():
+        if await documents.read(f"{intake.home}/{path}") == text.encode():
+            await documents.remove(f"{intake.home}/{path}")
+    await documents.write(record_path(intake.home), WrittenRecord(digest=digest).to_bytes())
+
+
 class MemoryDocuments:
     """Documents that go nowhere: for a plan that writes nothing."""
 
@@ -180,3 +214,7 @@ class MemoryDocuments:
     async def write(self, destination: str, data: bytes) -> None:
         """Remember it."""
         self._documents[destination] = data
+
+    async def remove(self, destination: str) -> None:
+        """Forget it."""
+        del self._documents[destination]
