@@ -1,5 +1,59 @@
-"""Public 3D microscopy and neurophysiology data on your disk, whole and checked."""
+"""Public 3D microscopy and neurophysiology data on your disk, whole and checked.
+
+The names below are imported when they are first used: ``import emasync`` loads next to nothing.
+"""
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    __version__: str
+    from emasync.api import RunOptions as RunOptions
+    from emasync.api import arun as arun
+    from emasync.api import catalog as catalog
+    from emasync.api import plan as plan
+    from emasync.api import run as run
+    from emasync.api import schema as schema
+    from emasync.api import status as status
+    from emasync.errors import EmasyncError as EmasyncError
+    from emasync.errors import ErrorKind as ErrorKind
+    from emasync.errors import InputError as InputError
+    from emasync.errors import ManifestError as ManifestError
+    from emasync.model.events import Event as Event
+    from emasync.model.receipt import Receipt as Receipt
+
+_HOMES = {
+    "RunOptions": "emasync.api",
+    "arun": "emasync.api",
+    "catalog": "emasync.api",
+    "plan": "emasync.api",
+    "run": "emasync.api",
+    "schema": "emasync.api",
+    "status": "emasync.api",
+    "EmasyncError": "emasync.errors",
+    "ErrorKind": "emasync.errors",
+    "InputError": "emasync.errors",
+    "ManifestError": "emasync.errors",
+    "Event": "emasync.model.events",
+    "Receipt": "emasync.model.receipt",
+}
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - names, all of them
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (Any: whatever it is)."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - only when needed
+
+        return version("emasync")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'emasync' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only when needed
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

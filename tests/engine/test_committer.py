@@ -30,7 +30,7 @@ class Journal:
         self.durable = 3
 
     async def call(self, method: str | Callable[[Any], Any], *args: Any, **options: Any) -> Any:
-        if method == "durable_epoch":
+        if method == "last_epoch":
             return self.durable
         if method == "set_durable_epoch":
             self.steps.append(f"durable {args[0]}")
@@ -76,6 +76,7 @@ class WatchedSink:
         self.partials = self._inner.partials
         self.write_document = self._inner.write_document
         self.free_bytes = self._inner.free_bytes
+        self.free_inodes = self._inner.free_inodes
         self.close = self._inner.close
 
     def reserve(self, name: str, size_bytes: int | None) -> WatchedPartial:
@@ -120,6 +121,7 @@ class Bench:
             max_objects=max_objects,
             max_bytes=max_bytes,
             on_outcome=self.outcomes.append,
+            on_committed=lambda: None,
         )
 
 

@@ -119,6 +119,10 @@ class Sink(Protocol):
         """Free space for this user on the root's filesystem."""
         ...
 
+    def free_inodes(self) -> int | None:
+        """Files that may still be made; None where the filesystem does not count them."""
+        ...
+
     def close(self) -> None:
         """Give all descriptors back."""
         ...

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from emasync.disk.interface import Partial, Sink
-from emasync.engine.digests import Checks, Findings, hash_pieces, judge, read_pieces, wanted_hashes
+from emasync.engine.digests import Checks, Findings, hash_pieces, holds, judge, wanted_hashes
 from emasync.engine.interface import LedgerCalls, Threads
 from emasync.errors import DestinationError, EmasyncError, ErrorKind, MachineError
-from emasync.ledger.interface import Absent, Fact, Failed, PartDone, Placed, Sealed
+from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone, Placed, Sealed
 from emasync.model.digest import Digest, Validator
 from emasync.model.task import Task, partial_name
 
@@ -40,7 +40,11 @@ class SmallObject:
     size_bytes: int
     validator: Validator
     promised: tuple[Digest, ...]
-    generation: int = 0
+
+    @property
+    def generation(self) -> int:
+        """Of the partial name."""
+        return self.task.generation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,8 @@ class Committer:
         The most that is received and not yet placed.
     on_outcome : callable
         Called on the loop for every object that was placed or failed here.
+    on_committed : callable
+        Called after each batch.
     """
 
     def __init__(
@@ -121,6 +127,7 @@ class Committer:
         max_objects: int,
         max_bytes: int,
         on_outcome: Callable[[Outcome], None],
+        on_committed: Callable[[], None],
     ) -> None:
         self._sink = sink
         self._ledger = ledger
@@ -129,6 +136,7 @@ class Committer:
         self._half_objects = max(1, max_objects // 2)
         self._half_bytes = max(1, max_bytes // 2)
         self._on_outcome = on_outcome
+        self._on_committed = on_committed
         self._batch = _Batch()
         self._busy = False
         self._closing = False
@@ -192,7 +200,7 @@ class Committer:
         MachineError
             Disk or ledger cannot go on.
         """
-        self._epoch = self._synced_epoch = await self._ledger.call("durable_epoch")
+        self._epoch = self._synced_epoch = await self._ledger.call("last_epoch")
         while True:
             batch = self._take()
             if batch.items:
@@ -213,14 +221,15 @@ class Committer:
         self._epoch += 1
         if self._unsynced_bytes >= 2 * self._half_bytes or self._unsynced_objects >= 2 * self._half_objects:
             await self._sync_point(self._epoch - 1)
+        self._mark_dirty(batch)
         sealed = await self._seal(batch)
         facts: list[Fact] = [_stamped(item.fact, self._epoch) for item in batch.items if isinstance(item, Note)]
         facts += [entry.fact for entry in sealed]
         if facts:
             await self._ledger.call("record", facts, durable=bool(sealed))
         await self._place(sealed)
-        self._mark_dirty(batch)
         self._busy = False
+        self._on_committed()
 
     async def _seal(self, batch: _Batch) -> list[_Sealed]:
         small = [item for item in batch.items if isinstance(item, SmallObject)]
@@ -242,9 +251,13 @@ class Committer:
         if not sealed:
             return
         placed = await self._threads.submit(_place_all, self._sink, sealed)
-        facts = [Placed(set_id=entry.task.set_id, key=entry.task.key) for entry, error in placed if error is None]
-        if facts:
-            await self._ledger.call("record", facts)
+        facts: list[Fact] = [
+            (Placed if error is None else Invalidated)(set_id=entry.task.set_id, key=entry.task.key)
+            for entry, error in placed
+        ]
+        await self._ledger.call("record", facts)
+        if refused := [entry.name for entry, error in placed if error is not None]:
+            await self._threads.submit(_discard_all, self._sink, refused)
         for entry, error in placed:
             self._on_outcome(Outcome(task=entry.task, size_bytes=entry.fact.size_bytes, error=error))
 
@@ -362,21 +375,18 @@ def _place_one(sink: Sink, entry: _Sealed) -> EmasyncError | None:
     try:
         sink.place(entry.name, entry.task.destination)
     except DestinationError as error:
-        if error.kind is ErrorKind.DESTINATION_EXISTS and same_bytes(sink, entry.task.destination, entry.fact):
-            sink.discard(entry.name)
-            return None
+        same = error.kind is ErrorKind.DESTINATION_EXISTS and holds(
+            sink, entry.task.destination, entry.fact.size_bytes, entry.fact.crc32c
+        )
+        if not same:
+            return error
         sink.discard(entry.name)
-        return error
     return None
 
 
-def same_bytes(sink: Sink, destination: str, fact: Sealed) -> bool:
-    """Whether the file under its final name has the size and CRC-32C of `fact` (reads it whole)."""
-    facts = sink.stat(destination)
-    if facts is None or facts.size_bytes != fact.size_bytes:
-        return False
-    pieces = read_pieces(lambda offset, size: sink.read_final(destination, offset, size), fact.size_bytes)
-    return hash_pieces(pieces, ())[0] == fact.crc32c
+def _discard_all(sink: Sink, names: list[str]) -> None:
+    for name in names:
+        sink.discard(name)
 
 
 def _sync_all(sink: Sink, dirty: list[Partial], released: list[Partial]) -> None:

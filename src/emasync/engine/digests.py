@@ -10,6 +10,7 @@ from typing import Literal, Protocol, cast
 from typing_extensions import Buffer
 
 from emasync.disk.crc import crc32c_of
+from emasync.disk.interface import Sink
 from emasync.errors import IntegrityError
 from emasync.model.digest import Digest, DigestKind, Validator
 from emasync.transport.interface import Head
@@ -158,3 +159,15 @@ def read_pieces(read: Callable[[int, int], bytes], size_bytes: int) -> Iterator[
             return
         yield piece
         offset += len(piece)
+
+
+def holds(sink: Sink, destination: str, size_bytes: int | None, crc32c: int | None) -> bool:
+    """Whether a final file has this size and CRC-32C (reads it whole)."""
+    facts = sink.stat(destination)
+    if facts is None or facts.size_bytes != size_bytes:
+        return False
+
+    def read(offset: int, count: int) -> bytes:
+        return sink.read_final(destination, offset, count)
+
+    return hash_pieces(read_pieces(read, facts.size_bytes), ())[0] == crc32c

@@ -16,7 +16,7 @@ from emasync.engine.existing import look
 from emasync.engine.interface import LedgerCalls, Threads
 from emasync.engine.large import LargeObject
 from emasync.engine.memory import MemoryBudget, Slabs
-from emasync.engine.recovery import recover, sweep
+from emasync.engine.recovery import clear_leftovers, make_room, recover, sweep
 from emasync.engine.scheduler import Job, OriginQueue, PartJob, Scheduler
 from emasync.engine.small import move_small
 from emasync.errors import (
@@ -101,6 +101,7 @@ class Engine:
         datasets: Collection[str] | None = None,
     ) -> None:
         self.outcome = EngineOutcome()
+        self._wake = asyncio.Event()
         self._settings = settings
         self._on_event = on_event
         self._adopt = adopt
@@ -115,6 +116,7 @@ class Engine:
             max_objects=settings.commit_objects,
             max_bytes=settings.commit_bytes,
             on_outcome=self._settled,
+            on_committed=self._wake.set,
         )
         memory = MemoryBudget(settings.max_memory_bytes)
         self._context = MoveContext(
@@ -135,7 +137,6 @@ class Engine:
         self._swept = False
         self._done = False
         self._stop: EmasyncError | None = None
-        self._wake = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Engine planned {self._planned}, {self._scheduler!r}, {self._committer!r}>"
@@ -185,11 +186,13 @@ class Engine:
         if found.dropped:
             message = f"{found.dropped} objects were not safely on disk when the last run stopped; fetching them again"
             self._on_event(Event("warning", {"message": message}))
-        for dataset in self._datasets or (None,):
+        known = [tally.dataset for tally in await context.ledger.call("tallies")]
+        before = [dataset for dataset in known if self._datasets is None or dataset in self._datasets]
+        for dataset in before:
             await context.ledger.call("retry_failed", dataset)
         async with asyncio.TaskGroup() as moving:
             moving.create_task(self._plan(planner))
-            moving.create_task(self._sweep())
+            moving.create_task(self._sweep(before))
             moving.create_task(self._feed(moving))
 
     async def _plan(self, planner: Planner | None) -> None:
@@ -198,8 +201,8 @@ class Engine:
         self._planned = True
         self._wake.set()
 
-    async def _sweep(self) -> None:
-        for dataset in self._datasets or (None,):
+    async def _sweep(self, datasets: list[str]) -> None:
+        for dataset in datasets:
             await sweep(self._context.ledger, self._context.sink, self._context.threads, dataset)
         self._swept = True
         self._wake.set()
@@ -237,14 +240,20 @@ class Engine:
     async def _admit(self, tasks: list[Task]) -> list[Task]:
         """Set aside tasks whose destination is taken; adopt or fail them."""
         context = self._context
+        await clear_leftovers(context.ledger, context.sink, context.threads)
         job = partial(look, context.sink, tasks, adopt=self._adopt, checks=self._settings.checksums)
         existing = await context.threads.submit(job)
+        aside: set[int] = set()
         for entry in existing:
+            if entry.error is not None and await make_room(
+                context.ledger, context.sink, context.threads, entry.task.destination
+            ):
+                continue
+            aside.add(id(entry.task))
             for fact in entry.facts:
                 self._committer.submit_now(Note(fact=fact))
             if entry.error is not None:
                 self._failed(entry.task, entry.error)
-        aside = {id(entry.task) for entry in existing}
         return [task for task in tasks if id(task) not in aside]
 
     # --- workers -----------------------------------------------------------------------------------------------
@@ -267,14 +276,18 @@ class Engine:
         try:
             if isinstance(job, PartJob):
                 await self._move_part(queue, job)
-            elif job.size_bytes is not None and job.size_bytes <= self._settings.small_object_bytes:
-                await move_small(job, self._context)
-            else:
+            elif not (self._seems_small(job) and await move_small(job, self._context)):
                 await self._open_large(queue, job)
         except MachineError:
             raise
         except EmasyncError as error:
             self._trouble(queue, task, error)
+
+    def _seems_small(self, task: Task) -> bool:
+        """Chunks of a grid are small until one says otherwise; other objects of unknown size are not."""
+        if task.size_bytes is None:
+            return isinstance(task.key, int)
+        return task.size_bytes <= self._settings.small_object_bytes
 
     async def _open_large(self, queue: OriginQueue, task: Task) -> None:
         owner = LargeObject(task, self._context, queue.wake.set)
@@ -305,7 +318,6 @@ class Engine:
                 self._on_event(_object_done(outcome))
         else:
             self._trouble(self._scheduler.queue_for(outcome.task), outcome.task, outcome.error)
-        self._wake.set()
 
     def _trouble(self, queue: OriginQueue, task: Task, error: EmasyncError) -> None:
         """Decide what an error means for its object: absent, once more, origin lost, or failed."""

@@ -12,8 +12,10 @@ T = TypeVar("T")
 class LedgerCalls(Protocol):
     """The ledger, behind the one thread that owns it."""
 
-    async def call(self, method: str | Callable[[Any], Any], *args: Any, **options: Any) -> Any:
-        """Call a method of :class:`emasync.ledger.interface.Ledger`, or a function of it (Any: the method's own types).
+    async def call(self, method: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of :class:`emasync.ledger.interface.Ledger` by name, or a function of it.
+
+        Any: the method's own types, which the one door cannot know.
 
         The call runs to its end even when the waiter is cancelled.
         """

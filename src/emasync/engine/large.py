@@ -384,11 +384,11 @@ class PartReceiver:
     def begin(self, head: Head) -> None:
         """Accept an answer: the missing tail, or the beginning again."""
         self._span = self._owner.accept(self._version, head, self._asked)
-        if head.start != self._position:
+        expected = self._position + self._filled
+        if head.start != expected:
             if head.start != self._span.start:
                 raise RefusedError(
-                    f"{self._owner.task.location}: byte {self._position} was asked for, "
-                    f"the answer starts at {head.start}"
+                    f"{self._owner.task.location}: byte {expected} was asked for, the answer starts at {head.start}"
                 )
             self._restart_at = head.start
 
@@ -422,7 +422,7 @@ class PartReceiver:
         if slab is None:
             return
         filled, offset = self._filled, self._position
-        self._position += filled
+        self._position, self._filled = self._position + filled, 0
         write = self._context.threads.submit(_write_slab, partial, offset, memoryview(slab)[:filled])
         write.add_done_callback(lambda _: self._context.slabs.give(slab))
         self._writes.append(write)
@@ -436,7 +436,7 @@ class PartReceiver:
     def _drop_slab(self) -> None:
         if self._slab is not None:
             self._context.slabs.give(self._slab)
-            self._slab = None
+            self._slab, self._filled = None, 0
 
     async def settle(self) -> None:
         """Write what is left and wait for the disk; after an error or cancellation nothing of this part is kept."""

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 
 from emasync.disk.interface import Sink
-from emasync.engine.digests import hash_pieces, read_pieces
+from emasync.engine.digests import hash_pieces, holds, read_pieces
 from emasync.engine.interface import LedgerCalls, Threads
 from emasync.errors import DestinationError, ErrorKind
+from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import Fact, Failed, Invalidated, Placed, Row
 from emasync.model.task import State, partial_name
+
+REMOVED = "removed"
+"""Partial name that a final file takes on its way out; one thread at a time does that."""
 
 PAGE = 1_000
 """Rows looked at in one hop to a thread."""
@@ -56,16 +60,43 @@ async def recover(ledger: LedgerCalls, sink: Sink, threads: Threads, suspect_aft
         dropped += sum(isinstance(fact, Invalidated) for fact in facts)
     if suspect_after_epoch is not None:
         async for page in pages(ledger, state=State.PLACED, after_epoch=suspect_after_epoch):
-            bad = await threads.submit(_distrust, sink, page)
+            bad = await threads.submit(_untrue, sink, page)
             dropped += len(bad)
             if bad:
-                await ledger.call("record", bad, durable=True)
+                await _drop(ledger, sink, threads, bad)
+    await clear_leftovers(ledger, sink, threads)
     await threads.submit(sink.sync_folders)
     return Recovery(placed=placed, dropped=dropped)
 
 
-async def sweep(ledger: LedgerCalls, sink: Sink, threads: Threads, dataset: str | None = None) -> int:
-    """Look at every placed file (of `dataset`); those that are gone become pending, those of another size fail. Gives how many."""
+async def _drop(ledger: LedgerCalls, sink: Sink, threads: Threads, rows: list[Row]) -> None:
+    """The negative fact is durable before anything happens to the file (law 2)."""
+    facts = [Invalidated(set_id=row.set_id, key=row.key) for row in rows]
+    await ledger.call("record", facts, durable=True)
+    await threads.submit(_remove_all, sink, rows)
+    await ledger.call("forget_leftovers", [row.destination for row in rows])
+
+
+async def clear_leftovers(ledger: LedgerCalls, sink: Sink, threads: Threads) -> int:
+    """Remove files of ours that no object stands for any more, so that they lie in nobody's way; gives how many."""
+    cleared = 0
+    while left := await ledger.call("leftovers", PAGE):
+        cleared += await threads.submit(_remove_if_ours, sink, left)
+        await ledger.call("forget_leftovers", [item.destination for item in left])
+    return cleared
+
+
+async def make_room(ledger: LedgerCalls, sink: Sink, threads: Threads, destination: str) -> bool:
+    """Remove a file of ours that the present plan does not name from `destination`; False when it is not ours."""
+    item: Leftover | None = await ledger.call("removable", destination)
+    if item is None or not await threads.submit(_remove_if_ours, sink, [item]):
+        return False
+    await ledger.call("forget_leftovers", [destination])
+    return True
+
+
+async def sweep(ledger: LedgerCalls, sink: Sink, threads: Threads, dataset: str) -> int:
+    """Look at every placed file of `dataset`: gone ones become pending, changed ones fail. Gives how many."""
     found = 0
     async for page in pages(ledger, state=State.PLACED, dataset=dataset):
         facts = await threads.submit(_missing, sink, page)
@@ -75,16 +106,27 @@ async def sweep(ledger: LedgerCalls, sink: Sink, threads: Threads, dataset: str 
     return found
 
 
-def holds(sink: Sink, row: Row) -> bool:
-    """Whether the final file of `row` has its size and CRC-32C (reads it whole)."""
-    facts = sink.stat(row.destination)
-    if facts is None or facts.size_bytes != row.size_bytes:
-        return False
+def _true(sink: Sink, row: Row) -> bool:
+    return holds(sink, row.destination, row.size_bytes, row.crc32c)
 
-    def read(offset: int, size_bytes: int) -> bytes:
-        return sink.read_final(row.destination, offset, size_bytes)
 
-    return hash_pieces(read_pieces(read, facts.size_bytes), ())[0] == row.crc32c
+def _remove_if_ours(sink: Sink, items: list[Leftover]) -> int:
+    """Remove the files that still are what was written; one that somebody changed stays."""
+    ours = [item for item in items if holds(sink, item.destination, item.size_bytes, item.crc32c)]
+    for item in ours:
+        _remove(sink, item.destination)
+    return len(ours)
+
+
+def _remove_all(sink: Sink, rows: list[Row]) -> None:
+    for row in rows:
+        if sink.stat(row.destination) is not None:
+            _remove(sink, row.destination)
+
+
+def _remove(sink: Sink, destination: str) -> None:
+    sink.retract(destination, REMOVED)
+    sink.discard(REMOVED)
 
 
 def _settle_sealed(sink: Sink, rows: list[Row]) -> list[Fact]:
@@ -99,7 +141,7 @@ def _settle(sink: Sink, row: Row) -> bool:
     name = partial_name(row.set_id, row.key, row.generation)
     partial = sink.reopen(name)
     if partial is None:
-        return holds(sink, row)
+        return _true(sink, row)
     try:
         crc, _ = hash_pieces(read_pieces(partial.read, row.size_bytes or 0), ())
     finally:
@@ -111,21 +153,12 @@ def _settle(sink: Sink, row: Row) -> bool:
         sink.place(name, row.destination)
     except DestinationError:
         sink.discard(name)
-        return holds(sink, row)
+        return _true(sink, row)
     return True
 
 
-def _distrust(sink: Sink, rows: list[Row]) -> list[Fact]:
-    bad: list[Fact] = []
-    for row in rows:
-        if holds(sink, row):
-            continue
-        if sink.stat(row.destination) is not None:
-            name = partial_name(row.set_id, row.key, row.generation)
-            sink.retract(row.destination, name)
-            sink.discard(name)
-        bad.append(Invalidated(set_id=row.set_id, key=row.key))
-    return bad
+def _untrue(sink: Sink, rows: list[Row]) -> list[Row]:
+    return [row for row in rows if not _true(sink, row)]
 
 
 def _missing(sink: Sink, rows: list[Row]) -> list[Fact]:
@@ -135,6 +168,7 @@ def _missing(sink: Sink, rows: list[Row]) -> list[Fact]:
         if found is None:
             facts.append(Invalidated(set_id=row.set_id, key=row.key))
         elif found.size_bytes != row.size_bytes:
+            facts.append(Invalidated(set_id=row.set_id, key=row.key))
             facts.append(
                 Failed(
                     set_id=row.set_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emasync.engine.committer import SmallObject
 from emasync.engine.context import MoveContext
 from emasync.engine.digests import promised_digests
-from emasync.errors import ErrorKind, IntegrityError
+from emasync.errors import EmasyncError, ErrorKind, IntegrityError
 from emasync.model.task import Task
 from emasync.transport.interface import Head
 
@@ -25,7 +25,7 @@ class SmallReceiver:
     def __init__(self, task: Task, context: MoveContext) -> None:
         self._task = task
         self._context = context
-        self._limit = max(context.settings.small_object_bytes, task.size_bytes or 0)
+        self._limit = task.size_bytes if task.size_bytes is not None else context.settings.small_object_bytes
         self._held = 0
         self.pieces: list[bytes] = []
         self.size_bytes = 0
@@ -38,6 +38,8 @@ class SmallReceiver:
             self.size_bytes = 0
         if head.content_encoding is None:
             check_size(self._task, head.total_bytes)
+            if self._task.size_bytes is None and (head.total_bytes or 0) > self._limit:
+                raise _TooLargeError(f"{self._task.location} has {head.total_bytes} bytes")
         else:
             self._limit = DECODED_LIMIT * self._context.settings.small_object_bytes
         self.head = self.head or head
@@ -45,10 +47,13 @@ class SmallReceiver:
     async def feed(self, data: bytes | memoryview) -> None:
         """Keep `data`; waits for memory before the first byte."""
         if not self._held:
-            self._held = max(self._task.size_bytes or self._context.settings.small_object_bytes, 1)
+            announced = self.head.total_bytes if self.head is not None else None
+            self._held = max(self._limit if announced is None else announced, 1)
             await self._context.memory.acquire(self._held)
         self.size_bytes += len(data)
         if self.size_bytes > self._limit:
+            if self._task.size_bytes is None:
+                raise _TooLargeError(f"{self._task.location} has more than {self._limit} bytes")
             raise IntegrityError(
                 f"{self._task.location}: more than the announced {self._limit} bytes arrived; the answer was dropped",
                 kind=ErrorKind.SIZE_MISMATCH,
@@ -81,8 +86,13 @@ def check_size(task: Task, total_bytes: int | None) -> None:
         )
 
 
-async def move_small(task: Task, context: MoveContext, generation: int = 0) -> None:
+async def move_small(task: Task, context: MoveContext) -> bool:
     """Fetch one small object and hand it to the committer, which tells how it ended.
+
+    Returns
+    -------
+    bool
+        False when the object turned out to be large: nothing was kept of it.
 
     Raises
     ------
@@ -92,7 +102,7 @@ async def move_small(task: Task, context: MoveContext, generation: int = 0) -> N
     receiver = SmallReceiver(task, context)
     try:
         head = await context.fetcher.transfer(task.location, receiver)
-        if head.content_encoding is None and task.size_bytes is not None and receiver.size_bytes != task.size_bytes:
+        if head.content_encoding is None and task.size_bytes is not None:
             check_size(task, receiver.size_bytes)
         policy = context.settings.policy(task.location)
         await context.committer.submit(
@@ -102,9 +112,15 @@ async def move_small(task: Task, context: MoveContext, generation: int = 0) -> N
                 size_bytes=receiver.size_bytes,
                 validator=head.validator,
                 promised=promised_digests(task.digests, head, etag_is_md5=policy.etag_is_md5),
-                generation=generation,
             )
         )
+    except _TooLargeError:
+        return False
     finally:
         # from here the committer's own bound on uncommitted bytes holds the body
         receiver.give_back()
+    return True
+
+
+class _TooLargeError(EmasyncError):
+    """An object of unknown size is no small one."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from emasync.ledger.database import insert_many
 from emasync.ledger.interface import Row
 from emasync.ledger.packing import pack_name, unpack_digests, unpack_name, unpack_validator
 from emasync.ledger.sidenotes import StoredKey
-from emasync.ledger.standing import ABSENT, ON_DISK, Standing
+from emasync.ledger.standing import ABSENT, ON_DISK, PENDING, Standing
 from emasync.ledger.tasksets import TaskSet
 from emasync.model.digest import Validator
 from emasync.model.task import Output, Request, State, Task
@@ -18,7 +19,10 @@ _COLUMNS: Final = ", ".join(Standing._fields)
 _PLACEHOLDERS: Final = ", ".join("?" * (2 + len(Standing._fields)))
 _ASSIGN: Final = ", ".join(f"{name} = ?" for name in Standing._fields)
 _VERIFIED_NAMES: Final = ("size_only", "computed", "published")
+_KEYS_A_STATEMENT: Final = 25
 _BEGINNING: Final = b""
+
+Packed = tuple[bytes, bytes, int | None, bytes | None, bytes | None, bytes | None]
 
 _PendingRow = tuple[bytes, int | None, bytes | None, bytes | None, bytes | None, int, int]
 
@@ -34,6 +38,27 @@ def read_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> St
     return None if row is None else Standing._make(row)
 
 
+def read_standings(connection: sqlite3.Connection, set_id: int, keys: Sequence[bytes]) -> Iterator[Keyed]:
+    """Where many objects of one set stand, several a statement; unknown keys are left out."""
+    for start in range(0, len(keys), _KEYS_A_STATEMENT):
+        part = keys[start : start + _KEYS_A_STATEMENT]
+        rows = connection.execute(
+            f"SELECT key, {_COLUMNS} FROM objects WHERE set_id = ? AND key IN ({', '.join('?' * len(part))})",  # noqa: S608  # own column names
+            (set_id, *part),
+        )
+        for key, *columns in rows:
+            yield key, Standing._make(columns)
+
+
+def insert_pending(connection: sqlite3.Connection, set_id: int, plan: int, page: Sequence[Packed]) -> None:
+    """Add new objects: key, place (not kept here), size, path, hint, published digests."""
+    insert_many(
+        connection,
+        "objects (set_id, key, plan, state, size, path, hint, published)",
+        [(set_id, key, plan, PENDING, size, path, hint, published) for key, _, size, path, hint, published in page],
+    )
+
+
 def insert_standings(connection: sqlite3.Connection, set_id: int, rows: Iterable[Keyed]) -> None:
     """Add objects that are not there yet."""
     connection.executemany(
@@ -47,6 +72,14 @@ def write_standings(connection: sqlite3.Connection, rows: Iterable[tuple[int, by
     connection.executemany(
         f"UPDATE objects SET {_ASSIGN} WHERE set_id = ? AND key = ?",  # noqa: S608  # own column names
         ((*standing, set_id, key) for set_id, key, standing in rows),
+    )
+
+
+def write_states(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, Standing]]) -> None:
+    """Change objects of which nothing but the state is another."""
+    connection.executemany(
+        "UPDATE objects SET state = ? WHERE set_id = ? AND key = ?",
+        ((standing.state, set_id, key) for set_id, key, standing in rows),
     )
 
 

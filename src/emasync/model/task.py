@@ -87,6 +87,8 @@ class Task:
         What a listing said; a hint only (law 3).
     attempts : int
         Failed attempts of earlier runs.
+    generation : int
+        Of its partial name: counts what was invalidated.
     absent_ok : bool
         Whether a 404 means "left out by the publisher".
     """
@@ -100,6 +102,7 @@ class Task:
     digests: tuple[Digest, ...] = ()
     hint: Validator = Validator()
     attempts: int = 0
+    generation: int = 0
     absent_ok: bool = False
 
     @property

@@ -1,0 +1,36 @@
+"""Looking: state of a root, the manifest's schema, known datasets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from emasync.errors import InputError
+from emasync.ledger.snapshot import read_snapshot
+from emasync.manifest.schema import json_schema
+from emasync.sources.catalog import CatalogEntry, catalog_entries
+
+
+def status(root: str | os.PathLike[str]) -> dict[str, Any]:
+    """What is done, left and failed in a root, from the snapshot that a run writes every second (Any: JSON).
+
+    Raises
+    ------
+    InputError
+        There is no snapshot: no run was ever made there.
+    """
+    found = read_snapshot(Path(root))
+    if found is None:
+        raise InputError(f"{root} holds no emasync state; is it the root of a run (`root:` in the manifest)?")
+    return found
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the manifest (Any: JSON)."""
+    return json_schema()
+
+
+def catalog() -> tuple[CatalogEntry, ...]:
+    """Known datasets, each with a manifest that is ready to run."""
+    return catalog_entries()

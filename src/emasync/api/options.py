@@ -1,0 +1,91 @@
+"""What a caller can say beyond the manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from emasync.errors import InputError
+from emasync.manifest.load import load_manifest, manifest_from_object
+from emasync.manifest.manifest import Manifest
+from emasync.settings import Settings
+
+ManifestLike = str | os.PathLike[str] | Mapping[str, Any] | Manifest
+"""A path, a mapping as YAML would give it (Any: checked by the manifest models), or a loaded manifest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What the command line can say about a run; each field overrides the manifest.
+
+    Attributes
+    ----------
+    only : tuple of str
+        Dataset ids; empty for all.
+    mirrors : mapping of str to str or None
+    max_bandwidth : float or None
+        Bytes per second.
+    max_total_bytes : int or None
+    checksums : {"published", "sha256", "size"} or None
+    refresh : bool
+        List sources again.
+    adopt : bool
+        Check and take over files that are there already.
+    break_lock : bool
+        Take the root whoever holds it.
+    objects : bool
+        An event for each placed object.
+    """
+
+    only: tuple[str, ...] = ()
+    mirrors: Mapping[str, str] | None = None
+    max_bandwidth: float | None = None
+    max_total_bytes: int | None = None
+    checksums: Literal["published", "sha256", "size"] | None = None
+    refresh: bool = False
+    adopt: bool = False
+    break_lock: bool = False
+    objects: bool = False
+
+    def wanted(self, manifest: Manifest) -> tuple[str, ...]:
+        """Ids of the datasets a run is about.
+
+        Raises
+        ------
+        InputError
+            `only` names one that the manifest has not.
+        """
+        known = tuple(entry.id for entry in manifest.datasets)
+        if unknown := [name for name in self.only if name not in known]:
+            raise InputError(f"--only {', '.join(unknown)}: no such dataset; the manifest has {', '.join(known)}")
+        return self.only or known
+
+    def settings(self, settings: Settings) -> Settings:
+        """The manifest's settings with what was said here."""
+        if self.mirrors:
+            settings = replace(settings, mirrors={**settings.mirrors, **self.mirrors})
+        if self.max_bandwidth is not None:
+            settings = replace(settings, max_bandwidth=self.max_bandwidth)
+        if self.max_total_bytes is not None:
+            settings = replace(settings, max_total_bytes=self.max_total_bytes)
+        if self.checksums is not None:
+            settings = replace(settings, checksums=self.checksums)
+        return settings
+
+
+def load(manifest: ManifestLike) -> Manifest:
+    """Read and check a manifest.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or is wrong; all problems at once.
+    """
+    if isinstance(manifest, Manifest):
+        return manifest
+    if isinstance(manifest, Mapping):
+        return manifest_from_object(manifest)
+    return load_manifest(Path(manifest), environ=os.environ)

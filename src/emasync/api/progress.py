@@ -1,0 +1,81 @@
+"""Progress events twice a second, the snapshot for ``status`` once."""
+
+from __future__ import annotations
+
+import logging
+from itertools import count
+
+from emasync.assembly import Resources
+from emasync.engine.engine import EngineOutcome
+from emasync.ledger.interface import Tally
+from emasync.ledger.snapshot import write_snapshot
+from emasync.model.events import Event, EventValue, OnEvent
+from emasync.model.task import State
+
+_log = logging.getLogger("emasync")
+
+TICK_S = 0.5
+
+WANTED = (State.PENDING, State.SEALED, State.PLACED, State.FAILED)
+
+
+class Ticker:
+    """Tells how far a run is.
+
+    Parameters
+    ----------
+    resources : Resources
+    outcome : EngineOutcome
+        The engine's running counts.
+    on_event : callable
+    """
+
+    def __init__(self, resources: Resources, outcome: EngineOutcome, on_event: OnEvent) -> None:
+        self._resources = resources
+        self._outcome = outcome
+        self._on_event = on_event
+        self._received = 0
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        for number in count():
+            await self._resources.clock.sleep(TICK_S)
+            tallies: list[Tally] = await self._resources.ledger.call("tallies")
+            received = self._outcome.bytes_received
+            progress = progress_of(tallies, (received - self._received) / TICK_S)
+            self._received = received
+            self._on_event(Event("progress", progress))
+            if number % 2:
+                await _write(self._resources, tallies, {"running": True, **progress})
+
+
+async def last_snapshot(resources: Resources) -> None:
+    """The snapshot that a run leaves behind."""
+    tallies: list[Tally] = await resources.ledger.call("tallies")
+    await _write(resources, tallies, {"running": False, **progress_of(tallies, 0.0)})
+
+
+async def _write(resources: Resources, tallies: list[Tally], extra: dict[str, EventValue]) -> None:
+    try:
+        await resources.threads.submit(write_snapshot, resources.state_dir, tallies, extra)
+    except OSError as error:
+        _log.warning("no snapshot for `status` could be written: %s", error)
+
+
+def progress_of(tallies: list[Tally], bytes_per_s: float) -> dict[str, EventValue]:
+    """Sums over all datasets.
+
+    Parameters
+    ----------
+    bytes_per_s : float
+        Received lately.
+    """
+    return {
+        "objects_done": sum(tally.objects.get(State.PLACED, 0) for tally in tallies),
+        "objects_total": sum(tally.objects.get(state, 0) for tally in tallies for state in WANTED),
+        "bytes_done": sum(tally.bytes.get(State.PLACED, 0) for tally in tallies),
+        "bytes_total": sum(tally.bytes.get(state, 0) for tally in tallies for state in WANTED),
+        "failed": sum(tally.objects.get(State.FAILED, 0) for tally in tallies),
+        "planned": all(tally.planned for tally in tallies),
+        "bytes_per_s": bytes_per_s,
+    }

@@ -1,0 +1,105 @@
+"""Builds the resources of a run from a picklable description, in whatever process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from emasync.disk.interface import Sink
+from emasync.disk.probe import require_root
+from emasync.disk.sink import LocalSink
+from emasync.disk.writers import WriterPool
+from emasync.ledger.lock import RootLock, break_lock
+from emasync.ledger.placement import place_ledger
+from emasync.ledger.store import SqliteLedger
+from emasync.ledger.thread import LedgerThread
+from emasync.model.clock import Clock, SystemClock
+from emasync.model.events import OnEvent
+from emasync.settings import Settings
+from emasync.transport.governed import GovernedFetcher
+
+WRITER_THREADS = max(4, min(8, os.cpu_count() or 4))
+"""Threads that write and sync. Waiting for the disk costs no core; the engine spreads batches over four."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What resources are built from.
+
+    Attributes
+    ----------
+    root : Path
+    state_dir : Path or None
+        Where the ledger lives; None lets the filesystem decide.
+    settings : Settings
+    break_lock : bool
+        Take the run lock whoever holds it.
+    """
+
+    root: Path
+    state_dir: Path | None
+    settings: Settings
+    break_lock: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What a run works with; closed by :func:`open_resources`."""
+
+    sink: Sink
+    ledger: LedgerThread
+    threads: WriterPool
+    fetcher: GovernedFetcher
+    clock: Clock
+    state_dir: Path
+
+
+@asynccontextmanager
+async def open_resources(
+    spec: RunSpec,
+    on_event: OnEvent,
+    *,
+    clock: Clock | None = None,
+    make_sink: Callable[[Path], Sink] = LocalSink,
+) -> AsyncIterator[Resources]:
+    """Open root, lock, ledger, threads and network; close them in reverse order.
+
+    Raises
+    ------
+    MachineError
+        No permission, root locked, ledger unreadable.
+    """
+    clock = clock if clock is not None else SystemClock()
+    async with AsyncExitStack() as stack:
+        await anyio.to_thread.run_sync(require_root, spec.root)
+        state_dir = await anyio.to_thread.run_sync(place_ledger, spec.root, spec.state_dir)
+        lock = await anyio.to_thread.run_sync(_lock, spec, state_dir, clock)
+        stack.push_async_callback(anyio.to_thread.run_sync, lock.release)
+        sink = await anyio.to_thread.run_sync(make_sink, spec.root)
+        stack.push_async_callback(anyio.to_thread.run_sync, sink.close)
+        threads = WriterPool(WRITER_THREADS)
+        stack.push_async_callback(threads.aclose)
+        ledger = await stack.enter_async_context(
+            LedgerThread(lambda: SqliteLedger.open(state_dir, root=spec.root, clock=clock))
+        )
+        fetcher = await stack.enter_async_context(GovernedFetcher(spec.settings, clock=clock, on_event=on_event))
+        yield Resources(
+            sink=sink,
+            ledger=ledger,
+            threads=threads,
+            fetcher=fetcher,
+            clock=clock,
+            state_dir=state_dir,
+        )
+
+
+def _lock(spec: RunSpec, state_dir: Path, clock: Clock) -> RootLock:
+    if spec.break_lock:
+        break_lock(state_dir)
+    return RootLock.acquire(state_dir, clock)

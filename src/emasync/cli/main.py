@@ -1,0 +1,145 @@
+"""The program: commands, exit codes, and what is printed when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import click
+import typer
+
+from emasync import __version__, api
+from emasync.cli.demo import demo
+from emasync.cli.report import plan_text, status_text
+from emasync.cli.run import run
+from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
+
+EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_STOPPED = 1, 2, 3, 4
+
+app = typer.Typer(
+    name="emasync",
+    help="Public 3D microscopy and neurophysiology data on your disk, whole and checked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(run)
+app.command()(demo)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"emasync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True)
+    ] = False,
+) -> None:
+    """Download public 3D microscopy and neurophysiology data: one manifest in, verified files out."""
+
+
+@app.command()
+def plan(
+    manifest: Annotated[Path, typer.Argument(help="The YAML manifest.")],
+    *,
+    root: Annotated[Path | None, typer.Option(help="Where the data would go; wins over the manifest.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what a run would do: objects, bytes, requests a host, space, names. Fetches no data, writes nothing."""
+    preview = api.plan(manifest, root=root)
+    _print(preview.to_dict(), plan_text(preview.to_dict()), as_json=as_json)
+    if preview.failures:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def status(
+    root: Annotated[Path, typer.Argument(help="The root of a run.")],
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what is done, left and failed; also while a run is going on elsewhere."""
+    found = api.status(root)
+    _print(found, status_text(found), as_json=as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the manifest."""
+    typer.echo(json.dumps(api.schema(), indent=2))
+
+
+@app.command()
+def catalog(
+    name: Annotated[str | None, typer.Argument(help="Print the manifest of this entry.")] = None,
+    *,
+    as_json: JsonFlag = False,
+) -> None:
+    """List known datasets, or print the manifest of one."""
+    entries = api.catalog()
+    if name is None:
+        width = max((len(entry.name) for entry in entries), default=0)
+        text = "\n".join(f"{entry.name:{width}}  {entry.summary}" for entry in entries)
+        _print(
+            {"catalog": [{"name": entry.name, "summary": entry.summary} for entry in entries]}, text, as_json=as_json
+        )
+        return
+    for entry in entries:
+        if entry.name == name:
+            typer.echo(entry.text, nl=False)
+            return
+    known = ", ".join(entry.name for entry in entries)
+    raise InputError(f"the catalog has no entry {name!r}; it has {known}")
+
+
+def _print(document: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """One JSON object on stdout (Any: JSON), or text for people."""
+    typer.echo(json.dumps(document) if as_json else text)
+
+
+def exit_code_of(error: EmasyncError) -> int:
+    """Exit code of an error that ended a command."""
+    if isinstance(error, InputError):
+        return EXIT_INPUT
+    if isinstance(error, MachineError):
+        return EXIT_STOPPED
+    return EXIT_INTERRUPTED if error.kind is ErrorKind.INTERRUPTED else EXIT_FAILED
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the program and leave with its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Without the program's name; from the command line by default.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # click knows no option whose value may be left out
+    given = [part for text in given for part in (("--json", "--json-objects") if text == "--json=objects" else (text,))]
+    sys.exit(_run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = app(args=arguments, prog_name="emasync", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        typer.echo("interrupted; run again to resume", err=True)
+        return EXIT_INTERRUPTED
+    except EmasyncError as error:
+        typer.echo(f"emasync: {error.message}", err=True)
+        return exit_code_of(error)
+    return result if isinstance(result, int) else 0

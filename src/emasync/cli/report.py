@@ -1,0 +1,70 @@
+"""Plan, status and receipt as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+SHOWN_FAILURES = 10
+
+
+def megabytes(size_bytes: Any) -> str:
+    """A size as people read it, in powers of 1000 (Any: a number out of JSON)."""
+    size = float(size_bytes or 0)
+    for unit in UNITS:
+        if size < 1000 or unit == UNITS[-1]:  # noqa: PLR2004 - SI
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("the last unit ends the loop")
+
+
+def receipt_text(receipt: Mapping[str, Any]) -> str:
+    """The receipt in some lines (Any: JSON)."""
+    lines = [_dataset_line(dataset) for dataset in receipt["datasets"]]
+    failures = [failure for dataset in receipt["datasets"] for failure in dataset["failures"]]
+    lines += [f"  {failure['kind']}: {failure['message']}" for failure in failures[:SHOWN_FAILURES]]
+    if len(failures) > SHOWN_FAILURES:
+        lines.append(f"  ... and {len(failures) - SHOWN_FAILURES} more: see receipt.json")
+    totals = receipt["totals"]
+    lines.append(
+        f"{totals['objects']:,} objects on disk, {megabytes(totals['bytes_fetched'])} fetched in "
+        f"{totals['wall_s']:.1f} s with {totals['requests']:,} requests ({totals['retries']:,} retries)"
+    )
+    if receipt.get("stopped"):
+        lines.append(f"stopped: {receipt['stopped']}")
+    return "\n".join(lines)
+
+
+def _dataset_line(dataset: Mapping[str, Any]) -> str:
+    verified = dataset["verified"]
+    checked = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in verified.items() if count)
+    extra = "".join(
+        f", {dataset[name]:,} {word}"
+        for name, word in (("failed", "failed"), ("absent", "left out by the publisher"), ("unwanted", "unwanted"))
+        if dataset.get(name)
+    )
+    counts = f"{dataset['objects']:,} objects, {megabytes(dataset['bytes'])}"
+    return f"{dataset['id']}: {dataset['status']}, {counts} (verified: {checked or 'none'}){extra}"
+
+
+def status_text(status: Mapping[str, Any]) -> str:
+    """The snapshot in some lines (Any: JSON)."""
+    running = "a run is going on" if status.get("running") else "no run is going on"
+    lines = [f"{running}; as of {status.get('time', 'unknown')}"]
+    for dataset in status.get("datasets", ()):
+        objects = dataset["objects"]
+        counts = ", ".join(f"{count:,} {state}" for state, count in objects.items() if count)
+        lines.append(f"{dataset['dataset']}: {counts or 'nothing yet'}")
+    return "\n".join(lines)
+
+
+def plan_text(plan: Mapping[str, Any]) -> str:
+    """The preview in some lines (Any: JSON)."""
+    lines = [f"{plan['objects']:,} objects, {megabytes(plan['bytes'])}"]
+    if plan.get("unknown_sizes"):
+        lines[0] += f" and {plan['unknown_sizes']:,} objects of unknown size"
+    lines += [f"{host}: {count:,} requests" for host, count in plan["hosts"].items()]
+    lines += [f"{failure['kind']}: {failure['message']}" for failure in plan.get("failures", ())]
+    return "\n".join(lines)
