@@ -295,10 +295,17 @@ def test_chunk_folders_without_metadata_are_not_followed_for_ever(tmp_path: Path
     assert discovery.walk.notes == ("lost/c/0: 3 folders without metadata inside each other; not looked into",)
 
 
-def test_notes_are_bounded(tmp_path: Path, discover: Discover) -> None:
-    for number in range(1002):
-        (tmp_path / f"a{number}").mkdir()
-    assert len(discover(tmp_path, limits=WalkLimits(bare_depth=1)).walk.notes) == 1000
+def test_notes_are_bounded() -> None:
+    walk = ZarrWalk()
+    for need in walk.needs():
+        walk.feed(need, None)
+
+    class Names:
+        folders = ("..",) * 1002
+        objects = ()
+
+    walk.feed(walk.needs()[0], Names())
+    assert len(walk.notes) == 1000
 
 
 def test_a_walk_is_over_after_an_error(tmp_path: Path) -> None:

@@ -19,13 +19,17 @@ from emasync.errors import ErrorKind, FormatError, SourceError
 from emasync.formats.interface import ArrayDescription, Found, MultiscaleDescription, Need
 from emasync.formats.zarr import ZarrWalk
 from emasync.model.geometry import Box
-from emasync.plan.select import Chosen, select_array, select_image
+from emasync.plan.select import Chosen, select_array, select_image, spatial_axes
 from emasync.plan.subset import Rewritten, rewrite, wanted_documents
 
 Array = npt.NDArray[Any]
 
-# zarr-python writes it and warns of it; files like that are in use
-pytestmark = pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part")
+pytestmark = [
+    # zarr-python writes it and warns of it; files like that are in use
+    pytest.mark.filterwarnings("ignore:Consolidated metadata is currently not part"),
+    # real files have it
+    pytest.mark.filterwarnings("ignore:Found an empty list of filters"),
+]
 
 # --- a tree on disk, walked and copied as a run would -----------------------------------------------------------
 
@@ -177,7 +181,7 @@ PYRAMIDS = {
     "v3 v2 keys": Pyramid(zarr_format=3, separator="."),
     "v3 transposed": Pyramid(zarr_format=3, encoding="default", order="F"),
     "v3 consolidated": Pyramid(zarr_format=3, encoding="default", consolidated=True),
-    "v2 tczyx": Pyramid(axes="tczyx", shape=(2, 3, 40, 50, 60), chunks=(1, 1, 8, 16, 16)),
+    "v2 tczyx": Pyramid(axes="tczyx", shape=(1, 2, 40, 50, 60), chunks=(1, 1, 8, 16, 32)),
     "v3 czyx": Pyramid(
         zarr_format=3, encoding="default", axes="czyx", shape=(3, 40, 50, 60), chunks=(2, 8, 16, 16), consolidated=True
     ),
@@ -307,6 +311,60 @@ def test_rendering_settings_of_another_length_are_nobodys_to_cut(tmp_path: Path)
     chosen = select_image(image_of(found), select={"c": 1})
     (attributes,) = (item for item in rewrite(wanted_documents(found, chosen), chosen) if item.key == ".zattrs")
     assert json.loads(attributes.data)["omero"] == text["omero"]
+
+
+# --- other people's stores --------------------------------------------------------------------------------------
+
+
+def half_of(array: ArrayDescription) -> Box:
+    """The far half on each spatial axis."""
+    extent = [array.shape[axis] for axis in spatial_axes(array.axes, len(array.shape))]
+    return Box(tuple(size // 2 for size in extent), tuple(extent))
+
+
+def choose_halves(found: Iterable[Found]) -> list[Chosen]:
+    chosen: list[Chosen] = []
+    for item in found:
+        if isinstance(item, MultiscaleDescription):
+            chosen += select_image(item, box=half_of(item.levels[0].array))
+        elif isinstance(item, ArrayDescription):
+            chosen.append(select_array(item, box=half_of(item)))
+    return chosen
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "ome_zarr_04/neuroglancer_simple_0.4",
+        "ome_zarr_04/viv_bioformats-zarr",
+        "ome_zarr_04/zarr-java_ome_v0.4",
+        "ome_zarr_04/zarr-java_ome_v0.4_hcs",
+        "ome_zarr_05/neuroglancer_simple_0.5",
+        "ome_zarr_05/zarr-java_ome_v0.5_hcs",
+        "zarr_v2/n5-zarr_dimensionOrder.zarr",
+        "zarr_v3/zarrs_array_write_read",
+    ],
+)
+def test_halves_of_real_stores_open_with_the_same_voxels(fixtures_folder: Path, tmp_path: Path, unit: str) -> None:
+    source = fixtures_folder / unit
+    found = walk(source)
+    chosen = choose_halves(found)
+    store(source, tmp_path, found, chosen)
+    for choice in chosen:
+        path = choice.array.path
+        expected = np.asarray(zarr.open_array(source / path, mode="r")[...])[slices(choice.hull)]
+        np.testing.assert_array_equal(zarr.open_array(tmp_path / path, mode="r")[...], expected)
+    images = [item for item in found if isinstance(item, MultiscaleDescription)]
+    again = {item.path: item for item in walk(tmp_path) if isinstance(item, MultiscaleDescription)}
+    assert set(again) == {item.path for item in images}
+
+
+def test_a_sharded_real_store_is_taken_whole(fixtures_folder: Path, tmp_path: Path) -> None:
+    source = fixtures_folder / "zarr_v3/zarr-java_shard_index_start"
+    found = walk(source)
+    (array,) = (item for item in found if isinstance(item, ArrayDescription))
+    assert store(source, tmp_path, found, [select_array(array)]) == {}
+    np.testing.assert_array_equal(zarr.open_array(tmp_path, mode="r")[...], zarr.open_array(source, mode="r")[...])
 
 
 # --- arrays alone, and consolidated metadata above them ---------------------------------------------------------
