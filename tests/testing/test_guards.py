@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from blockbuster import BlockingError
@@ -26,3 +29,10 @@ async def test_the_archive_may_block_in_its_own_thread(fixtures_folder: Path) ->
     from emasync.testing import FolderStore
 
     assert FolderStore(fixtures_folder).has_bucket("dm3")
+
+
+def test_each_loop(each_loop: Callable[[Coroutine[Any, Any, Any]], Any], request: pytest.FixtureRequest) -> None:
+    async def kind() -> str:
+        return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    assert each_loop(kind()) in request.node.name
