@@ -104,11 +104,9 @@ async def test_an_interrupted_listing_goes_on_where_it_stood(bench: Bench) -> No
         async def list(
             self, prefix: Location, *, start_after: str | None = None, delimiter: str | None = None
         ) -> AsyncIterator[ListPage]:
-            count = 0
             async for page in fetcher.list(prefix, start_after=start_after, delimiter=delimiter):
-                if count == 3:
+                if any(item.key > "p/0012" for item in page.objects):
                     raise TransientError("the line is cut", location=str(prefix))
-                count += 1
                 yield page
 
     assert not await bench.compile(fetcher=Breaking(), format="raw")
@@ -177,7 +175,7 @@ async def test_guards_hold_while_listing_still_goes_on(bench: Bench) -> None:
     with pytest.raises(MachineError, match="max_total") as caught:
         await bench.compile(fetcher=fetcher, format="raw")
     assert caught.value.kind == ErrorKind.GUARD
-    assert sum(call.verb == "list" for call in fetcher.log) == 3
+    assert sum(call.verb == "list" for call in fetcher.log) <= 9, "of 20 pages; some are listed ahead"
     bench.guard = replace(bench.guard, max_total_bytes=None)
     assert await bench.compile(fetcher=fetcher, format="raw")
     assert len(await bench.rows()) == 100

@@ -131,11 +131,17 @@ async def test_keys_that_were_not_asked_for_are_refused() -> None:
 
 
 def test_frames_translate_both_ways() -> None:
+    def keys(frame: KeyFrame, *names: str) -> list[str]:
+        rows = tuple(ListedObject(key=name, size_bytes=1) for name in names)
+        return [item.key for item in frame.relative(ListPage(objects=rows, last=True), base).objects]
+
     base = Location.parse("s3://b/p")
     above = KeyFrame.between(Location.parse("s3://b"), base)
-    assert (above.relative("p/x", base), above.listed("x")) == ("x", "p/x")
+    assert (keys(above, "p/x", "p/y", "p/z"), above.listed("x")) == (["x", "y", "z"], "p/x")
     below = KeyFrame.between(Location.parse("file:///data/p/sub"), Location.parse("file:///data/p"))
-    assert (below.relative("x", base), below.listed("sub/x"), below.listed("a")) == ("sub/x", "x", None)
+    assert (keys(below, "x"), below.listed("sub/x"), below.listed("a")) == (["sub/x"], "x", None)
+    with pytest.raises(RefusedError):
+        keys(above, "p/x", "p/y", "q/z")
 
 
 SEGMENTS = st.text(st.sampled_from("ab-.0/\U0010ffff"), min_size=1, max_size=6)

@@ -64,17 +64,28 @@ class KeyFrame:
             return cls(below[len(above) :], "")
         return cls("", above.removeprefix(below))
 
-    def relative(self, key: str, base: Location) -> str:
-        """Relative key of a listed one.
+    def relative(self, page: ListPage, base: Location) -> ListPage:
+        """A page with relative keys.
 
         Raises
         ------
         RefusedError
             The listing answered with a key that was not asked for.
         """
-        if not key.startswith(self.cut):
-            raise RefusedError(f"listing of {base}: key {key!r} is not below it", location=str(base))
-        return self.lead + key[len(self.cut) :]
+        if self == SAME:
+            return page
+        # rows come in key order: where the ends begin alike, so does all between
+        for key in (*(item.key for item in page.objects[:: max(1, len(page.objects) - 1)]), *page.folders):
+            if not key.startswith(self.cut):
+                raise RefusedError(f"listing of {base}: key {key!r} is not below it", location=str(base))
+        lead, size = self.lead, len(self.cut)
+        objects = tuple(
+            ListedObject(
+                key=lead + item.key[size:], size_bytes=item.size_bytes, etag=item.etag, last_modified=item.last_modified
+            )
+            for item in page.objects
+        )
+        return ListPage(objects=objects, folders=tuple(lead + name[size:] for name in page.folders), last=page.last)
 
     def listed(self, key: str) -> str | None:
         """Listed key of a relative one, to start after; None when all of the listing lies behind it."""
@@ -191,21 +202,17 @@ class BucketTree:
                 yield replace(page, objects=kept)
 
     async def _listed(self, prefix: str, start_after: str | None) -> AsyncGenerator[ListPage, None]:
-        """One page; where it is not the last, the rest in lanes (``fanout.py``)."""
-        looked, last = False, ""
-        names: tuple[str, ...] = ()
+        """The first page; where it is not the last, the rest in lanes, which also list ahead (``fanout.py``)."""
         async with aclosing(self._pages(prefix, start_after, None)) as pages:
             async for page in pages:
                 yield page
-                if looked or page.last or not page.objects:
-                    continue
-                looked, last = True, page.objects[-1].key
-                if names := await self._folders_behind(prefix, last):
+                if page.objects and not page.last:
+                    last = page.objects[-1].key
                     break
             else:
                 return
-        lanes = list_in_lanes(lambda after: self._pages(prefix, after, None), Cuts(last, names))
-        async with aclosing(lanes) as rest:
+        cuts = Cuts(last, await self._folders_behind(prefix, last))
+        async with aclosing(list_in_lanes(lambda after: self._pages(prefix, after, None), cuts)) as rest:
             async for page in rest:
                 yield page
 
@@ -241,22 +248,7 @@ class BucketTree:
         frame = KeyFrame.between(await self._fetcher.bucket_of(at), self.base)
         after = None if start_after is None else frame.listed(start_after)
         async for page in self._fetcher.list(at, start_after=after, delimiter=delimiter):
-            yield page if frame == SAME else self._own(page, frame)
-
-    def _own(self, page: ListPage, frame: KeyFrame) -> ListPage:
-        def relative(key: str) -> str:
-            return frame.relative(key, self.base)
-
-        objects = tuple(
-            ListedObject(
-                key=relative(item.key),
-                size_bytes=item.size_bytes,
-                etag=item.etag,
-                last_modified=item.last_modified,
-            )
-            for item in page.objects
-        )
-        return ListPage(objects=objects, folders=tuple(map(relative, page.folders)), last=page.last)
+            yield frame.relative(page, self.base)
 
 
 def is_marker(item: ListedObject) -> bool:
