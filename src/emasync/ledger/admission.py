@@ -26,12 +26,14 @@ from emasync.ledger.interface import Admission, Clash
 from emasync.ledger.leases import Leases
 from emasync.ledger.listed import (
     delete_standing,
+    insert_pending,
     insert_standings,
     path_of,
     read_standing,
     write_standings,
 )
 from emasync.ledger.packing import (
+    NO_VALIDATOR,
     pack_digests,
     pack_name,
     pack_validator,
@@ -59,11 +61,18 @@ _LOOK_BELOW = 256
 
 
 class Candidate(NamedTuple):
-    """An entry, packed."""
+    """An entry, packed: the columns of a new row, and its place."""
 
     key: bytes
     place: bytes
-    standing: Standing
+    size: int | None
+    path: bytes | None
+    hint: bytes | None
+    published: bytes | None
+
+    def standing(self, plan: int) -> Standing:
+        """Where a new object stands."""
+        return Standing(plan=plan, size=self.size, path=self.path, hint=self.hint, published=self.published)
 
 
 class Desk:
@@ -152,21 +161,18 @@ class Admitter:
         self._deltas.write(self._desk.connection)
 
     def _pack(self, entry: ObjectEntry) -> Candidate:
-        destination = self._set.destination(entry.key, entry.path)
-        if not destination or destination.endswith("/"):
+        key, path = pack_name(entry.key), None
+        if entry.path is not None and entry.path != entry.key:
+            path = pack_name(entry.path)
+        place = self._desk.places.inside(self._folder, key if path is None else path)
+        if not place or place.endswith(b"/"):
             raise DestinationError(
-                f"object {entry.key!r} of {self._set.spec.base} has no file name ({destination!r}); leave it out or"
+                f"object {entry.key!r} of {self._set.spec.base} has no file name ({shown(place)!r}); leave it out or"
                 " give it a path",
                 location=self._set.spec.base,
             )
-        standing = Standing(
-            plan=self._set.plan,
-            size=entry.size_bytes,
-            path=None if entry.path is None or entry.path == entry.key else pack_name(entry.path),
-            hint=pack_validator(entry.validator),
-            published=pack_digests(entry.digests),
-        )
-        return Candidate(pack_name(entry.key), self._desk.places.of(destination), standing)
+        hint = None if entry.validator is NO_VALIDATOR else pack_validator(entry.validator)
+        return Candidate(key, place, entry.size_bytes, path, hint, pack_digests(entry.digests))
 
     # --- pages where nothing is known yet -----------------------------------------------------------------------
 
@@ -181,7 +187,7 @@ class Admitter:
         connection = self._desk.connection
         connection.execute("SAVEPOINT page")
         try:
-            insert_standings(connection, self._set.set_id, ((item.key, item.standing) for item in page))
+            insert_pending(connection, self._set.set_id, self._set.plan, page)
         except sqlite3.IntegrityError:  # a key that is known under another place, or lost its place
             connection.execute("ROLLBACK TO page")
             return False
@@ -199,11 +205,10 @@ class Admitter:
 
     def _claim_all(self, page: list[Candidate]) -> None:
         set_id, folder, stored_key = self._set.set_id, self._folder, self._desk.places.stored_key
-        self._desk.connection.executemany(
-            "INSERT INTO places (place, set_id, key) VALUES (?, ?, ?)",
+        self._desk.places.claim_all(
             [(item.place, set_id, stored_key(item.place, folder, item.key)) for item in page],
         )
-        sizes = [item.standing.size for item in page if item.standing.size is not None]
+        sizes = [item.size for item in page if item.size is not None]
         delta = self._deltas.of(set_id)
         delta[PENDING] += len(page)
         delta[BYTES + PENDING] += sum(sizes)
@@ -223,13 +228,13 @@ class Admitter:
         elif owner is not None:
             self._contest(new, known, owner)
         else:
-            self._settle(new, known, new.standing)
+            self._settle(new, known, new.standing(self._set.plan))
 
     def _name_again(self, new: Candidate, known: Standing) -> None:
         """Rule 3: the object is known under this place."""
         self._kept += 1
-        again = merged(known, new.standing)
-        if known.state in ON_DISK and is_another(known, new.standing):
+        again = merged(known, new.standing(self._set.plan))
+        if known.state in ON_DISK and is_another(known, new.standing(self._set.plan)):
             again = self._take_back(new.key, again)
         elif known.state == ABSENT:
             again = pending_again(again)  # it is listed now
@@ -250,7 +255,7 @@ class Admitter:
 
     def _name_twice(self, new: Candidate, known: Standing) -> None:
         """One key, named before in this plan: the loser of an older clash, or a contradiction."""
-        if known.path == new.standing.path:
+        if known.path == new.path:
             self._kept += 1
             return
         raise InputError(
@@ -271,9 +276,14 @@ class Admitter:
                 self._lose(new, known, "duplicate" if same_name else "casefold", str(other_location))
             return
         self._drop(other_set, pack_name(other_key), other, new.place, keep_file=same_name)
-        inherited = new.standing
-        if location == other_location and same_name and other.state == PLACED and not is_another(other, new.standing):
-            inherited = merged(other, new.standing)._replace(path=new.standing.path, generation=0)
+        inherited = new.standing(self._set.plan)
+        if (
+            location == other_location
+            and same_name
+            and other.state == PLACED
+            and not is_another(other, new.standing(self._set.plan))
+        ):
+            inherited = merged(other, new.standing(self._set.plan))._replace(path=new.path, generation=0)
         elif same_name and other.state in ON_DISK:
             self._desk.leftovers.note(self._destination(new), other.size_bytes, other.crc)
             self._transaction.durable = True
@@ -304,7 +314,7 @@ class Admitter:
 
     def _lose(self, new: Candidate, known: Standing | None, kind: str, other: str) -> None:
         """Record the newcomer as failed: it has a row, and no place."""
-        failed = new.standing._replace(state=FAILED, failure=str(ErrorKind.NAME_CLASH))
+        failed = new.standing(self._set.plan)._replace(state=FAILED, failure=str(ErrorKind.NAME_CLASH))
         self._put(new, known, failed)
         name = unpack_name(new.key)
         destination = self._destination(new)
@@ -349,7 +359,7 @@ class Admitter:
     # --- pieces -------------------------------------------------------------------------------------------------
 
     def _destination(self, new: Candidate) -> str:
-        return self._set.destination(unpack_name(new.key), path_of(new.standing))
+        return self._set.destination(unpack_name(new.key), None if new.path is None else unpack_name(new.path))
 
     def _other(self, owner: Owner) -> tuple[TaskSet, Standing, str]:
         other_set = self._desk.sets.get(owner.set_id)

@@ -1,4 +1,4 @@
-"""Blocks of chunks as bytes: two-bit states, and nine bytes for each chunk on disk. Pure; numpy lives here only."""
+"""Blocks of chunks as bytes: two-bit states, and eight bytes for each chunk on disk. Pure; numpy lives here only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import numpy.typing as npt
 from emasync.ledger.standing import PENDING, PLACED, SEALED
 
 FACT: Final = np.dtype([("size", "<u4"), ("crc", "<u4"), ("verified", "u1")])
-"""One chunk on disk: size in bytes, CRC32C, how it was verified. Packed: chunks that are not on disk take no room."""
+"""One chunk on disk: size in bytes, CRC32C, how it was verified."""
+
+_MIXED: Final = 0xFF
+"""First byte of packed facts where not all chunks of a block were verified in one way."""
 
 HUGE: Final = 0xFFFF_FFFF
 """Stands for a size that does not fit; the real one lies in the exception table."""
@@ -70,9 +73,18 @@ def on_disk(states: States) -> npt.NDArray[np.bool_]:
 
 
 def pack_facts(block: Block) -> bytes | None:
-    """Facts of the chunks on disk, in chunk order; None for none."""
+    """Facts of the chunks on disk, in chunk order; None for none.
+
+    One byte says how all were verified, or that it differs; then come the sizes, the CRCs and, where it differs,
+    one byte each: eight bytes a chunk, and nothing for chunks that are not on disk.
+    """
     chosen = block.facts[on_disk(block.states)]
-    return chosen.tobytes() if len(chosen) else None
+    if not len(chosen):
+        return None
+    verified = chosen["verified"]
+    mixed = bool((verified != verified[0]).any())
+    head = bytes([_MIXED if mixed else int(verified[0])])
+    return head + chosen["size"].tobytes() + chosen["crc"].tobytes() + (verified.tobytes() if mixed else b"")
 
 
 def unpack_facts(data: bytes | None, states: States) -> Facts:
@@ -85,10 +97,15 @@ def unpack_facts(data: bytes | None, states: States) -> Facts:
     """
     facts = np.zeros(len(states), dtype=FACT)
     chosen = on_disk(states)
-    found = np.frombuffer(data or b"", dtype=FACT)
-    if len(found) != int(chosen.sum()):
-        raise ValueError(f"{len(found)} facts for {int(chosen.sum())} chunks on disk")
-    facts[chosen] = found
+    count = int(chosen.sum())
+    mixed = bool(data) and (data or b"")[0] == _MIXED
+    expected = (1 + count * (9 if mixed else 8)) if count else 0
+    if len(data or b"") != expected:
+        raise ValueError(f"{len(data or b'')} bytes of facts for {count} chunks on disk, expected {expected}")
+    if data:
+        facts["size"][chosen] = np.frombuffer(data, "<u4", count, 1)
+        facts["crc"][chosen] = np.frombuffer(data, "<u4", count, 1 + 4 * count)
+        facts["verified"][chosen] = np.frombuffer(data, "u1", count, 1 + 8 * count) if mixed else data[0]
     return facts
 
 

@@ -17,7 +17,7 @@ VERIFIED_NAMES: Final = ("size_only", "computed", "published")
 
 BYTES: Final = len(State)
 """Column of the bytes of state 0; states follow."""
-_BY_CHECK: Final = {
+BY_CHECK: Final = {
     PUBLISHED: COUNTS.index("published"),
     COMPUTED: COUNTS.index("computed"),
     SIZE_ONLY: COUNTS.index("size_only"),
@@ -48,35 +48,6 @@ class Deltas:
         if found is None:
             found = self._of_set[set_id] = [0] * len(COUNTS)
         return found
-
-    def count(
-        self, set_id: int, sign: int, *, state: int, size_bytes: int | None, verified: int, named: bool = True
-    ) -> None:
-        """Add (`sign` 1) or take away (-1) one object.
-
-        Parameters
-        ----------
-        set_id : int
-        sign : int
-        state : int
-        size_bytes : int or None
-            Expected while pending, on disk once sealed.
-        verified : int
-        named : bool
-            Whether the object was named in its set's plan generation.
-        """
-        delta = self.of(set_id)
-        if state in (State.SEALED, State.PLACED):
-            delta[ON_DISK] += sign
-        if not named:
-            return
-        delta[state] += sign
-        if size_bytes is not None and state != State.ABSENT:
-            delta[BYTES + state] += sign * size_bytes
-        if state == State.PLACED:
-            delta[_BY_CHECK[verified]] += sign
-        elif state == State.PENDING and size_bytes is None:
-            delta[UNKNOWN_SIZE] += sign
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Add the differences to the tables; inside the transaction."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -193,3 +194,24 @@ class Database:
         """Checkpoint what a reader allows and close."""
         with self.errors():
             self.connection.close()
+
+
+_ROWS_A_STATEMENT: Final = 25
+"""A statement for several rows saves a third of the time of one for each."""
+
+
+def insert_many(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Insert rows of one length, several a statement.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    table : str
+        Name and columns, such as ``places (place, set_id, key)``.
+    rows : sequence of tuple
+    """
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        part = rows[start : start + _ROWS_A_STATEMENT]
+        one = f"({', '.join('?' * len(part[0]))})"
+        statement = f"INSERT INTO {table} VALUES {', '.join([one] * len(part))}"  # noqa: S608  # own names
+        connection.execute(statement, tuple(chain.from_iterable(part)))

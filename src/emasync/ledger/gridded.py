@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from emasync.ledger.counts import UNKNOWN_SIZE, Deltas
 from emasync.ledger.interface import Row
 from emasync.ledger.leases import Leases
 from emasync.ledger.listed import row_of
@@ -43,6 +44,15 @@ def create_blocks(connection: sqlite3.Connection, set_id: int, chunks: int) -> N
     connection.executemany("INSERT INTO blocks (set_id, block, pending) VALUES (?, ?, ?)", sizes)
     if rest:
         connection.execute("INSERT INTO blocks (set_id, block, pending) VALUES (?, ?, ?)", (set_id, full, rest))
+
+
+def count_new_blocks(connection: sqlite3.Connection, task_set: TaskSet) -> None:
+    """Count the chunks of a new set: all pending, of unknown size."""
+    deltas = Deltas()
+    delta, chunks = deltas.of(task_set.set_id), len(task_set.grid)
+    delta[PENDING] += chunks
+    delta[UNKNOWN_SIZE] += chunks
+    deltas.write(connection)
 
 
 def chunks_of(task_set: TaskSet, block: int) -> int:

@@ -8,8 +8,10 @@ name is that of a chunk of a gridded set is not noticed here; the rename that re
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from emasync.ledger.database import insert_many
 from emasync.ledger.packing import pack_name, unpack_name
 from emasync.ledger.tasksets import TaskSets
 
@@ -59,6 +61,10 @@ class Places:
         """The place of a destination."""
         return pack_name(destination.casefold() if self._casefold else destination)
 
+    def inside(self, folder: bytes, name: bytes) -> bytes:
+        """The place of a destination given as folder (with its slash, or empty) and name."""
+        return self.of(unpack_name(folder + name)) if self._casefold else folder + name
+
     def owner(self, place: bytes) -> Owner | None:
         """Who claims a place."""
         row = self._connection.execute("SELECT set_id, key FROM places WHERE place = ?", (place,)).fetchone()
@@ -76,6 +82,10 @@ class Places:
     def claim(self, place: bytes, set_id: int, key: bytes | None) -> None:
         """Claim a free place; `key` as :meth:`stored_key` gives it."""
         self._connection.execute("INSERT INTO places (place, set_id, key) VALUES (?, ?, ?)", (place, set_id, key))
+
+    def claim_all(self, claims: Sequence[tuple[bytes, int, bytes | None]]) -> None:
+        """Claim free places: (place, set id, stored key)."""
+        insert_many(self._connection, "places (place, set_id, key)", claims)
 
     def release(self, place: bytes) -> None:
         """Give a place up."""

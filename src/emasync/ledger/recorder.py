@@ -10,7 +10,15 @@ from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.admission import Desk
 from emasync.ledger.counts import Deltas
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone, PartialStarted, Placed, Sealed
-from emasync.ledger.listed import path_of, read_standing, stored_key, write_standings
+from emasync.ledger.listed import (
+    path_of,
+    read_standing,
+    read_standings,
+    stored_key,
+    write_standings,
+    write_states,
+)
+from emasync.ledger.packing import pack_name
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import FAILED, ON_DISK, PLACED, SEALED, Standing, advance, count_standing
 from emasync.ledger.tasksets import TaskSet
@@ -47,8 +55,18 @@ class ListedBook:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._read: dict[tuple[int, bytes], Standing] = {}
-        self._changed: dict[tuple[int, bytes], Standing] = {}
+        self._found: dict[tuple[int, bytes], Standing] = {}
+        self._now: dict[tuple[int, bytes], Standing] = {}
+
+    def prefetch(self, facts: Sequence[Fact]) -> None:
+        """Read what the facts speak of in few statements; what is not read here is read one by one."""
+        keys: dict[int, dict[bytes, None]] = {}
+        for fact in facts:
+            if isinstance(fact.key, str):
+                keys.setdefault(fact.set_id, {})[pack_name(fact.key)] = None
+        for set_id, wanted in keys.items():
+            for key, standing in read_standings(self._connection, set_id, list(wanted)):
+                self._found[set_id, key] = standing
 
     def read(self, task_set: TaskSet, key: StoredKey) -> Standing:
         """Where an object stands; read once a transaction.
@@ -60,24 +78,30 @@ class ListedBook:
         """
         if not isinstance(key, bytes):
             raise unknown(task_set, key)
-        found = self._read.get((task_set.set_id, key))
+        name = (task_set.set_id, key)
+        found = self._now.get(name) or self._found.get(name)
         if found is None:
             found = read_standing(self._connection, task_set.set_id, key)
             if found is None:
                 raise unknown(task_set, key)
-            self._read[task_set.set_id, key] = found
+            self._found[name] = found
         return found
 
     def put(self, task_set: TaskSet, key: StoredKey, standing: Standing) -> None:
         """Where it stands now."""
         if isinstance(key, bytes):
-            self._read[task_set.set_id, key] = self._changed[task_set.set_id, key] = standing
+            self._now[task_set.set_id, key] = standing
 
     def write(self) -> None:
         """Write what changed."""
-        write_standings(
-            self._connection, ((set_id, key, standing) for (set_id, key), standing in self._changed.items())
-        )
+        moved: list[tuple[int, bytes, Standing]] = []
+        changed: list[tuple[int, bytes, Standing]] = []
+        for name, standing in self._now.items():
+            before = self._found[name]
+            same_facts = before[2:] == standing[2:] and before.plan == standing.plan
+            (moved if same_facts else changed).append((*name, standing))
+        write_states(self._connection, moved)
+        write_standings(self._connection, changed)
 
 
 def unknown(task_set: TaskSet, key: object) -> MachineError:
@@ -136,7 +160,7 @@ class Recorder:
     ) -> None:
         book = self._book(task_set)
         before = book.read(task_set, key)
-        after = advance(before, fact, task_set.spec.dataset + ": " + str(fact.key))
+        after = advance(before, fact, fact.key)
         if after is None:
             return
         book.put(task_set, key, after)

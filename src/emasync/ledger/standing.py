@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from emasync.errors import ErrorKind, MachineError
-from emasync.ledger.counts import VERIFIED, Deltas
+from emasync.ledger.counts import BY_CHECK, BYTES, UNKNOWN_SIZE, VERIFIED, Deltas
+from emasync.ledger.counts import ON_DISK as COUNT_ON_DISK
 from emasync.ledger.interface import Absent, Failed, Invalidated, Placed, Sealed
 from emasync.ledger.packing import pack_digests, pack_validator
 from emasync.ledger.tasksets import TaskSet
-from emasync.model.task import State
+from emasync.model.task import State, TaskKey
 
 PENDING, SEALED, PLACED, ABSENT, FAILED = (int(state) for state in State)
 """States as the tables hold them: comparing an ``IntEnum`` costs ten times as much."""
@@ -77,7 +78,9 @@ class Standing(NamedTuple):
         return self.hint if self.validator is None else self.validator
 
 
-def advance(standing: Standing, fact: Sealed | Placed | Failed | Absent | Invalidated, name: str) -> Standing | None:
+def advance(
+    standing: Standing, fact: Sealed | Placed | Failed | Absent | Invalidated, name: TaskKey
+) -> Standing | None:
     """Move an object on by one fact.
 
     Parameters
@@ -85,8 +88,8 @@ def advance(standing: Standing, fact: Sealed | Placed | Failed | Absent | Invali
     standing : Standing
     fact : Fact
         Not one of the parts of a large object.
-    name : str
-        Destination, for messages.
+    name : str or int
+        The object's key, for messages.
 
     Returns
     -------
@@ -114,15 +117,20 @@ def advance(standing: Standing, fact: Sealed | Placed | Failed | Absent | Invali
 
 
 def count_standing(deltas: Deltas, task_set: TaskSet, sign: int, standing: Standing) -> None:
-    """Add (`sign` 1) an object to the tallies, or take it away (-1)."""
-    deltas.count(
-        task_set.set_id,
-        sign,
-        state=standing.state,
-        size_bytes=standing.size_bytes,
-        verified=standing.verified,
-        named=standing.plan == task_set.plan,
-    )
+    """Add (`sign` 1) an object to the tallies of its set, or take it away (-1)."""
+    delta, state = deltas.of(task_set.set_id), standing.state
+    if state in ON_DISK:
+        delta[COUNT_ON_DISK] += sign
+    if standing.plan != task_set.plan:
+        return  # not named in this plan generation: only its file counts
+    size = standing.size if standing.stored is None else standing.stored
+    delta[state] += sign
+    if size is not None and state != ABSENT:
+        delta[BYTES + state] += sign * size
+    if state == PLACED:
+        delta[BY_CHECK[standing.verified]] += sign
+    elif state == PENDING and size is None:
+        delta[UNKNOWN_SIZE] += sign
 
 
 def reset(standing: Standing) -> Standing:
@@ -141,7 +149,7 @@ def _bare(standing: Standing, state: int) -> Standing:
     )
 
 
-def _seal(standing: Standing, fact: Sealed, name: str) -> Standing | None:
+def _seal(standing: Standing, fact: Sealed, name: TaskKey) -> Standing | None:
     if fact.generation < standing.generation:
         return None
     _require(fact.generation == standing.generation, standing, f"sealed in generation {fact.generation}", name)
@@ -165,16 +173,16 @@ def _seal(standing: Standing, fact: Sealed, name: str) -> Standing | None:
     )
 
 
-def _place(standing: Standing, name: str) -> Standing:
+def _place(standing: Standing, name: TaskKey) -> Standing:
     _require(standing.state in ON_DISK, standing, "placed", name)
     return standing._replace(state=PLACED)
 
 
-def _require(holds: bool, standing: Standing, what: str, name: str) -> None:  # noqa: FBT001  # an assertion
+def _require(holds: bool, standing: Standing, what: str, name: TaskKey) -> None:  # noqa: FBT001  # an assertion
     if not holds:
         state = State(standing.state).name.lower()
         raise MachineError(
-            f"{name}: cannot be {what}: it is {state} in generation {standing.generation}; stop the run, run"
+            f"object {name!r}: cannot be {what}: it is {state} in generation {standing.generation}; stop the run, run"
             " `emasync verify --repair`, and report this as a bug",
             kind=ErrorKind.LEDGER,
         )

@@ -17,7 +17,7 @@ from emasync.ledger.admission import Admitter, Desk
 from emasync.ledger.answers import read_failures, reset_failed
 from emasync.ledger.counts import read_tallies, reopen_set_counts, show_set_counts
 from emasync.ledger.database import Database, Transaction
-from emasync.ledger.gridded import GriddedBook, create_blocks, lease_chunks
+from emasync.ledger.gridded import GriddedBook, count_new_blocks, create_blocks, lease_chunks
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import (
     Admission,
@@ -147,13 +147,26 @@ class SqliteLedger:
             if found is None:
                 set_id = plans.insert_set(self._connection, spec, dataset_id, generation)
                 if spec.grid is not None:
-                    create_blocks(self._connection, set_id, len(spec.grid))
-                    Admitter(self._desk, self._sets.get(set_id), transaction).claim_folder()
+                    self._add_grid(self._sets.get(set_id), transaction)
             else:
                 set_id, plan = found
                 if plan != generation:
                     self._name_again(set_id, spec, dataset_id, generation)
+                    if spec.grid is not None:
+                        self._inherit(self._sets.get(set_id), transaction)
         return set_id
+
+    def _add_grid(self, task_set: TaskSet, transaction: Transaction) -> None:
+        create_blocks(self._connection, task_set.set_id, len(task_set.grid))
+        count_new_blocks(self._connection, task_set)
+        Admitter(self._desk, task_set, transaction).claim_folder()
+        self._inherit(task_set, transaction)
+
+    def _inherit(self, task_set: TaskSet, transaction: Transaction) -> None:
+        if task_set.plan > 1:
+            from emasync.ledger.carryover import inherit  # noqa: PLC0415  # numpy, when it is needed
+
+            transaction.durable |= inherit(self._desk, task_set)
 
     def _name_again(self, set_id: int, spec: TaskSetSpec, dataset_id: int, generation: int) -> None:
         plans.name_set_again(self._connection, set_id, spec, generation)
@@ -261,6 +274,7 @@ class SqliteLedger:
         with self._write(durable=durable or negative(facts)):
             listed, gridded = ListedBook(self._connection), GriddedBook(self._connection)
             recorder = Recorder(self._desk, self._durable_epoch, listed=listed, gridded=gridded)
+            listed.prefetch(facts)
             for fact in facts:
                 recorder.apply(fact)
             recorder.write()
