@@ -59,6 +59,14 @@ def test_sources_with_equal_fields_differ(dataset: Callable[..., Entry]) -> None
     assert Twin(id="d", url="s3://bucket").with_layout(MirrorLayout()).digest != entry.digest
 
 
+def test_keys_of_later_versions_leave_old_digests_alone(dataset: Callable[..., Entry]) -> None:
+    class Later(BucketEntry):
+        novelty: int = 0
+
+    entry = dataset(source="bucket", url="s3://bucket")
+    assert Later(id="d", url="s3://bucket").with_layout(MirrorLayout()).digest == entry.digest
+
+
 def test_variables_change_a_digest_without_standing_in_it(read: Read) -> None:
     text = BASE.replace("/x", "/${A}")
     assert digest(read, text, A="x") == digest(read, BASE)

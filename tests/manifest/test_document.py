@@ -48,6 +48,7 @@ BAD = [
     ("a: 'x\n", ["m.yaml:2:1: not YAML: found unexpected end of stream"]),
     ("a: \x00\n", ["m.yaml:1:4: character U+0000 cannot stand in YAML"]),
     ("ok: 1\nä: \x1b\n", ["m.yaml:2:4: character U+001B cannot stand in YAML"]),
+    ("a: \x80\n", ["m.yaml:1:4: character U+0080 cannot stand in YAML"]),
     (b"a: 1\nb: \xff\n", ["m.yaml:2:4: not UTF-8"]),
     ("a: 1".encode("utf-16"), ["m.yaml:1:1: not UTF-8"]),
     ("", ["m.yaml:1:1: the manifest is empty"]),
@@ -88,6 +89,7 @@ def test_depth_is_bounded_before_anything_is_composed(text: str) -> None:
 
 def test_the_deepest_tree_that_is_allowed() -> None:
     compose("[" * MAX_DEPTH + "]" * MAX_DEPTH, file="m.yaml")
+    assert "nested deeper" in told("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))[0]
 
 
 def test_nodes_are_counted_while_events_come(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,7 @@ CASES = [
     ("a/**/b", "a/x/y/b", True),
     ("a/**/b", "ab", False),
     ("a/**/b/**/c", "a/b/x/b/y/c", True),
+    ("**/a/**/a/c", "a/a/c", True),
     ("**", "anything/at all", True),
     ("s_[0-9]?.dm3", "s_07.dm3", True),
     ("[[]x]", "[x]", True),

@@ -246,6 +246,30 @@ def test_flexiznam(read: Read) -> None:
     )
 
 
+def test_what_else_may_be_written(read: Read) -> None:
+    manifest = read("""\
+        version: 1
+        layout: {kind: flexiznam, project: p, sample: brain}
+        datasets:
+        - id: 007
+          source: bucket
+          url: https://s3.example.org/bucket
+          anonymous: false
+          requester_pays: true
+          scales: []
+          crop: {at: center, shape: [1, 2, 3], scale: 2}
+          metadata: {voxel_size: [0.5, 4, 4], unit: \u03bcm, plate: {well: 003, rows: [01, 2, true, null]}}
+        """)
+    entry = of(manifest, "007", BucketEntry)
+    assert entry.requester_pays
+    assert entry.scales == ()
+    assert entry.crop == DrawnCrop(at="center", shape=(1, 2, 3), scale=2)
+    assert entry.metadata.unit == "\u00b5m"
+    assert entry.metadata.model_extra == {"plate": {"well": "003", "rows": ["01", 2, True, None]}}
+    assert isinstance(manifest.layout, FlexiznamLayout)
+    assert manifest.layout.sample == "brain"
+
+
 @pytest.mark.parametrize("text", ["000027", "12:30", "no", "on", "0x1f", "1e3", "2024-04-02", "true"])
 def test_text_is_what_was_written(read: Read, text: str) -> None:
     manifest = read(f"version: 1\ndatasets: [{{id: a, source: open_data, registry: {text}}}]")

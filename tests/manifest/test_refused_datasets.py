@@ -11,6 +11,12 @@ BUCKET = HEAD + "- id: a\n  source: bucket\n  url: s3://bucket/x\n"
 
 TABLE = [
     # what all datasets share
+    (
+        BUCKET.replace("id: a", "id: 7") + "- {id: 7, source: idr, images: [1]}\n",
+        ["6:8: datasets[1].id: is also the id"],
+    ),
+    (BUCKET + "  metadata: {license: ''}\n", ["6:23: @metadata.license: expected some text; got ''"]),
+    (BUCKET + "  metadata: [1]\n", ["6:13: @metadata: expected a mapping; got a list"]),
     (BUCKET + "  colour: red\n", ["6:3: @colour: unknown key; known here: allow_missing, anonymous,"]),
     (BUCKET + "  format: tif\n", ["6:11: @format: expected one of auto, zarr, n5,"]),
     (BUCKET + "  role: picture\n", ["6:9: @role: expected 'image' or 'labels'; got 'picture'"]),

@@ -25,7 +25,7 @@ MAX_DEPTH: Final = 64
 _MOST_PROBLEMS = 10 * MAX_PROBLEMS
 """A text that is wrong all over is not read to its end."""
 
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -235,10 +235,8 @@ def compose(text: str | bytes, *, file: str) -> Node:
     composer = _Composer(file)
     try:
         root = composer.run(yaml.parse(content, Loader=_LOADER))
-    except yaml.MarkedYAMLError as error:
+    except yaml.YAMLError as error:
         raise manifest_error([*composer.problems, _syntax_problem(error, content, file)]) from None
-    except yaml.YAMLError as error:  # the reader's own, without a mark
-        raise _whole(file, f"not YAML: {error}") from None
     if composer.problems:
         raise manifest_error(composer.problems)
     if root is None:
@@ -276,10 +274,12 @@ def _at(before: str, file: str, message: str) -> ManifestError:
     return ManifestError((Problem(file=file, line=line, column=column, path="", message=message),))
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, content: str, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
+def _syntax_problem(error: yaml.YAMLError, content: str, file: str) -> Problem:
+    """Where and what the parser stumbled over; a reader's error has no mark."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    reason = " ".join(clipped(text) for text in (error.problem, error.context) if text)
+    told = (getattr(error, "problem", None) or str(error), getattr(error, "context", None))
+    reason = " ".join(clipped(text) for text in told if text)
     tab = mark is not None and content[mark.index : mark.index + 1] == "\t"
     hint = "; indent with spaces, not tabs" if tab else ""
     return Problem(file=file, line=line, column=column, path="", message=f"not YAML: {reason}{hint}")

@@ -83,7 +83,7 @@ def _segment(pattern: str, segment: str) -> str:
     if not rest:
         return first
     middle = "".join(f"(?>[^/]*?{piece})" for piece in rest[:-1] if piece)
-    return f"(?>{first}{middle}[^/]*{rest[-1]}(?![^/]))"
+    return f"(?>{first}{middle}[^/]*{rest[-1]})"
 
 
 def _check(pattern: str) -> None:

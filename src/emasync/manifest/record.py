@@ -91,9 +91,9 @@ _LIMITS = {
     "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
-_LENGTHS = {"too_short": ("min_length", "at least"), "too_long": ("max_length", "at most")}
 _RULES = {
     **dict.fromkeys(("tuple_type", "list_type"), "expected a list"),
+    "string_too_short": "expected some text",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "expected a mapping"),
 }
 
@@ -112,11 +112,6 @@ def _rule(kind: str, context: Mapping[str, object], message: str) -> str:
     if kind in _LIMITS:
         field, words = _LIMITS[kind]
         return f"expected {words} {context[field]}"
-    if kind in _LENGTHS:
-        field, words = _LENGTHS[kind]
-        return f"expected {words} {context[field]} entries"
-    if kind == "string_too_short":
-        return "expected some text"
     if kind == "literal_error":
         return f"expected {context['expected']}"
     return _RULES.get(kind) or clipped(message[:1].lower() + message[1:])
