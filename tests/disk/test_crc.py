@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emasync.disk.crc import combine, crc32c_of
@@ -18,11 +18,13 @@ def test_takes_writable_buffers_and_goes_on_from_a_value() -> None:
     assert crc32c_of(memoryview(data)[4:], crc32c_of(data[:4])) == 0xE3069283
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.binary(max_size=3000), st.binary(max_size=3000))
 def test_combined_is_what_the_whole_gives(a: bytes, b: bytes) -> None:
     assert combine(crc32c_of(a), crc32c_of(b), len(b)) == crc32c_of(a + b)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.binary(max_size=300), max_size=8))
 def test_any_cut_into_parts_combines(parts: list[bytes]) -> None:
     whole = 0

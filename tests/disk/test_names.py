@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emasync.disk.names import (
@@ -87,6 +87,7 @@ def test_names_that_are_mapped(segment: str, mapped: str, problem: NameProblem) 
     assert unmap_segment(mapped) == segment
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(SEGMENTS)
 @example("%~25~")
 @example("%~25~2F")
@@ -101,11 +102,13 @@ def test_mapping_can_be_undone_and_mends(segment: str) -> None:
         assert mapped == segment
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(SEGMENTS, SEGMENTS)
 def test_no_two_segments_share_a_name(a: str, b: str) -> None:
     assert (map_segment(a) == map_segment(b)) == (a == b)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(SEGMENTS, min_size=1, max_size=5))
 def test_paths_stay_inside(segments: list[str]) -> None:
     path = "/".join(segment.replace("/", "") for segment in segments)

@@ -3,12 +3,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 import uvloop
 
-from emasync.disk.writers import WriterPool
+from emasync.disk.writers import WriterPool, _Job, _Shared
 
 WAIT_S = 60
 
@@ -171,24 +174,30 @@ def test_works_on_every_loop_in_debug_mode(factory: object) -> None:
         assert runner.run(work()) == list(range(20))
 
 
-async def test_memory_of_a_job_goes_with_it() -> None:
-    alive: list[object] = []
+async def test_memory_of_a_job_goes_before_the_next_is_waited_for() -> None:
+    class Slab:
+        pass
 
-    class Buffer:
-        def __del__(self) -> None:
-            alive.remove(id(self))
+    class Watched(SimpleQueue[Any]):  # Any: the pool's own jobs
+        held: bool | None = None
 
-    def use(_buffer: Buffer) -> None:
-        return
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT002  # its signature
+            if self.empty():
+                self.held = alive() is not None
+                return None
+            return super().get(block, timeout)
 
-    async with WriterPool(1) as pool:
-        buffer = Buffer()
-        alive.append(id(buffer))
-        future = pool.submit(use, buffer)
-        del buffer
-        await future
-        await pool.submit(lambda: None)
-        assert alive == []
+    slab = Slab()
+    alive = weakref.ref(slab)
+    shared = _Shared(1)
+    shared.queue = queue = Watched()
+    job = _Job(lambda _slab: None, (slab,), asyncio.get_running_loop(), None)
+    future = job.future
+    queue.put(job)
+    del slab, job
+    shared.work()
+    assert queue.held is False
+    await future
 
 
 def test_a_pool_of_no_threads() -> None:

@@ -41,7 +41,7 @@ class WriterStatistics:
 class _Job:
     """One call and the future that its outcome goes to."""
 
-    __slots__ = ("arguments", "function", "future", "loop", "release")
+    __slots__ = ("arguments", "failure", "function", "future", "loop", "release", "result")
 
     def __init__(
         self,
@@ -55,25 +55,28 @@ class _Job:
         self.loop = loop
         self.future: asyncio.Future[Any] = loop.create_future()
         self.release = release
+        self.result: Any = None  # Any: as above
+        self.failure: BaseException | None = None
 
-    def run(self) -> bool:
-        """Run in this thread and send the outcome home; False when the job failed."""
+    def run(self) -> None:
+        """Run in this thread and keep the outcome; the arguments (buffers) are let go of."""
+        function, arguments = self.function, self.arguments
+        del self.function, self.arguments
         try:
-            result = self.function(*self.arguments)
+            self.result = function(*arguments)
         except StopIteration as error:  # a future cannot carry it
-            failure: BaseException = RuntimeError("a disk job raised StopIteration")
-            failure.__cause__ = error
+            self.failure = RuntimeError("a disk job raised StopIteration")
+            self.failure.__cause__ = error
         except BaseException as error:  # noqa: BLE001  # whatever it is, it is the waiter's
-            failure = error
-        else:
-            self._send(self._succeed, result)
-            return True
-        self._send(self._fail, failure)
-        return False
+            self.failure = error
 
-    def _send(self, deliver: Callable[[Any], None], value: object) -> None:
+    def deliver(self) -> None:
+        """Send the outcome home."""
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            self.loop.call_soon_threadsafe(deliver, value)
+            if self.failure is None:
+                self.loop.call_soon_threadsafe(self._succeed, self.result)
+            else:
+                self.loop.call_soon_threadsafe(self._fail, self.failure)
 
     def _succeed(self, result: object) -> None:
         if not self.future.done():
@@ -109,12 +112,13 @@ class _Shared:
         while (job := self.queue.get()) is not None:
             with self.lock:
                 self.running += 1
-            good = job.run()
-            del job  # buffers go now, not with the next job
-            with self.lock:
+            job.run()
+            with self.lock:  # counted before the waiter can look
                 self.running -= 1
                 self.done += 1
-                self.failed += not good
+                self.failed += job.failure is not None
+            job.deliver()
+            del job  # the outcome is the loop's alone now
         with self.lock:
             self.alive -= 1
         if self.alive == 0:

@@ -1,9 +1,9 @@
 """What a disk may hold after a power cut: a model of files, folders and syncs. Pure: no I/O.
 
 The model is harsher than any one filesystem. What was synced is kept; of the rest any subset survives: pages of
-4 KiB one by one, file sizes apart from pages, creations, renames and removals one by one. A rename is atomic
-and durable once either of its folders was synced, as journalling filesystems do it. A file sync says nothing
-about the file's name (POSIX, fsync).
+4 KiB one by one, file sizes apart from pages, creations, renames and removals one by one. A rename is atomic,
+as journalling filesystems make it, and durable once the folder it leads into was synced. A file sync says
+nothing about the file's name (POSIX, fsync).
 """
 
 from __future__ import annotations
@@ -174,14 +174,9 @@ def _surviving_names(
     for index, item in enumerate(operations):
         if not isinstance(item, Made | Moved | Removed):
             continue
-        synced = max(last_sync.get(folder, -1) for folder in _folders_of(item))
-        if synced > index or random.random() < share:
+        if last_sync.get(item.parent, -1) > index or random.random() < share:
             names.apply(item)
     return names.nodes
-
-
-def _folders_of(item: Made | Moved | Removed) -> tuple[int, ...]:
-    return (item.old_parent, item.parent) if isinstance(item, Moved) else (item.parent,)
 
 
 def _paths(names: Mapping[Place, int], folders: set[int]) -> Iterator[tuple[str, int]]:
