@@ -11,11 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emasync.disk.sink import LocalSink
-from emasync.errors import AccessDeniedError, ErrorKind
+from emasync.errors import AccessDeniedError, ErrorKind, SourceError, TransientError
+from emasync.manifest.crop import SameAsCrop
 from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
 from emasync.model.task import Rank
+from emasync.plan.choice import Choice
+from emasync.plan.choose import refuse_what_is_not_built
 from emasync.plan.chunks import number_of
 from emasync.plan.compile import compile_dataset
 from emasync.plan.order import DOCUMENTS_ASSET
@@ -23,7 +26,7 @@ from emasync.plan.tools import SinkDocuments
 from emasync.plan.written import RECORD
 from emasync.sources.bucket import BucketSource
 from emasync.sources.interface import Finding, TreeFound
-from emasync.sources.walk import BucketTree
+from emasync.sources.walk import BucketTree, missing_key
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import Document, ListPage
 
@@ -373,6 +376,80 @@ async def test_where_nothing_is_told_404_is_a_failure(bench: Bench) -> None:
     assert await bench.compile(url=URL, scales=[1])
     spec = (await specs(bench))["s1"]
     assert not spec.absent_ok
+
+
+async def test_a_whole_hierarchy_that_cannot_be_listed_is_its_grids(bench: Bench) -> None:
+    bench.fetcher = Strict(image(), list_denied=True)
+    assert await bench.compile(url=URL)
+    grids = {asset: len(spec.grid) for asset, spec in (await specs(bench)).items() if spec.grid is not None}
+    assert grids == {"s0": 64, "s1": 8, "s2": 1}
+
+
+async def test_an_origin_that_answers_anything_tells_nothing(bench: Bench) -> None:
+    base = Location.parse(URL)
+    bench.fetcher = Strict({**image(), missing_key(base): b"!"}, list_denied=True)
+    assert await bench.compile(url=URL, scales=[1])
+    assert not (await specs(bench))["s1"].absent_ok
+
+
+async def test_many_levels_share_one_listing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emasync.plan.whole.MAX_LEVEL_SETS", 2)
+    objects = image()
+    bench.put(under("p", objects))
+    assert await bench.compile()
+    assert set(await bench.destinations()) == set(objects)
+    assert {asset for _, asset in await bench.order()} == {DOCUMENTS_ASSET, ""}
+
+
+async def test_images_of_different_depth_give_the_levels_they_have(bench: Bench) -> None:
+    objects = {".zgroup": b'{"zarr_format": 2}', **image("deep"), **image("flat", SHAPES[:1])}
+    objects |= {"plain/.zarray": zarray((16,)), "plain/0": b"1"}
+    bench.put(under("p", objects))
+    assert await bench.compile(scales=[2])
+    assert {path for path in await bench.destinations() if path[-1].isdecimal()} == {"deep/s2/0/0/0"}
+    assert await bench.compile(scales=[0], include=["plain/**", "flat/**"], format="zarr")
+    assert {path for path in await bench.destinations() if path[-1].isdecimal()} == {
+        "plain/0",
+        *(f"flat/s0/{z}/{y}/{x}" for z, y, x in chunks(SHAPES[0])),
+    }
+
+
+async def test_arrays_of_format_3_are_known_by_their_first_chunk(bench: Bench) -> None:
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [32],
+        "data_type": "uint8",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [16]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0,
+        "codecs": [{"name": "bytes"}],
+    }
+    bench.put(under("p", {"a/zarr.json": json.dumps(metadata).encode(), "a/c/0": b"1", "a/c/1": b"1"}))
+    group = b'{"zarr_format": 3, "node_type": "group"}'
+    bench.put({"p/zarr.json": group})
+    assert await bench.compile(scales=[0], include=["a/c/*"])
+    assert {"a/c/0", "a/c/1"} < set(await bench.destinations())
+
+
+async def test_an_array_without_extent_has_no_chunks(bench: Bench) -> None:
+    bench.put(under("p", {"a/.zarray": zarray((0, 16)), ".zgroup": b'{"zarr_format": 2}'}))
+    assert await bench.compile(arrays=["a"])
+    assert "a/.zarray" in await bench.destinations()
+
+
+async def test_a_document_that_cannot_be_read_fails_the_dataset(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    bench.fetcher.fail("s3://bucket/p/s1/.zarray", TransientError("cut", location="s3://bucket/p/s1/.zarray"))
+    assert not await bench.compile(scales=[1])
+    (failure,) = await bench.failures()
+    assert (failure.kind, failure.message) == (ErrorKind.TRANSIENT, "cut")
+
+
+async def test_the_box_of_another_dataset_is_not_built() -> None:
+    with pytest.raises(SourceError, match="same_as") as caught:
+        refuse_what_is_not_built(Choice(dataset="d", digest="", crop=SameAsCrop(same_as="other")))
+    assert caught.value.kind == ErrorKind.NOT_BUILT
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from emasync.model.digest import Span
 from emasync.model.events import Event
 from emasync.model.location import Location
 from emasync.sources import walk
+from emasync.sources.fanout import Cuts
 from emasync.sources.interface import Children
 from emasync.sources.walk import BucketTree, KeyFrame
 from emasync.testing.fetcher import MemoryFetcher
@@ -181,6 +182,36 @@ async def test_lanes_run_side_by_side_and_end_with_their_listing() -> None:
 async def take(pages: AsyncIterator[ListPage], count: int) -> AsyncIterator[ListPage]:
     for _ in range(count):
         yield await anext(pages)
+
+
+async def test_a_listing_that_cannot_be_cut_goes_on_uncut() -> None:
+    keys = {f"p/{folder}/{number:02d}": b"1" for folder in "abcd" for number in range(10)}
+    whole = MemoryFetcher({f"s3://bucket/{key}": data for key, data in keys.items()}, page_limit=5)
+
+    class Uncut(MemoryFetcher):
+        async def list(
+            self, prefix: Location, *, start_after: str | None = None, delimiter: str | None = None
+        ) -> AsyncIterator[ListPage]:
+            if delimiter:
+                raise RefusedError("no delimiters here")
+            async for page in whole.list(prefix, start_after=start_after):
+                yield page
+
+    over = BucketTree(Uncut(), Location.parse("s3://bucket/p"))
+    assert await listed(over) == sorted(key.removeprefix("p/") for key in keys)
+    assert repr(over) == "<BucketTree s3://bucket/p>"
+
+
+async def test_a_folder_is_not_cut() -> None:
+    over = tree({f"p/{folder}/{number}": b"1" for folder in "abc" for number in range(4)}, "file:///data/p", 3)
+    assert len(await listed(over)) == 12
+    fetcher = over._fetcher
+    assert isinstance(fetcher, MemoryFetcher)
+    assert len(fetcher.log) == 4, "four pages, and none to look for places to cut at"
+
+
+def test_cuts_say_where_they_are() -> None:
+    assert repr(Cuts("a", ["b/"])) == "<Cuts 1 left, 1 at once>"
 
 
 async def test_a_lane_that_breaks_does_so_in_its_turn() -> None:

@@ -8,6 +8,7 @@ from emasync.errors import ErrorKind, SourceError
 from emasync.formats.interface import Format
 from emasync.model.events import Event
 from emasync.plan.choice import Choice
+from emasync.plan.chunks import can_list
 from emasync.plan.discovery import discover
 from emasync.plan.flat import take_flat
 from emasync.plan.intake import Intake
@@ -47,10 +48,12 @@ async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanToo
         await withdraw_subset(intake, choice.digest, tools.documents)
     if choice.chooses:
         await take_selected(intake, tree, choice, await format_for(tree, entry.format), tools)
-    elif entry.format == "zarr" or (entry.format == "auto" and await zarr_at(tree)):
+    elif entry.format not in ("auto", "zarr") or (entry.format == "auto" and not await zarr_at(tree)):
+        await take_flat(intake, tree, choice.wants)
+    elif await can_list(tree):
         await take_ordered(intake, tree, choice, tools)
     else:
-        await take_flat(intake, tree, choice.wants)
+        await take_selected(intake, tree, choice, zarr(), tools)
 
 
 async def zarr_at(tree: Tree) -> bool:
@@ -85,8 +88,6 @@ async def format_for(tree: Tree, name: str) -> Format:
         if name == "auto":
             await refuse_unbuilt(tree)
         return zarr()
-    if name == "raw":
-        raise SourceError("format raw has no arrays to choose from; remove arrays, scales and crop, or the format")
     made: Format = FORMATS.load(name)()
     return made
 
