@@ -38,7 +38,7 @@ def opened(clock: ManualClock, events: list[Event]) -> Opener:
         chosen: dict[str, object] = {
             "clock": clock,
             "on_event": events.append,
-            "rng": random.Random(7),  # noqa: S311 - jitter that repeats, no secret
+            "rng": random.Random(7),
             "surroundings": Surroundings(),
             "heartbeat_s": 0.01,
             **options,

@@ -235,8 +235,11 @@ class FolderListing:
         folder = Path(self.folder)
         if not folder.is_dir() and not (self.may_miss and folder.parent.is_dir()):
             raise NotFoundError(f"file://{self.folder}: there is no such folder", location=f"file://{self.folder}")
-        above = self.prefix.rpartition("/")[0]
-        yield from self._below(above + "/" if above else "")
+        above, slash, _ = self.prefix.rpartition("/")
+        if not slash:
+            yield from self._below("")
+        elif (folder / above).resolve() == folder.resolve().joinpath(*above.split("/")) and _plain(above):
+            yield from self._below(above + "/")  # a prefix that leads through links or dots is no prefix of any key
 
     def _below(self, parent: str) -> Iterator[ListedObject | str]:
         """Rows below one folder. A folder sorts as its keys do: by its name with the slash."""
@@ -284,6 +287,10 @@ class FolderListing:
             return None
         modified = datetime.fromtimestamp(info.st_mtime, UTC).isoformat().replace("+00:00", "Z")
         return ListedObject(key=key, size_bytes=info.st_size, etag=version_of(info).etag, last_modified=modified)
+
+
+def _plain(key: str) -> bool:
+    return all(part not in ("", ".", "..") for part in key.split("/"))
 
 
 def _writable(name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +37,28 @@ from emasync.transport.watch import HEARTBEAT_S, Watch
 
 DOCUMENT_BYTES = 64 << 20
 """Longest document unless the caller says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What one call asks for.
+
+    Attributes
+    ----------
+    route : Route
+    name : str
+        For messages; empty for the route's own.
+    span, validator
+        As in :meth:`GovernedFetcher.transfer`.
+    document : bool
+        Small and wanted before bulk data.
+    """
+
+    route: Route
+    name: str = ""
+    span: Span | None = None
+    validator: Validator | None = None
+    document: bool = False
 
 
 class GovernedFetcher:
@@ -172,8 +195,8 @@ class GovernedFetcher:
     ) -> Document:
         """See :class:`~emasync.transport.interface.Fetcher`."""
         collector = Collector(redact(location), span, limit_bytes)
-        head = await self._fetch(self._mirrors.route(location), collector, span, None, document=True)
-        return collector.document(head)
+        wanted = Wanted(route=self._mirrors.route(location), span=span, document=True)
+        return collector.document(await self._fetch(wanted, collector))
 
     async def transfer(
         self,
@@ -184,28 +207,30 @@ class GovernedFetcher:
         validator: Validator | None = None,
     ) -> Head:
         """See :class:`~emasync.transport.interface.Fetcher`."""
-        return await self._fetch(self._mirrors.route(location), receiver, span, validator, document=False)
+        return await self._fetch(Wanted(route=self._mirrors.route(location), span=span, validator=validator), receiver)
 
-    async def _fetch(
-        self, route: Route, receiver: Receiver, span: Span | None, validator: Validator | None, *, document: bool
-    ) -> Head:
-        asked, name = route.asked, str(route)
-        if asked.scheme == "file":
-            limiter = self.limiter(asked)
-            async with limiter.slot(urgent=document):
-                folder = route.mirror[1].path if route.mirror else None
-                place = files.FilePlace(asked.path, folder, name)
-                head = await files.copy(place, receiver, span, validator)
-                limiter.bytes_received += (head.stop or 0) - head.start
-                return head
+    async def _fetch(self, wanted: Wanted, receiver: Receiver) -> Head:
+        if wanted.route.asked.scheme == "file":
+            return await self._copy(wanted, receiver)
+        asked, name = wanted.route.asked, wanted.name or str(wanted.route)
         # Google stores bodies encoded and decodes them on the way unless the client takes them as they are; then
         # size and hash are those of the stored bytes
-        pursuit = Pursuit(name, span, validator, accept_gzip=document or asked.origin.startswith("gs://"))
+        accept_gzip = wanted.document or asked.origin.startswith("gs://")
+        pursuit = Pursuit(name, wanted.span, wanted.validator, accept_gzip=accept_gzip)
         try:
-            return await self._running().fetch(pursuit, asked, receiver, urgent=document)
+            return await self._running().fetch(pursuit, asked, receiver, urgent=wanted.document)
         except EmasyncError as error:
-            error.location = redact(route.canonical) if error.location == name else error.location
+            error.location = redact(wanted.route.canonical) if error.location in (name, None) else error.location
             raise
+
+    async def _copy(self, wanted: Wanted, receiver: Receiver) -> Head:
+        route = wanted.route
+        limiter = self.limiter(route.asked)
+        async with limiter.slot(urgent=wanted.document):
+            place = files.FilePlace(route.asked.path, route.mirror[1].path if route.mirror else None, str(route))
+            head = await files.copy(place, receiver, wanted.span, wanted.validator)
+            limiter.bytes_received += (head.stop or 0) - head.start
+            return head
 
     def _running(self) -> Exchange:
         if self._exchange is None:
@@ -249,7 +274,8 @@ class GovernedFetcher:
     async def _page(self, place: ListingPlace, query: str) -> RawPage:
         name = f"listing of {place}"
         collector = Collector(name, None, PAGE_BYTES)
-        head = await self._fetch(Route(place.root, place.with_query(query)), collector, None, None, document=True)
+        wanted = Wanted(route=Route(place.asked_for, place.with_query(query)), name=name, document=True)
+        head = await self._fetch(wanted, collector)
         return parse_page(collector.document(head).data, name)
 
     async def _small_page(self, place: ListingPlace) -> None:

@@ -19,10 +19,10 @@ from emasync.transport.surroundings import Surroundings
 KEY_SAFE = "/-._~"
 """What stays unescaped in an object key, as Signature Version 4 wants it; S3 reads a bare plus sign as a space."""
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{1,254}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,254}")
 _REGION = re.compile(r"[a-z0-9][a-z0-9\-]{1,31}")
 _BODY_REGION = re.compile(rb"<Region>([a-z0-9\-]{1,32})</Region>")
-_VIRTUAL = re.compile(r"[a-z0-9][a-z0-9\-]+")
+_VIRTUAL = re.compile(r"[a-z0-9][a-z0-9\-]{1,61}[a-z0-9]")
 _DEFAULT_REGION = "us-east-1"
 _MAX_REGIONS = 3
 """Answers that name one region after another are not believed for ever."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -41,7 +41,7 @@ class Answer:
     ----------
     status : int
     headers : mapping of str to str
-        Lower-case names; the last of repeated ones.
+        Lower-case names; see :func:`joined`.
     name : str
         Of what was asked, for messages.
     """
@@ -51,7 +51,7 @@ class Answer:
     def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
         self.name = name
         self.status = response.status
-        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Mapping[str, str] = joined(response.headers.items())
         self._response = response
 
     async def read(self) -> bytes:
@@ -153,6 +153,18 @@ class HttpSession:
                 await self._session.close()
         except TimeoutError:
             return  # the sockets go with the process
+
+
+def joined(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Header fields by lower-case name; repeated ones become one list (RFC 9110, section 5.3).
+
+    Google sends ``x-goog-hash`` once for each digest.
+    """
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
 @contextmanager
