@@ -22,8 +22,8 @@ from typing import NamedTuple
 from emasync.errors import DestinationError, ErrorKind, InputError, MachineError
 from emasync.ledger.counts import BYTES, UNKNOWN_SIZE, Deltas
 from emasync.ledger.database import Transaction
+from emasync.ledger.desk import Desk
 from emasync.ledger.interface import Admission, Clash
-from emasync.ledger.leases import Leases
 from emasync.ledger.listed import (
     delete_standing,
     insert_pending,
@@ -39,9 +39,8 @@ from emasync.ledger.packing import (
     pack_validator,
     unpack_name,
 )
-from emasync.ledger.places import Owner, Places, above, after_folder, shown
+from emasync.ledger.places import Owner, above, after_folder, shown
 from emasync.ledger.relisting import is_another, merged
-from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
 from emasync.ledger.standing import (
     ABSENT,
     FAILED,
@@ -53,7 +52,7 @@ from emasync.ledger.standing import (
     pending_again,
     reset,
 )
-from emasync.ledger.tasksets import TaskSet, TaskSets
+from emasync.ledger.tasksets import TaskSet
 from emasync.model.task import ObjectEntry
 
 _LOOK_BELOW = 256
@@ -73,42 +72,6 @@ class Candidate(NamedTuple):
     def standing(self, plan: int) -> Standing:
         """Where a new object stands."""
         return Standing(plan=plan, size=self.size, path=self.path, hint=self.hint, published=self.published)
-
-
-class Desk:
-    """The rooms that admission writes to, together.
-
-    Parameters
-    ----------
-    connection : sqlite3.Connection
-    sets : TaskSets
-    places : Places
-    details : FailureDetails
-    leftovers : Leftovers
-    partials : Partials
-    leases : Leases
-    """
-
-    __slots__ = ("connection", "details", "leases", "leftovers", "partials", "places", "sets")
-
-    def __init__(
-        self,
-        *,
-        connection: sqlite3.Connection,
-        sets: TaskSets,
-        places: Places,
-        details: FailureDetails,
-        leftovers: Leftovers,
-        partials: Partials,
-        leases: Leases,
-    ) -> None:
-        self.connection = connection
-        self.sets = sets
-        self.places = places
-        self.details = details
-        self.leftovers = leftovers
-        self.partials = partials
-        self.leases = leases
 
 
 class Admitter:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from emasync.errors import ErrorKind
-from emasync.ledger.admission import Desk
 from emasync.ledger.counts import BYTES, UNKNOWN_SIZE, Deltas
+from emasync.ledger.desk import Desk
 from emasync.ledger.gridded import GriddedBook
 from emasync.ledger.packing import unpack_name
 from emasync.ledger.plans import dataset_of

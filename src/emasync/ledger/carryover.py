@@ -15,10 +15,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from emasync.ledger.admission import Desk
 from emasync.ledger.blocks import Block, on_disk
 from emasync.ledger.counts import BY_CHECK, BYTES, UNKNOWN_SIZE, Deltas
 from emasync.ledger.counts import ON_DISK as COUNT_ON_DISK
+from emasync.ledger.desk import Desk
 from emasync.ledger.gridded import failed_chunks, read_block, write_block
 from emasync.ledger.packing import pack_name
 from emasync.ledger.standing import PENDING, PLACED, SEALED

@@ -9,12 +9,12 @@ than the durable one.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from emasync.ledger.counts import UNKNOWN_SIZE, Deltas
-from emasync.ledger.interface import Row
+from emasync.ledger.interface import Fact, Row
 from emasync.ledger.leases import Leases
 from emasync.ledger.listed import row_of
 from emasync.ledger.packing import NO_VALIDATOR
@@ -26,6 +26,8 @@ from emasync.model.task import Output, Request, State, Task
 
 if TYPE_CHECKING:
     from emasync.ledger.blocks import Block
+
+_KEYS_A_STATEMENT: Final = 64
 
 _MANY_BLOCKS: Final = 256
 """Unpacked blocks held at once: 14 KiB each and as much again for packing."""
@@ -102,9 +104,29 @@ class GriddedBook:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._blocks: dict[tuple[int, int], tuple[TaskSet, Block]] = {}
+        self._known: dict[tuple[int, int], Exceptional] = {}
+        self._epochs: dict[tuple[int, int], int] = {}
         self._exceptions: dict[tuple[int, int], Exceptional] = {}
         self._changed: dict[tuple[int, int], None] = {}
         self._standings: dict[tuple[int, int], Standing] = {}  # of this transaction: epochs are written after blocks
+
+    def prefetch(self, facts: Sequence[Fact]) -> None:
+        """Read what tables beside the blocks say of the chunks in few statements."""
+        chunks: dict[int, dict[int, None]] = {}
+        for fact in facts:
+            if isinstance(fact.key, int):
+                chunks.setdefault(fact.set_id, {})[fact.key] = None
+        for set_id, wanted in chunks.items():
+            self._fetch(set_id, list(wanted))
+
+    def _fetch(self, set_id: int, chunks: Sequence[int]) -> None:
+        for chunk in chunks:
+            self._known[set_id, chunk], self._epochs[set_id, chunk] = NOTHING_SPECIAL, 0
+        columns = "chunk, generation, attempts, failure, stored, computed"
+        for chunk, *exception in select_chunks(self._connection, f"{columns} FROM chunks", "chunk", set_id, chunks):
+            self._known[set_id, chunk] = cast("Exceptional", tuple(exception))
+        for chunk, epoch in select_chunks(self._connection, "key, epoch FROM fresh", "key", set_id, chunks):
+            self._epochs[set_id, chunk] = epoch
 
     def read(self, task_set: TaskSet, key: StoredKey) -> Standing:
         """Where a chunk stands.
@@ -116,12 +138,13 @@ class GriddedBook:
         """
         if not isinstance(key, int) or not 0 <= key < len(task_set.grid):
             raise unknown(task_set, key)
-        if (known := self._standings.get((task_set.set_id, key))) is not None:
-            return known
+        name = (task_set.set_id, key)
+        if (standing := self._standings.get(name)) is not None:
+            return standing
+        if name not in self._known:
+            self._fetch(task_set.set_id, [key])
         block = self._block(task_set, key // BLOCK)
-        exception = self._exception(task_set.set_id, key)
-        epoch = _epoch(self._connection, task_set.set_id, key) if block.states[key % BLOCK] else 0
-        return standing_of(task_set, block, key % BLOCK, exception, epoch)
+        return standing_of(task_set, block, key % BLOCK, self._known[name], self._epochs[name])
 
     def _block(self, task_set: TaskSet, number: int) -> Block:
         found = self._blocks.get((task_set.set_id, number))
@@ -132,18 +155,16 @@ class GriddedBook:
             self._blocks[task_set.set_id, number] = found
         return found[1]
 
-    def _exception(self, set_id: int, key: int) -> Exceptional | None:
-        if (set_id, key) in self._exceptions:
-            return self._exceptions[set_id, key]
-        return read_exception(self._connection, set_id, key)
-
     def put(self, task_set: TaskSet, key: StoredKey, standing: Standing) -> None:
         """Where it stands now."""
         from emasync.ledger.blocks import HUGE  # noqa: PLC0415  # numpy, when it is needed
 
         if not isinstance(key, int):
             return
-        self._standings[task_set.set_id, key] = standing
+        name = (task_set.set_id, key)
+        if name not in self._known:
+            self._fetch(task_set.set_id, [key])
+        self._standings[name] = standing
         block, position = self._block(task_set, key // BLOCK), key % BLOCK
         size = standing.size_bytes or 0
         block.states[position] = PENDING if standing.state == FAILED else standing.state
@@ -151,8 +172,8 @@ class GriddedBook:
         self._changed[task_set.set_id, key // BLOCK] = None
         stored = size if size >= HUGE else None
         exception = (standing.generation, standing.attempts, standing.failure, stored, standing.computed)
-        if exception != (self._exception(task_set.set_id, key) or NOTHING_SPECIAL):
-            self._exceptions[task_set.set_id, key] = exception
+        if exception != self._known[name]:
+            self._known[name] = self._exceptions[name] = exception
 
     def write(self) -> None:
         """Write what changed, exceptions first: the blocks count without failed chunks."""
@@ -166,13 +187,14 @@ class GriddedBook:
         self._changed.clear()
 
 
-def read_exception(connection: sqlite3.Connection, set_id: int, key: int) -> Exceptional | None:
-    """What a block cannot say of a chunk."""
-    found: Exceptional | None = connection.execute(
-        "SELECT generation, attempts, failure, stored, computed FROM chunks WHERE set_id = ? AND chunk = ?",
-        (set_id, key),
-    ).fetchone()
-    return found
+def select_chunks(
+    connection: sqlite3.Connection, what: str, column: str, set_id: int, chunks: Sequence[int]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of some chunks of a set, many a statement (Any: columns of a row)."""
+    for start in range(0, len(chunks), _KEYS_A_STATEMENT):
+        part = chunks[start : start + _KEYS_A_STATEMENT]
+        marks = ", ".join("?" * len(part))
+        yield from connection.execute(f"SELECT {what} WHERE set_id = ? AND {column} IN ({marks})", (set_id, *part))
 
 
 def write_exception(connection: sqlite3.Connection, set_id: int, key: int, exception: Exceptional) -> None:
@@ -187,14 +209,9 @@ def write_exception(connection: sqlite3.Connection, set_id: int, key: int, excep
     )
 
 
-def _epoch(connection: sqlite3.Connection, set_id: int, key: int) -> int:
-    row = connection.execute("SELECT epoch FROM fresh WHERE set_id = ? AND key = ?", (set_id, key)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def standing_of(task_set: TaskSet, block: Block, position: int, exception: Exceptional | None, epoch: int) -> Standing:
+def standing_of(task_set: TaskSet, block: Block, position: int, exception: Exceptional, epoch: int) -> Standing:
     """Where the chunk at one position of a block stands."""
-    generation, attempts, failure, stored, computed = exception or NOTHING_SPECIAL
+    generation, attempts, failure, stored, computed = exception
     state = int(block.states[position])
     if state not in ON_DISK:
         return Standing(
@@ -259,23 +276,23 @@ def failed_chunks(connection: sqlite3.Connection, set_id: int, block: int) -> se
 def lease_chunks(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, limit: int) -> list[Task]:
     """Lease up to `limit` chunks, in chunk order."""
     chosen = list(islice(pending_chunks(connection, task_set, leases), limit))
-    tasks = [_task(connection, task_set, chunk) for chunk in chosen]
+    attempts = dict(select_chunks(connection, "chunk, attempts FROM chunks", "chunk", task_set.set_id, chosen))
     for chunk in chosen:
         leases.take(task_set.set_id, chunk)
     leases.move(task_set.set_id, chosen[-1] + 1 if len(chosen) == limit else len(task_set.grid))
-    return tasks
+    return [_task(task_set, chunk, attempts.get(chunk, 0)) for chunk in chosen]
 
 
-def _task(connection: sqlite3.Connection, task_set: TaskSet, chunk: int) -> Task:
-    exception = read_exception(connection, task_set.set_id, chunk)
+def _task(task_set: TaskSet, chunk: int, attempts: int) -> Task:
+    grid, base = task_set.grid, task_set.base
+    name = grid.key(chunk)
     return Task(
         set_id=task_set.set_id,
         key=chunk,
         dataset=task_set.spec.dataset,
-        request=Request(task_set.locate(chunk)),
-        outputs=(Output(task_set.destination(chunk)),),
-        generation=0 if exception is None else exception[0],
-        attempts=0 if exception is None else exception[1],
+        request=Request(task_set.locate(chunk) if base is None else base.join(name)),
+        outputs=(Output(task_set.folder + (grid.destination(chunk) if grid.rebase else name)),),
+        attempts=attempts,
         absent_ok=task_set.spec.absent_ok,
     )
 
@@ -290,7 +307,7 @@ def walk_block(
     block = read_block(connection, task_set, number)
     first, last = number * BLOCK, number * BLOCK + len(block.states)
     exceptions = {
-        chunk: exception
+        chunk: cast("Exceptional", tuple(exception))
         for chunk, *exception in connection.execute(
             "SELECT chunk, generation, attempts, failure, stored, computed FROM chunks"
             " WHERE set_id = ? AND chunk >= ? AND chunk < ?",
@@ -306,8 +323,8 @@ def walk_block(
     rows = []
     for position in _positions(block, wanted):
         chunk = first + position
-        found = exceptions.get(chunk)
-        standing = standing_of(task_set, block, position, tuple(found) if found else None, epochs.get(chunk, 0))
+        exception = exceptions.get(chunk, NOTHING_SPECIAL)
+        standing = standing_of(task_set, block, position, exception, epochs.get(chunk, 0))
         if wanted is None or standing.state in wanted:
             rows.append(chunk_row(task_set, chunk, standing))
     return rows

@@ -29,6 +29,10 @@ class Leftover:
 class Housekeeping(Protocol):
     """What recovery and prune ask beyond :class:`Ledger`."""
 
+    def unfinished(self) -> frozenset[str]:
+        """Names of the partials that hold finished parts; any other, once nothing is sealed, is nobody's."""
+        ...
+
     def leftovers(self, limit: int) -> list[Leftover]:
         """Files that were placed and then invalidated, replaced in the plan or lost a clash, by name.
 

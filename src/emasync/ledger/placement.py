@@ -26,7 +26,7 @@ from emasync.disk.probe import mount_for
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.machine import host_name
 from emasync.ledger.notes import read_note, write_note
-from emasync.ledger.store import FILE_NAME as LEDGER
+from emasync.ledger.opening import FILE_NAME as LEDGER
 
 ROOT_FOLDER: Final = ".emasync"
 POINTER: Final = "ledger.json"

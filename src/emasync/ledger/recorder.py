@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Protocol, assert_never
 
 from emasync.errors import ErrorKind, MachineError
-from emasync.ledger.admission import Desk
 from emasync.ledger.counts import Deltas
+from emasync.ledger.desk import Desk
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone, PartialStarted, Placed, Sealed
 from emasync.ledger.listed import (
     path_of,

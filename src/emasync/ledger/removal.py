@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from emasync.ledger.admission import Desk
 from emasync.ledger.counts import Deltas
+from emasync.ledger.desk import Desk
 from emasync.ledger.gridded import GriddedBook
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.listed import delete_standing, path_of, read_standing

@@ -11,6 +11,7 @@ from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import Part, PartDone, PartialStarted, PartialState
 from emasync.ledger.packing import pack_name, pack_validator, unpack_name, unpack_validator
 from emasync.ledger.plans import MAX_MESSAGE
+from emasync.model.task import partial_name
 
 StoredKey = bytes | int
 """A key as the tables hold it: bytes of a listed object, number of a chunk."""
@@ -169,6 +170,13 @@ class Partials:
         if self._open.pop((set_id, key), None) is not None:
             self._connection.execute("DELETE FROM partials WHERE set_id = ? AND key = ?", (set_id, key))
             self._connection.execute("DELETE FROM parts WHERE set_id = ? AND key = ?", (set_id, key))
+
+    def names(self) -> frozenset[str]:
+        """Names of the files that hold finished parts."""
+        return frozenset(
+            partial_name(set_id, key if isinstance(key, int) else unpack_name(key), generation)
+            for (set_id, key), (generation, _, _) in self._open.items()
+        )
 
     def read(self, set_id: int, key: StoredKey) -> PartialState | None:
         """What is known of an unfinished object, parts by their start."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, final
+from typing import final
 
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger import plans
-from emasync.ledger.admission import Admitter, Desk
+from emasync.ledger.admission import Admitter
 from emasync.ledger.answers import read_failures, reset_failed
 from emasync.ledger.counts import read_tallies, reopen_set_counts, show_set_counts
 from emasync.ledger.database import Database, Transaction
+from emasync.ledger.desk import Desk
 from emasync.ledger.gridded import GriddedBook, count_new_blocks, create_blocks, lease_chunks
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import (
@@ -31,7 +32,7 @@ from emasync.ledger.interface import (
 from emasync.ledger.leases import Leases
 from emasync.ledger.listed import lease_page, stored_key
 from emasync.ledger.machine import boot_id as this_boot
-from emasync.ledger.machine import filesystem_id
+from emasync.ledger.opening import open_database
 from emasync.ledger.places import Places
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
 from emasync.ledger.removal import forget_file, removable
@@ -41,8 +42,6 @@ from emasync.ledger.walking import walk, walk_unwanted
 from emasync.model.clock import Clock
 from emasync.model.receipt import Failure
 from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
-
-FILE_NAME: Final = "state.sqlite"
 
 
 @final
@@ -94,18 +93,14 @@ class SqliteLedger:
             ``ledger``: damaged, another program's or a newer version's; ``no_permission``, ``disk_full``,
             ``root_locked``.
         """
+        database, clean = open_database(
+            state_dir,
+            root=root,
+            now_s=clock.time_s(),
+            boot_id=boot_id if boot_id is not None else this_boot(),
+            casefold=casefold,
+        )
         try:
-            state_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MachineError(
-                f"{state_dir}: cannot make the ledger's folder ({error}); check its permissions",
-                kind=ErrorKind.NO_PERMISSION,
-            ) from error
-        database = Database(state_dir / FILE_NAME)
-        try:
-            boot = boot_id if boot_id is not None else this_boot()
-            with database.transaction(durable=True):
-                clean = _enter(database, boot, filesystem_id(root), clock.time_s(), casefold=casefold)
             with database.errors():
                 return cls(database, clean=clean, casefold=bool(database.meta("casefold", 0)))
         except BaseException:
@@ -275,6 +270,7 @@ class SqliteLedger:
             listed, gridded = ListedBook(self._connection), GriddedBook(self._connection)
             recorder = Recorder(self._desk, self._durable_epoch, listed=listed, gridded=gridded)
             listed.prefetch(facts)
+            gridded.prefetch(facts)
             for fact in facts:
                 recorder.apply(fact)
             recorder.write()
@@ -341,6 +337,10 @@ class SqliteLedger:
 
     # --- housekeeping -------------------------------------------------------------------------------------------
 
+    def unfinished(self) -> frozenset[str]:
+        """Names of the partials that hold finished parts; any other is nobody's."""
+        return self._desk.partials.names()
+
     def leftovers(self, limit: int) -> list[Leftover]:
         """Files that were placed and then invalidated, replaced in the plan or lost a clash, by name."""
         with self._database.errors():
@@ -399,16 +399,3 @@ class SqliteLedger:
         """
         with self._database.errors():
             self._connection.execute("VACUUM INTO ?", (str(target),))
-
-
-def _enter(database: Database, boot: str, filesystem: str, now_s: float, *, casefold: bool) -> bool:
-    """Whether the last run ended cleanly here; from now on it has not."""
-    same_place = database.meta_text("boot_id") == boot and database.meta_text("filesystem_id") == filesystem
-    clean = database.new or (bool(database.meta("clean", 0)) and same_place)
-    if database.meta_text("casefold") is None:
-        database.set_meta("casefold", int(casefold))
-    database.set_meta("boot_id", boot)
-    database.set_meta("filesystem_id", filesystem)
-    database.set_meta("opened", int(now_s))
-    database.set_meta("clean", 0)
-    return clean

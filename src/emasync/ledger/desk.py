@@ -1,0 +1,46 @@
+"""The rooms of the ledger that more than one of its operations write to."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from emasync.ledger.leases import Leases
+from emasync.ledger.places import Places
+from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
+from emasync.ledger.tasksets import TaskSets
+
+
+class Desk:
+    """Tables, and what the owner's memory holds of them, handed around together.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+    sets : TaskSets
+    places : Places
+    details : FailureDetails
+    leftovers : Leftovers
+    partials : Partials
+    leases : Leases
+    """
+
+    __slots__ = ("connection", "details", "leases", "leftovers", "partials", "places", "sets")
+
+    def __init__(
+        self,
+        *,
+        connection: sqlite3.Connection,
+        sets: TaskSets,
+        places: Places,
+        details: FailureDetails,
+        leftovers: Leftovers,
+        partials: Partials,
+        leases: Leases,
+    ) -> None:
+        self.connection = connection
+        self.sets = sets
+        self.places = places
+        self.details = details
+        self.leftovers = leftovers
+        self.partials = partials
+        self.leases = leases
