@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from emasync.disk.sink import LocalSink
 from emasync.errors import AccessDeniedError, ErrorKind, SourceError, TransientError
+from emasync.ledger.interface import Placed, Sealed
 from emasync.manifest.crop import SameAsCrop
 from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
-from emasync.model.task import Rank
+from emasync.model.task import Rank, State
 from emasync.plan.choice import Choice
 from emasync.plan.choose import refuse_what_is_not_built
 from emasync.plan.chunks import number_of
@@ -254,6 +255,20 @@ async def test_the_source_s_own_metadata_comes_back_with_the_whole(bench: Bench)
     assert await bench.documents.read("d/.zattrs") is None, "ours is out of the way"
     assert await bench.documents.read("d/s2/.zattrs") == b"mine"
     assert set(await bench.destinations()) == set(objects)
+
+
+async def test_a_file_that_a_subset_replaced_is_fetched_again_for_the_whole(bench: Bench) -> None:
+    bench.put(under("p", image()))
+    assert await bench.compile()
+    async with bench.tools() as tools:
+        (row,) = [row for row in await tools.ledger.call(lambda ledger: list(ledger.rows())) if row.key == ".zattrs"]
+        sealed = Sealed(set_id=row.set_id, key=row.key, size_bytes=row.size_bytes, crc32c=1)
+        await tools.ledger.call("record", [sealed, Placed(set_id=row.set_id, key=row.key)])
+    assert await bench.compile(scales=[1])
+    assert (await bench.tally()).unwanted == 0, "the file there is ours now"
+    assert await bench.compile()
+    states = {row.key: row.state for row in await bench.rows()}
+    assert states[".zattrs"] == State.PENDING
 
 
 async def test_what_somebody_changed_since_is_not_taken_back(bench: Bench) -> None:

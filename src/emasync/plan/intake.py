@@ -119,6 +119,10 @@ class Intake:
         self._tell("asset_planned", asset=spec.asset, location=spec.base)
         return shelf
 
+    async def forget(self, destinations: Sequence[str]) -> None:
+        """Files that were fetched for an earlier plan are gone, or ours now: no later plan may count on them."""
+        await self._tools.ledger.call("forget_leftovers", destinations)
+
     def count_written(self, count: int) -> None:
         """Documents of ours count as found: a subset may consist of little else."""
         self.count.objects += count

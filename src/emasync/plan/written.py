@@ -126,6 +126,8 @@ async def write_subset(intake: Intake, rewritten: Iterable[Rewritten], digest: s
     former = {path: text for path, text in before.ours.items() if path not in texts}
     record = WrittenRecord(digest=digest, documents=texts, former=former)
     await documents.write(record_path(intake.home), record.to_bytes())
+    # before the file changes: an earlier plan may have fetched the original to this very place
+    await intake.forget([f"{intake.home}/{path}" for path in items])
     for path, item in items.items():
         await documents.write(f"{intake.home}/{path}", item.data)
     intake.count_written(len(items))
@@ -195,9 +197,11 @@ async def withdraw_subset(intake: Intake, digest: str, documents: Documents) -> 
     record = WrittenRecord.from_bytes(await documents.read(record_path(intake.home)))
     if not record.ours or record.digest == digest or not isinstance(documents, RemovesDocuments):
         return
-    for path, text in record.ours.items():
-        if await documents.read(f"{intake.home}/{path}") == text.encode():
-            await documents.remove(f"{intake.home}/{path}")
+    destinations = {f"{intake.home}/{path}": text for path, text in record.ours.items()}
+    await intake.forget(list(destinations))
+    for destination, text in destinations.items():
+        if await documents.read(destination) == text.encode():
+            await documents.remove(destination)
     await documents.write(record_path(intake.home), WrittenRecord(digest=digest).to_bytes())
 
 
