@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from emasync.disk.interface import Sink
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.engine.engine import Engine, EngineOutcome, Planner
+from emasync.engine.interface import LedgerCalls
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
 from emasync.model.clock import SystemClock
@@ -39,6 +40,8 @@ class Desk:
         self.events: list[Event] = []
         self.engine: Engine | None = None
         self.wrap_sink: Callable[[LocalSink], Sink] = lambda sink: sink
+        self.wrap_ledger: Callable[[LedgerThread], LedgerCalls] = lambda ledger: ledger
+        self.boot_id: str | None = None
         self.wrap_fetcher: Callable[[MemoryFetcher], Fetcher] = lambda fetcher: fetcher
 
     def put(self, objects: Mapping[str, bytes]) -> None:
@@ -47,6 +50,9 @@ class Desk:
 
     def file(self, key: str) -> Path:
         return self.root / "d" / key
+
+    def content(self, keys: Iterable[str]) -> dict[str, bytes]:
+        return {key: self.file(key).read_bytes() for key in keys}
 
     def partials(self) -> list[Path]:
         folder = self.root / ".emasync" / "partial"
@@ -62,8 +68,11 @@ class Desk:
     @asynccontextmanager
     async def ledger(self) -> AsyncIterator[LedgerThread]:
         state = self.root / ".emasync"
-        async with LedgerThread(lambda: SqliteLedger.open(state, root=self.root, clock=SystemClock())) as ledger:
+        async with LedgerThread(lambda: self._open_ledger(state)) as ledger:
             yield ledger
+
+    def _open_ledger(self, state: Path) -> SqliteLedger:
+        return SqliteLedger.open(state, root=self.root, clock=SystemClock(), boot_id=self.boot_id)
 
     async def plan(self, *entries: ObjectEntry, absent_ok: bool = False, dataset: str = "d") -> None:
         spec = TaskSetSpec(dataset=dataset, base=BASE, destination=dataset, absent_ok=absent_ok)
@@ -82,7 +91,7 @@ class Desk:
             self.engine = Engine(
                 fetcher=self.wrap_fetcher(self.fetcher),
                 sink=self.wrap_sink(local),
-                ledger=ledger,
+                ledger=self.wrap_ledger(ledger),
                 threads=threads,
                 settings=self.settings,
                 on_event=self.events.append,

@@ -1,7 +1,7 @@
 """Law 1 in one place: write, check, fdatasync, ``sealed``, rename, folder fsync, ``placed``. In batches.
 
 What arrives while one batch is on its way to the disk makes up the next one, so the batch grows with the disk's
-latency and no timer is needed. At most two half-sized batches are under way; that bounds what a crash may cost
+latency and no timer is needed. What is received and not yet durable is bounded: that is what a crash may cost
 (settings ``commit_objects`` and ``commit_bytes``).
 """
 
@@ -19,8 +19,8 @@ from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone
 from emasync.model.digest import Digest, Validator
 from emasync.model.task import Task, partial_name
 
-WRITERS = 4
-"""Threads a batch of small objects is spread over: fdatasyncs of one journal commit wait together."""
+WRITERS = 16
+"""Threads a batch of small objects is spread over: fdatasyncs wait together for one commit of the journal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +133,9 @@ class Committer:
         self._ledger = ledger
         self._threads = threads
         self._checks = checks
-        self._half_objects = max(1, max_objects // 2)
-        self._half_bytes = max(1, max_bytes // 2)
+        # a quarter waits, a quarter is on its way, half is placed and not yet synced: together what a crash may cost
+        self._batch_objects = max(1, max_objects // 4)
+        self._batch_bytes = max(1, max_bytes // 4)
         self._on_outcome = on_outcome
         self._on_committed = on_committed
         self._batch = _Batch()
@@ -172,7 +173,7 @@ class Committer:
         self._add(item)
 
     def _full(self) -> bool:
-        return self._batch.objects >= self._half_objects or self._batch.size_bytes >= self._half_bytes
+        return self._batch.objects >= self._batch_objects or self._batch.size_bytes >= self._batch_bytes
 
     def _add(self, item: Item) -> None:
         self._batch.items.append(item)
@@ -219,7 +220,10 @@ class Committer:
 
     async def _commit(self, batch: _Batch) -> None:
         self._epoch += 1
-        if self._unsynced_bytes >= 2 * self._half_bytes or self._unsynced_objects >= 2 * self._half_objects:
+        if (
+            self._unsynced_bytes + batch.size_bytes >= 2 * self._batch_bytes
+            or self._unsynced_objects + batch.objects >= 2 * self._batch_objects
+        ):
             await self._sync_point(self._epoch - 1)
         self._mark_dirty(batch)
         sealed = await self._seal(batch)

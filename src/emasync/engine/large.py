@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from emasync.disk.crc import combine, crc32c_of
 from emasync.disk.interface import Partial
@@ -112,7 +113,24 @@ class LargeObject:
 
     def settled(self) -> bool:
         """Whether nothing is in flight and nothing is left to start."""
-        return self._in_flight == 0 and (self._error is not None or self._version.complete)
+        if self._in_flight:
+            return False
+        version = self._version
+        if self._error is None and not version.complete and version.todo is not None:
+            self._require_rest(version, version.todo)
+        return self._error is not None or version.complete
+
+    def _require_rest(self, version: _Version, todo: Iterator[Span]) -> None:
+        """An object that is not whole has spans left, else it would wait for ever: say so instead."""
+        span = next(todo, None)
+        if span is not None:
+            version.todo = chain((span,), todo)
+            return
+        held = sum(part.stop - part.start for part in version.done.values())
+        self._error = RefusedError(
+            f"{self.task.location}: {held} bytes came, {version.total_bytes} were announced; run again",
+            location=str(self.task.location),
+        )
 
     def accept(self, version: _Version, head: Head, span: Span) -> Span:
         """Take an answer for `span` of `version`; gives the span that the body will really fill.
@@ -128,6 +146,10 @@ class LargeObject:
         if whole and not version.whole and (version.done or version.todo is not None):
             version.ranged = False
             raise PreconditionFailedError(f"{self.task.location}: the server no longer serves ranges")
+        if None not in (version.total_bytes, head.total_bytes) and version.total_bytes != head.total_bytes:
+            raise PreconditionFailedError(
+                f"{self.task.location} had {version.total_bytes} bytes, now it has {head.total_bytes}"
+            )
         if version.todo is None:
             self._first_answer(version, head, span, whole=whole)
         stop = span.stop if head.total_bytes is None else head.total_bytes

@@ -65,6 +65,7 @@ async def recover(ledger: LedgerCalls, sink: Sink, threads: Threads, suspect_aft
             if bad:
                 await _drop(ledger, sink, threads, bad)
     await clear_leftovers(ledger, sink, threads)
+    await threads.submit(_discard_orphans, sink, await ledger.call("unfinished"))
     await threads.submit(sink.sync_folders)
     return Recovery(placed=placed, dropped=dropped)
 
@@ -159,6 +160,12 @@ def _settle(sink: Sink, row: Row) -> bool:
 
 def _untrue(sink: Sink, rows: list[Row]) -> list[Row]:
     return [row for row in rows if not _true(sink, row)]
+
+
+def _discard_orphans(sink: Sink, known: frozenset[str]) -> None:
+    for name in list(sink.partials()):
+        if name not in known:
+            sink.discard(name)
 
 
 def _missing(sink: Sink, rows: list[Row]) -> list[Fact]:

@@ -301,10 +301,13 @@ class SqliteLedger:
         return self._durable_epoch
 
     def set_durable_epoch(self, epoch: int) -> None:
-        """Move the durable epoch forward; an older one changes nothing."""
+        """Move the durable epoch forward; an older one changes nothing.
+
+        Synced: what the facts of these epochs speak of is on disk, and from now on the facts are too.
+        """
         if epoch <= self._durable_epoch:
             return
-        with self._write():
+        with self._write(durable=True):
             self._database.set_meta("durable_epoch", epoch)
             self._connection.execute("DELETE FROM fresh WHERE epoch <= ? AND sealed = 0", (epoch,))
         self._durable_epoch = epoch
