@@ -135,6 +135,7 @@ def test_a_chunk_goes_its_way(ledger: SqliteLedger) -> None:
     assert again.attempts == 3
     ledger.record([Invalidated(set_id=set_id, key=3)])
     assert ledger.generation(set_id, 3) == 1
+    assert [task.generation for task in ledger.lease(set_id, 99) if task.key == 3] == [1]
     assert ledger.tallies()[0].objects[State.PENDING] == 9
     ledger.record([Sealed(set_id=set_id, key=3, size_bytes=1, crc32c=1, generation=1)])
     assert ledger.generation(set_id, 3) == 1
@@ -184,7 +185,7 @@ def test_a_box_named_again_takes_its_chunks_back(ledger: SqliteLedger) -> None:
     ledger.record([Invalidated(set_id=second, key=0)])
     assert planned(ledger, spec(grid(8)), digest="3") == first
     assert ledger.tallies()[0].objects[State.PLACED] == 7
-    assert [task.key for task in ledger.lease(first, 9)] == [0]
+    assert [(task.key, task.generation) for task in ledger.lease(first, 9)] == [(0, 0)]
 
 
 def test_chunks_of_another_source_are_not_taken_for_these(ledger: SqliteLedger) -> None:

@@ -276,14 +276,18 @@ def failed_chunks(connection: sqlite3.Connection, set_id: int, block: int) -> se
 def lease_chunks(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, limit: int) -> list[Task]:
     """Lease up to `limit` chunks, in chunk order."""
     chosen = list(islice(pending_chunks(connection, task_set, leases), limit))
-    attempts = dict(select_chunks(connection, "chunk, attempts FROM chunks", "chunk", task_set.set_id, chosen))
+    columns = "chunk, attempts, generation FROM chunks"
+    special = {
+        chunk: (attempts, generation)
+        for chunk, attempts, generation in select_chunks(connection, columns, "chunk", task_set.set_id, chosen)
+    }
     for chunk in chosen:
         leases.take(task_set.set_id, chunk)
     leases.move(task_set.set_id, chosen[-1] + 1 if len(chosen) == limit else len(task_set.grid))
-    return [_task(task_set, chunk, attempts.get(chunk, 0)) for chunk in chosen]
+    return [_task(task_set, chunk, *special.get(chunk, (0, 0))) for chunk in chosen]
 
 
-def _task(task_set: TaskSet, chunk: int, attempts: int) -> Task:
+def _task(task_set: TaskSet, chunk: int, attempts: int, generation: int) -> Task:
     grid, base = task_set.grid, task_set.base
     name = grid.key(chunk)
     return Task(
@@ -293,6 +297,7 @@ def _task(task_set: TaskSet, chunk: int, attempts: int) -> Task:
         request=Request(task_set.locate(chunk) if base is None else base.join(name)),
         outputs=(Output(task_set.folder + (grid.destination(chunk) if grid.rebase else name)),),
         attempts=attempts,
+        generation=generation,
         absent_ok=task_set.spec.absent_ok,
     )
 
