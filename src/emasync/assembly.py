@@ -56,6 +56,7 @@ class Resources:
     threads: WriterPool
     fetcher: GovernedFetcher
     clock: Clock
+    root: Path
     state_dir: Path
 
 
@@ -94,6 +95,7 @@ async def open_resources(
             threads=threads,
             fetcher=fetcher,
             clock=clock,
+            root=spec.root,
             state_dir=state_dir,
         )
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emasync.disk.mounts import Mount, mount_of, mounts_below, parse_mountinfo
-from emasync.disk.probe import mount_for, probe, require_root
+from emasync.disk.probe import allocated_bytes, mount_for, probe, require_root
 from emasync.errors import ErrorKind, InputError, MachineError
 
 MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -154,3 +154,13 @@ def test_a_disk_that_takes_no_trial_files(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(MachineError):
         probe(tmp_path)
     assert list((tmp_path / ".emasync/partial").iterdir()) == []
+
+
+def test_allocated_bytes_count_preallocation_and_no_folder_is_nothing(tmp_path: Path) -> None:
+    assert allocated_bytes(tmp_path / "none") == 0
+    (tmp_path / "a").write_bytes(b"x" * 100_000)
+    (tmp_path / "empty").touch()
+    with (tmp_path / "reserved").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, 200_000)
+
+    assert 300_000 <= allocated_bytes(tmp_path) < 400_000

@@ -17,7 +17,8 @@ from emasync.api.options import ManifestLike, RunOptions, load
 from emasync.api.progress import Ticker, last_snapshot
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.interface import Sink
-from emasync.disk.sink import LocalSink
+from emasync.disk.probe import allocated_bytes
+from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
 from emasync.engine.engine import Engine, EngineOutcome, Planner
 from emasync.hooks.checksums import write_checksums
 from emasync.hooks.receipt import RECEIPT, RunFacts, build_receipt
@@ -163,7 +164,11 @@ def _planner(entries: list[Any], tools: PlanTools) -> Planner:
 
 def _tools(resources: Resources, manifest: Manifest, settings: Settings, on_event: OnEvent) -> PlanTools:
     def measure() -> Room:
-        return Room(free_bytes=resources.sink.free_bytes(), free_inodes=resources.sink.free_inodes())
+        return Room(
+            free_bytes=resources.sink.free_bytes(),
+            free_inodes=resources.sink.free_inodes(),
+            unfinished_bytes=allocated_bytes(resources.root / PARTIAL_FOLDER),
+        )
 
     return PlanTools(
         context=SourceContext(fetcher=resources.fetcher, settings=settings, on_event=on_event),

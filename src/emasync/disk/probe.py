@@ -190,3 +190,19 @@ def _try_one(folder: Path, name: str, clock: Callable[[], float]) -> tuple[float
     closed = clock()
     (folder / f"{name}-new").rename(folder / name)
     return (written - begin) + (clock() - closed), synced - written
+
+
+def allocated_bytes(folder: Path) -> int:
+    """Space that the files right in `folder` hold on the disk, preallocation included; 0 when there is no folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sum(_allocated(entry) for entry in entries)
+    except FileNotFoundError:
+        return 0
+
+
+def _allocated(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_blocks * 512  # POSIX <sys/stat.h>: the unit of st_blocks here
+    except FileNotFoundError:  # placed meanwhile
+        return 0

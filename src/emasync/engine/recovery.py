@@ -159,7 +159,8 @@ def _settle(sink: Sink, row: Row) -> bool:
 
 
 def _untrue(sink: Sink, rows: list[Row]) -> list[Row]:
-    return [row for row in rows if not _true(sink, row)]
+    """Placed rows that are not true; a rename that the power cut undid is done again first."""
+    return [row for row in rows if not _true(sink, row) and not _settle(sink, row)]
 
 
 def _discard_orphans(sink: Sink, known: frozenset[str]) -> None:
