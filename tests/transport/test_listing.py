@@ -89,12 +89,20 @@ def test_rows_of_other_servers() -> None:
         document(row("%FF"), EncodingType="url"),
         document(row("k")).replace(b"<Key>k", b"<Key>\xff"),
         b"\xff\xfe<ListBucketResult/>",
+        document(row("k")).replace(b"Contents>", b"s3:Contents>"),
+        document(row("k")).replace(b"<Contents>", b"<Contents xml:space='default'>"),
     ],
 )
 def test_senseless_answers_are_refused(data: bytes) -> None:
     with pytest.raises(RefusedError) as caught:
         parse_page(data, "s3://b/p")
     assert "s3://b/p" in caught.value.message
+
+
+@pytest.mark.parametrize("size_bytes", range(len(HEADER), len(document(row("k"))) - 1, 7))
+def test_a_part_of_a_page_is_not_all_there_is(size_bytes: int) -> None:
+    with pytest.raises(RefusedError, match=f"breaks off after {size_bytes} bytes"):
+        parse_page(document(row("k"))[:size_bytes], "s3://b/p")
 
 
 def test_what_a_listing_looks_like() -> None:

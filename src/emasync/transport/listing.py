@@ -19,6 +19,7 @@ MAX_EMPTY_PAGES = 100
 """Pages without keys that may follow each other: servers skip over deleted keys, but not for ever."""
 
 _RESULT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>)?\s*<(?:\w+:)?ListBucketResult[\s>/]")
+_END = re.compile(rb"(?:</(?:\w+:)?ListBucketResult|/)\s*>\s*$")
 _USUAL_ROW = re.compile(
     r"<Contents>\s*<Key>([^<]*)</Key>(?:\s*<(?:Generation|MetaGeneration)>[^<]*</\w+>)*\s*"
     r"<LastModified>([^<]*)</LastModified>\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w+>[^<]*</\w+>)*\s*"
@@ -75,6 +76,8 @@ def parse_page(data: bytes, name: str) -> RawPage:
     if not is_listing(data):
         seen = escape_for_log(data[:120].decode("utf-8", "replace"))
         raise RefusedError(f"{name}: expected a ListBucketResult document, got {seen!r}", location=name)
+    if _END.search(data[-256:]) is None:  # half a page would pass for all there is
+        raise RefusedError(f"{name}: the listing breaks off after {len(data)} bytes; run again", location=name)
     if b"<!" in data:
         raise RefusedError(f"{name}: a listing with a document type or CDATA; refused", location=name)
     try:
@@ -88,6 +91,8 @@ def _scan(data: bytes) -> RawPage:
     rows = _USUAL_ROW.findall(text)
     if len(rows) != text.count("<Contents>"):
         rows = [_unusual_row(row) for row in _ROW.findall(text)]
+    if len(rows) != text.count("</Contents>") or (not rows and ":Contents>" in text):  # better no page than fewer rows
+        raise ValueError("not every <Contents> can be read")
     first, last = text.find("<Contents>"), text.rfind("</Contents>")
     top = dict(_TOP.findall(text if first < 0 else text[:first] + text[last:]))
     escaped = top.get("EncodingType") == "url"
