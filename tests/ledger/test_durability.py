@@ -92,6 +92,25 @@ def test_a_state_that_a_plan_takes_back_is_synced(ledger: SqliteLedger) -> None:
     assert said.index("COMMIT") < said.index("PRAGMA synchronous = FULL")
 
 
+def test_a_file_that_gives_way_to_a_folder_is_synced(ledger: SqliteLedger) -> None:
+    set_id = plan(ledger, "a")
+    ledger.record([Sealed(set_id=set_id, key="a", size_bytes=1, crc32c=1), Placed(set_id=set_id, key="a")])
+    said = list[str]()
+    ledger._connection.set_trace_callback(said.append)
+    ledger.add_entries(set_id, [ObjectEntry(key="a/b")])
+    ledger._connection.set_trace_callback(None)
+    assert "PRAGMA synchronous = FULL" in said
+
+
+def test_a_missing_table_is_damage(open_ledger: Opener, tmp_path: Path) -> None:
+    open_ledger().close(clean=True)
+    with sqlite3.connect(tmp_path / "root" / ".emasync" / "state.sqlite") as other:
+        other.execute("DROP TABLE leftovers")
+    other.close()
+    with pytest.raises(MachineError, match="no such table: leftovers"):
+        open_ledger()
+
+
 @pytest.mark.parametrize("damage", ["text", "short", "cut", "zeros", "middle"])
 def test_a_damaged_ledger_is_named_and_left_alone(open_ledger: Opener, tmp_path: Path, damage: str) -> None:
     ledger = open_ledger()
@@ -111,7 +130,9 @@ def test_a_damaged_ledger_is_named_and_left_alone(open_ledger: Opener, tmp_path:
     before = path.read_bytes()
 
     def use() -> None:
-        open_ledger().lease(set_id, 10)
+        opened = open_ledger()
+        assert damage == "middle"  # the others are noticed at once
+        opened.lease(set_id, 10)
 
     with pytest.raises(MachineError, match="aside and run again with --adopt") as caught:
         use()

@@ -91,6 +91,8 @@ def test_leases_cross_blocks_and_skip_what_is_done_or_failed(ledger: SqliteLedge
     leased = [task.key for task in ledger.lease(set_id, 4)]
     assert leased == [BLOCK - 2, BLOCK - 1, BLOCK + 1, BLOCK + 3]
     assert ledger.open_sets()[0].pending == 3 * BLOCK - BLOCK + 2 - 2
+    blocks = ledger._connection.execute("SELECT pending FROM blocks ORDER BY block").fetchall()
+    assert blocks == [(2,), (BLOCK - 2,), (BLOCK,)]
 
 
 def test_a_chunk_goes_its_way(ledger: SqliteLedger) -> None:
@@ -186,6 +188,18 @@ def test_a_box_named_again_takes_its_chunks_back(ledger: SqliteLedger) -> None:
     assert planned(ledger, spec(grid(8)), digest="3") == first
     assert ledger.tallies()[0].objects[State.PLACED] == 7
     assert [(task.key, task.generation) for task in ledger.lease(first, 9)] == [(0, 0)]
+
+
+def test_what_a_set_knows_itself_is_not_overruled(ledger: SqliteLedger) -> None:
+    first = planned(ledger, spec(grid(8)))
+    ledger.record([failed(first, 2), Absent(set_id=first, key=3)])
+    second = planned(ledger, spec(grid(6)), digest="2")
+    ledger.record([fact for chunk in (2, 3, 4) for fact in landed(second, chunk)])
+    planned(ledger, spec(grid(8)), digest="3")
+    known = {row.key: row.state for row in ledger.rows() if row.state is not State.PENDING}
+    assert known == {2: State.FAILED, 3: State.ABSENT, 4: State.PLACED}
+    assert ledger.tallies()[0].unwanted == 2
+    assert ledger.removable("d/a.zarr/s0/2") is not None
 
 
 def test_chunks_of_another_source_are_not_taken_for_these(ledger: SqliteLedger) -> None:

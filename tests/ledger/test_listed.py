@@ -71,6 +71,8 @@ def test_what_is_listed_behind_the_cursor_is_leased(ledger: SqliteLedger) -> Non
     assert len(ledger.lease(set_id, 10)) == 2
     ledger.add_entries(set_id, entries("a", "z"))
     assert [task.key for task in ledger.lease(set_id, 10)] == ["a", "z"]
+    ledger.add_entries(set_id, entries("b", "c"))
+    assert [task.key for task in ledger.lease(set_id, 10)] == ["b", "c"]
 
 
 def test_leases_die_with_the_owner(ledger: SqliteLedger, open_ledger: object) -> None:
@@ -224,3 +226,6 @@ def test_epochs(ledger: SqliteLedger) -> None:
     assert [row.key for row in ledger.rows(state=State.SEALED)] == ["b", "c"]
     ledger.record([Placed(set_id=set_id, key="b")])
     assert [row.key for row in ledger.rows(state=State.SEALED)] == ["c"]
+    ledger.record([Placed(set_id=set_id, key="c")])
+    ledger.set_durable_epoch(2)
+    assert ledger._connection.execute("SELECT count(*) FROM fresh").fetchone() == (0,)
