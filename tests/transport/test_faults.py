@@ -60,6 +60,7 @@ HEALS = [
     Heals("hang-up after a whole answer", {"hang_up": True}, requests=1),
     Heals("chunks", {"chunked": True}, requests=1),
     Heals("chunks that break off", {"chunked": True, "reset_after": 400_000, "times": 1}),
+    Heals("chunks that break off at the very end", {"chunked": True, "close_after": SIZE, "times": 1}),
     Heals("end of connection as the end", {"no_length": True}, requests=1),
     Heals("500", {"status": 500, "times": 3}, requests=4),
     Heals("503", {"status": 503, "times": 3}, requests=4),
@@ -365,3 +366,29 @@ async def test_pages_that_should_be_pages(archive: Callable[..., Archive], opene
     async with opened() as fetcher:
         for key in ("page.html", "x.ome.xml", "d/"):
             assert (await fetcher.read(Location.parse(f"{server.url}/b/{key}"))).data
+
+
+async def test_a_redirect_that_expired_is_asked_for_again(archive: Callable[..., Archive], opened: Any) -> None:
+    """Signed targets live for a while: after a break the way begins where it began."""
+    target = archive({"cdn/x": BODY}, faults={"cdn/x": [{"close_after": 1000, "times": 1}]})
+    server = archive({"b/x": b""}, faults={"b/x": [{"redirect": f"{target.url}/cdn/x"}]})
+    recorder = Recorder()
+    async with opened() as fetcher:
+        await fetcher.transfer(Location.parse(f"{server.url}/b/x"), recorder)
+        assert fetcher.statistics()[target.url].bytes_received == SIZE
+        assert [origin.requests for origin in fetcher.statistics().values()] == [2, 2]
+    assert recorder.data == BODY
+    assert [seen.range for seen in target.requests] == [None, f"bytes=1000-{SIZE - 1}"]
+
+
+async def test_bandwidth_is_capped_and_waiting_for_it_is_no_stall(
+    archive: Callable[..., Archive], opened: Any, clock: ManualClock, events: list[Event]
+) -> None:
+    server = archive({"b/x": BODY})
+    recorder = Recorder()
+    began_s = clock.monotonic_s()
+    async with opened(Settings(max_bandwidth=SIZE / 100)) as fetcher:
+        await fetcher.transfer(Location.parse(f"{server.url}/b/x"), recorder)
+    assert recorder.data == BODY
+    assert 99 <= clock.monotonic_s() - began_s <= 101
+    assert events == []
