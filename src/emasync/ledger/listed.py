@@ -8,6 +8,7 @@ from typing import Final
 
 from emasync.ledger.database import insert_many
 from emasync.ledger.interface import Row
+from emasync.ledger.leases import Leases
 from emasync.ledger.packing import pack_name, unpack_digests, unpack_name, unpack_validator
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import ABSENT, ON_DISK, PENDING, Standing
@@ -91,6 +92,22 @@ def delete_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> 
 def path_of(standing: Standing) -> str | None:
     """Destination below the set's folder, where it is not the key."""
     return None if standing.path is None else unpack_name(standing.path)
+
+
+def lease_objects(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, limit: int) -> list[Task]:
+    """Lease up to `limit` pending objects, in key order."""
+    tasks: list[Task] = []
+    while True:
+        page = lease_page(connection, task_set, leases.start(task_set.set_id), limit)
+        for key, task in page:
+            leases.move(task_set.set_id, key + b"\0")  # the first name behind this one
+            if key not in leases.taken(task_set.set_id):
+                leases.take(task_set.set_id, key)
+                tasks.append(task)
+            if len(tasks) == limit:
+                return tasks
+        if len(page) < limit:
+            return tasks
 
 
 def lease_page(

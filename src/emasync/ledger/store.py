@@ -30,7 +30,7 @@ from emasync.ledger.interface import (
     Tally,
 )
 from emasync.ledger.leases import Leases
-from emasync.ledger.listed import lease_page, stored_key
+from emasync.ledger.listed import lease_objects, stored_key
 from emasync.ledger.machine import boot_id as this_boot
 from emasync.ledger.opening import open_database
 from emasync.ledger.places import Places
@@ -237,21 +237,7 @@ class SqliteLedger:
                 return []
             if task_set.spec.grid is not None:
                 return lease_chunks(self._connection, task_set, self._desk.leases, limit)
-            return self._lease_listed(task_set, limit)
-
-    def _lease_listed(self, task_set: TaskSet, limit: int) -> list[Task]:
-        leases, set_id, tasks = self._desk.leases, task_set.set_id, list[Task]()
-        while True:
-            page = lease_page(self._connection, task_set, leases.start(set_id), limit)
-            for key, task in page:
-                leases.move(set_id, key + b"\0")  # the first name behind this one
-                if key not in leases.taken(set_id):
-                    leases.take(set_id, key)
-                    tasks.append(task)
-                if len(tasks) == limit:
-                    return tasks
-            if len(page) < limit:
-                return tasks
+            return lease_objects(self._connection, task_set, self._desk.leases, limit)
 
     def release(self, tasks: Sequence[Task]) -> None:
         """Give leased objects back untouched."""
