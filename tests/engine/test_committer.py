@@ -147,7 +147,7 @@ async def test_every_file_goes_through_the_steps_of_law_one_in_order(tmp_path: P
         "rename",
         "ledger Placed",
         "folders",
-        "durable 4",
+        "durable 5",
     ]
     assert (tmp_path / "d/a/x").read_bytes() == b"hello"
     assert [outcome.error for outcome in bench.outcomes] == [None]
@@ -235,7 +235,7 @@ async def test_parts_are_told_at_once_and_durable_after_their_sync(tmp_path: Pat
     async with running(bench):
         pass
 
-    assert bench.journal.steps == ["ledger PartDone", "fdatasync unfinished", "folders", "durable 4"]
+    assert bench.journal.steps == ["ledger PartDone", "fdatasync unfinished", "folders", "durable 5"]
     told = bench.journal.facts[0]
     assert isinstance(told, PartDone)
     assert told.epoch == 4
@@ -294,3 +294,24 @@ async def test_a_disk_that_cannot_sync_stops_everything(tmp_path: Path) -> None:
 
     assert caught.group_contains(MachineError)
     await bench.threads.aclose()
+
+
+async def test_a_part_is_recorded_before_its_connection_goes_on_and_synced_when_there_is_enough(tmp_path: Path) -> None:
+    async with running(await off(Bench, tmp_path, 512, 40)) as bench:
+        partial = await off(bench.sink.reserve, "p", 40)
+        await off(partial.write, 0, b"0" * 40)
+        await bench.committer.tell_part(part(0, 10), partial)
+        assert bench.journal.steps == ["ledger PartDone"]
+        await bench.committer.tell_part(part(10, 40), partial)
+        while "durable 4" not in bench.journal.steps:
+            await asyncio.sleep(0)
+        bench.committer.submit_now(Release(partial))
+
+    assert bench.journal.steps[:5] == [
+        "ledger PartDone",
+        "ledger PartDone",
+        "fdatasync unfinished",
+        "folders",
+        "durable 4",
+    ]
+    assert [fact.epoch for fact in bench.journal.facts if isinstance(fact, PartDone)] == [4, 4]

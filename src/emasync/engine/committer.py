@@ -172,6 +172,16 @@ class Committer:
         """Queue `item` whatever the batch's size: facts that must not be lost to a cancellation."""
         self._add(item)
 
+    async def tell_part(self, fact: PartDone, partial: Partial) -> None:
+        """Record a finished part at once: its connection may only go on when a crash cannot cost it any more.
+
+        A power cut still can; the part counts as durable after the next sync of `partial`.
+        """
+        self._dirty[partial.name] = partial
+        self._unsynced_bytes += fact.stop - fact.start
+        self._work.set()
+        await self._ledger.call("record", [replace(fact, epoch=self._epoch + 1)])
+
     def _full(self) -> bool:
         return self._batch.objects >= self._batch_objects or self._batch.size_bytes >= self._batch_bytes
 
@@ -206,8 +216,9 @@ class Committer:
             batch = self._take()
             if batch.items:
                 await self._commit(batch)
-            elif self._epoch > self._synced_epoch or self._dirty:
-                await self._sync_point()
+            elif self._should_sync():
+                self._epoch += 1  # parts told since the last batch belong to the epoch that begins here
+                await self._sync_point(self._epoch)
             elif self._closing:
                 return
             else:
@@ -217,6 +228,12 @@ class Committer:
         """Let :meth:`run` return once everything queued is on disk."""
         self._closing = True
         self._work.set()
+
+    def _should_sync(self) -> bool:
+        """Whether to sync while there is nothing to commit: parts wait until there is enough of them."""
+        if self._dirty:
+            return self._closing or bool(self._released) or self._unsynced_bytes >= 2 * self._batch_bytes
+        return self._epoch > self._synced_epoch
 
     async def _commit(self, batch: _Batch) -> None:
         self._epoch += 1
@@ -275,15 +292,14 @@ class Committer:
                 self._dirty[item.partial.name] = item.partial
                 self._released.append(item.partial)
 
-    async def _sync_point(self, epoch: int | None = None) -> None:
+    async def _sync_point(self, epoch: int) -> None:
         """Everything up to `epoch` becomes durable: data of unfinished files, then folders, then the ledger's word."""
-        reached = self._epoch if epoch is None else epoch
         dirty, self._dirty = list(self._dirty.values()), {}
         released, self._released = self._released, []
         self._unsynced_bytes = self._unsynced_objects = 0
         await self._threads.submit(_sync_all, self._sink, dirty, released)
-        await self._ledger.call("set_durable_epoch", reached)
-        self._synced_epoch = reached
+        await self._ledger.call("set_durable_epoch", epoch)
+        self._synced_epoch = epoch
 
 
 def failed(task: Task, error: EmasyncError) -> Failed:

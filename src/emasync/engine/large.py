@@ -46,6 +46,7 @@ class _Version:
     ranged: bool = True
     whole: bool = False
     started: bool = False
+    users: int = 0
     done: dict[int, Part] = field(default_factory=dict)
     todo: Iterator[Span] | None = None
     head: Head | None = None
@@ -170,10 +171,10 @@ class LargeObject:
         version.total_bytes = total_bytes
         return missing_spans(total_bytes, (*_spans(version), first), self._part_bytes)
 
-    def _changed(self, version: _Version, error: EmasyncError) -> _Version | None:
-        """The object is another one: begin the next generation. Gives the version to drop, once."""
+    def _changed(self, version: _Version, error: EmasyncError) -> bool:
+        """The object is another one: begin the next generation. True for the first who notices."""
         if version is not self._version:
-            return None
+            return False
         self._restarts += 1
         if self._restarts > MAX_RESTARTS:
             self._error = self._error or SourceChangedError(
@@ -182,7 +183,7 @@ class LargeObject:
                 location=str(self.task.location),
             )
         self._version = _Version(generation=version.generation + 1, ranged=version.ranged)
-        return version
+        return True
 
     # --- I/O ---------------------------------------------------------------------------------------------------
 
@@ -223,6 +224,7 @@ class LargeObject:
             The disk cannot go on.
         """
         version = self._version
+        version.users += 1
         try:
             if span.size_bytes or not version.complete:
                 await self._fetch(version, span)
@@ -235,6 +237,14 @@ class LargeObject:
                 self._error = self._error or error
         finally:
             self._in_flight -= 1
+            version.users -= 1
+            self._release_unused(version)
+
+    def _release_unused(self, version: _Version) -> None:
+        """Close the partial of a former version once its last part has left it (law 5)."""
+        if version is not self._version and version.users == 0 and version.partial is not None:
+            self._context.committer.submit_now(Release(version.partial))
+            version.partial = None
 
     async def _fetch(self, version: _Version, span: Span) -> None:
         receiver = PartReceiver(self, version, span, self._context)
@@ -257,22 +267,22 @@ class LargeObject:
         if version.total_bytes is None:
             version.total_bytes = receiver.result()[1]
         await self.reserve(version)
-        if note := self._part_done(version, receiver):
-            await self._context.committer.submit(note)
+        if (done := self._part_done(version, receiver)) and version.partial is not None:
+            await self._context.committer.tell_part(done, version.partial)
 
     def _park(self, version: _Version, receiver: PartReceiver) -> None:
         """Keep what a broken or cancelled part brought: the next run asks for the rest only."""
-        if version.partial is not None and not version.whole and (note := self._part_done(version, receiver)):
-            self._context.committer.submit_now(note)
+        if version.partial is not None and not version.whole and (done := self._part_done(version, receiver)):
+            self._context.committer.submit_now(Note(fact=done, partial=version.partial))
 
-    def _part_done(self, version: _Version, receiver: PartReceiver) -> Note | None:
+    def _part_done(self, version: _Version, receiver: PartReceiver) -> PartDone | None:
         start, stop, crc32c = receiver.result()
         if version is not self._version or start == stop:
             return None
         version.done[start] = Part(start=start, stop=stop, crc32c=crc32c, epoch=0)
         if not version.started:
             return None
-        fact = PartDone(
+        return PartDone(
             set_id=self.task.set_id,
             key=self.task.key,
             generation=version.generation,
@@ -280,7 +290,6 @@ class LargeObject:
             stop=stop,
             crc32c=crc32c,
         )
-        return Note(fact=fact, partial=version.partial)
 
     async def reserve(self, version: _Version) -> Partial:
         """The open partial of `version`; made, and told to the ledger, at the first call.
@@ -298,10 +307,10 @@ class LargeObject:
                 version.partial = await self._context.threads.submit(
                     self._context.sink.reserve, name, version.total_bytes
                 )
-                self._tell_started(version)
+                await self._tell_started(version)
             return version.partial
 
-    def _tell_started(self, version: _Version) -> None:
+    async def _tell_started(self, version: _Version) -> None:
         if version.total_bytes is None or version.validator is None or version.whole:
             return  # a body that cannot be resumed leaves no parts behind
         version.started = True
@@ -312,17 +321,16 @@ class LargeObject:
             size_bytes=version.total_bytes,
             validator=version.validator,
         )
-        self._context.committer.submit_now(Note(fact=fact))
+        await self._context.ledger.call("record", [fact])
 
     async def _restart(self, version: _Version, error: EmasyncError) -> None:
-        dropped = self._changed(version, error)
-        if dropped is None:
+        if not self._changed(version, error):
             return
         fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
         await self._context.ledger.call("record", [fact], durable=True)
-        if dropped.partial is not None:
-            self._context.committer.submit_now(Release(dropped.partial))
-            await self._context.threads.submit(self._context.sink.discard, dropped.partial.name)
+        name = partial_name(self.task.set_id, self.task.key, version.generation)
+        await self._context.threads.submit(self._context.sink.discard, name)
+        self._release_unused(version)
 
     async def finish(self) -> None:
         """Judge the digests of a settled object and hand it to the committer.
