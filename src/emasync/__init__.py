@@ -5,7 +5,13 @@ The names below are imported when they are first used: ``import emasync`` loads 
 
 from __future__ import annotations
 
+import logging
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+if sys.platform == "win32":
+    raise ImportError("emasync runs on Linux and macOS, not on Windows; use it in WSL, with the root on a Linux drive")
 
 if TYPE_CHECKING:
     __version__: str
@@ -40,6 +46,19 @@ _HOMES = {
 }
 
 __all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - names, all of them
+
+
+class _Package(ModuleType):
+    """The class of this package: the function :func:`plan` keeps its name, which a package below has as well."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _HOMES or not isinstance(value, ModuleType):  # importing a package sets it here
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library prints nothing, warnings included
 
 
 def __getattr__(name: str) -> Any:

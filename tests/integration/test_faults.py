@@ -256,7 +256,7 @@ def test_a_silent_change_is_caught_by_a_published_digest(
 
 # --- listings -----------------------------------------------------------------------------------------------------
 
-LISTINGS = {
+LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "reset": ({"reset_after": 50}, "transient"),
     "hang-up": ({"drop": True}, "transient"),
     "stall": ({"stall_after": 50}, "stalled"),

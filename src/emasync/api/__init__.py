@@ -5,6 +5,7 @@ from emasync.api.look import catalog, schema, status
 from emasync.api.options import RunOptions, load
 from emasync.api.preview import Plan, plan
 from emasync.api.run import Stopper, arun, run
+from emasync.manifest.mirrors import parse_mirror
 from emasync.manifest.quantities import parse_rate, parse_size
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "catalog",
     "load",
     "loop_factory",
+    "parse_mirror",
     "parse_rate",
     "parse_size",
     "plan",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -13,19 +13,37 @@ T = TypeVar("T")
 def blocking(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a coroutine to its end (Any: what coroutines send and take is nobody's business).
 
-    Inside a running loop, such as Jupyter's, it runs in a thread of its own.
+    Inside a running loop, such as Jupyter's, it runs in a thread of its own; an interrupt there (the stop button)
+    cancels it and waits until it has left its books in order.
     """
-
-    def here() -> T:
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            return runner.run(work())
-
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return here()
+        return _run(work)
+    return _run_aside(work)
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(work())
+
+
+def _run_aside(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    begun: Future[Callable[[], object]] = Future()
+
+    async def main() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        begun.set_result(lambda: task is not None and loop.call_soon_threadsafe(task.cancel))
+        return await work()
+
     with ThreadPoolExecutor(1, thread_name_prefix="emasync-run") as pool:
-        return pool.submit(here).result()
+        running = pool.submit(_run, main)
+        try:
+            return running.result()
+        except BaseException:
+            if not running.done():
+                begun.result()()
+            raise
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

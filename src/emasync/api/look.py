@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from emasync.errors import InputError
-from emasync.ledger.snapshot import read_snapshot
+from emasync.ledger.snapshot import owner_of, read_snapshot
 from emasync.manifest.schema import json_schema
 from emasync.sources.catalog import CatalogEntry, catalog_entries
 
@@ -20,9 +20,12 @@ def status(root: str | os.PathLike[str]) -> dict[str, Any]:
     InputError
         There is no snapshot: no run was ever made there.
     """
-    found = read_snapshot(Path(root))
+    folder = Path(root).expanduser()
+    found = read_snapshot(folder)
     if found is None:
         raise InputError(f"{root} holds no emasync state; is it the root of a run (`root:` in the manifest)?")
+    if found.get("running") and (owner := owner_of(folder)) is not None and owner.gone():
+        found["running"] = False  # killed, or the machine went down: nobody was left to say so
     return found
 
 

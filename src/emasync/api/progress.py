@@ -1,20 +1,27 @@
-"""Progress events twice a second, the snapshot for ``status`` once."""
+"""Progress events twice a second; hosts, the snapshot for ``status`` and a due copy of the ledger once."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from itertools import count
+from typing import Final
 
 from emasync.assembly import Resources
 from emasync.engine.engine import EngineOutcome
+from emasync.errors import MachineError
+from emasync.ledger.backup import Backups
 from emasync.ledger.interface import Tally
 from emasync.ledger.snapshot import write_snapshot
+from emasync.ledger.store import SqliteLedger
 from emasync.model.events import Event, EventValue, OnEvent
 from emasync.model.task import State
+from emasync.transport.interface import OriginStatistics
 
 _log = logging.getLogger("emasync")
 
-TICK_S = 0.5
+TICK_S: Final = 0.5
+TICKS_A_NOTE: Final = 2
 
 WANTED = (State.PENDING, State.SEALED, State.PLACED, State.FAILED)
 
@@ -35,6 +42,8 @@ class Ticker:
         self._outcome = outcome
         self._on_event = on_event
         self._received = 0
+        self._asked: dict[str, int] = {}
+        self._backups = Backups(resources.state_dir, resources.clock)
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -45,8 +54,42 @@ class Ticker:
             progress = progress_of(tallies, (received - self._received) / TICK_S)
             self._received = received
             self._on_event(Event("progress", progress))
-            if number % 2:
-                await _write(self._resources, tallies, {"running": True, **progress})
+            if number % TICKS_A_NOTE:
+                continue
+            self._tell_hosts()
+            await _write(self._resources, tallies, {"running": True, **progress})
+            await _copy(self._resources, self._backups.at_epoch)
+
+    def _tell_hosts(self) -> None:
+        """An event for each origin that was asked something since the last one."""
+        for origin, seen in self._resources.fetcher.statistics().items():
+            if seen.requests != self._asked.get(origin, 0):
+                self._asked[origin] = seen.requests
+                self._on_event(Event("host", _host_fields(seen)))
+
+
+def _host_fields(seen: OriginStatistics) -> dict[str, EventValue]:
+    return {
+        "origin": seen.origin,
+        "in_flight": seen.in_flight,
+        "limit": seen.limit,
+        "waiting": seen.waiting,
+        "requests": seen.requests,
+        "retries": seen.retries,
+        "received_bytes": seen.bytes_received,
+    }
+
+
+async def last_backup(resources: Resources) -> None:
+    """The copy of a ledger outside the root that a run leaves in the root."""
+    await _copy(resources, Backups(resources.state_dir, resources.clock).now)
+
+
+async def _copy(resources: Resources, copy: Callable[[SqliteLedger], bool]) -> None:
+    try:
+        await resources.ledger.call(copy)
+    except MachineError as error:  # the ledger itself is well; the next run copies it
+        _log.warning("the root got no new copy of its ledger: %s", error)
 
 
 async def last_snapshot(resources: Resources) -> None:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from emasync.api.blocking import blocking
+from emasync.api.books import close_books, require_something
 from emasync.api.options import ManifestLike, RunOptions, load
-from emasync.api.progress import Ticker, last_snapshot
+from emasync.api.progress import Ticker
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.interface import Sink
 from emasync.disk.probe import allocated_bytes
 from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
 from emasync.engine.engine import Engine, EngineOutcome, Planner
-from emasync.hooks.checksums import write_checksums
-from emasync.hooks.receipt import RECEIPT, RunFacts, build_receipt
-from emasync.ledger.interface import Ledger, Row
+from emasync.hooks.receipt import RunFacts
 from emasync.manifest.manifest import Manifest
-from emasync.model.events import Event, OnEvent, ignore_event
+from emasync.model.events import OnEvent, ignore_event
 from emasync.model.receipt import Receipt, Totals
-from emasync.model.task import State
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Guard, Room
 from emasync.plan.tools import PlanTools, SinkDocuments
@@ -41,6 +36,11 @@ class Stopper:
     def __init__(self) -> None:
         self._engine: Engine | None = None
         self._asked = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked; may be read from any thread."""
+        return self._asked
 
     def attach(self, engine: Engine) -> None:
         """Connect to the engine that is to be stopped."""
@@ -116,14 +116,16 @@ async def arun(
         settings=settings,
         break_lock=options.break_lock,
     )
+    stopper = stopper if stopper is not None else Stopper()
     async with open_resources(spec, on_event, make_sink=make_sink) as resources:
         started_s = resources.clock.time_s()
         engine = _engine(resources, settings, on_event, options, wanted)
-        if stopper is not None:
-            stopper.attach(engine)
+        stopper.attach(engine)
         tools = replace(_tools(resources, loaded, settings, on_event), refresh=options.refresh)
         planner = _planner([entry for entry in loaded.datasets if entry.id in wanted], tools)
         outcome = await _move(engine, planner, Ticker(resources, engine.outcome, on_event))
+        if outcome.stopped is None:
+            await require_something(resources, wanted, on_event)
         facts = RunFacts(
             manifest=loaded.digest,
             wanted=wanted,
@@ -134,7 +136,7 @@ async def arun(
             unreachable=outcome.unreachable,
             mirrors=settings.mirrors,
         )
-        return await _close_books(resources, facts, on_event)
+        return await close_books(resources, facts, on_event, lambda: stopper.asked)
 
 
 def _engine(
@@ -195,30 +197,3 @@ def _totals(resources: Resources, outcome: EngineOutcome) -> Totals:
         requests=sum(origin.requests for origin in origins),
         retries=sum(origin.retries for origin in origins),
     )
-
-
-async def _close_books(resources: Resources, facts: RunFacts, on_event: OnEvent) -> Receipt:
-    """Checksums (unless time presses), receipt, last snapshot."""
-    ledger = resources.ledger
-    documents = SinkDocuments(resources.sink)
-    if facts.stopped is None:
-        for tally in await ledger.call("tallies"):
-            await ledger.call(partial(_write_checksums, resources.sink, tally.dataset))
-    previous = await documents.read(RECEIPT)
-
-    def build(opened: Ledger) -> Receipt:
-        return build_receipt(opened, facts, previous)
-
-    receipt = await ledger.call(build)
-    pretty = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-    await documents.write(RECEIPT, orjson.dumps(receipt.to_dict(), option=pretty))
-    await last_snapshot(resources)
-    for dataset in receipt.datasets:
-        on_event(Event("dataset_done", {"dataset": dataset.id, "status": dataset.status, "objects": dataset.objects}))
-    on_event(Event("receipt", receipt.to_dict()))
-    return receipt
-
-
-def _write_checksums(sink: Sink, dataset: str, ledger: Ledger) -> None:
-    rows: Iterator[Row] = ledger.rows(dataset=dataset, state=State.PLACED)
-    write_checksums(sink, dataset, rows)

@@ -12,7 +12,7 @@ from typing import Self, TextIO
 import orjson
 
 from emasync.cli.report import megabytes, receipt_text
-from emasync.model.events import Event, OnEvent, ignore_event
+from emasync.model.events import Event, OnEvent
 
 LINE_S = 10.0
 """Seconds between plain progress lines: a log stays readable, and no run looks dead."""
@@ -30,7 +30,7 @@ def display_for(*, as_json: bool, quiet: bool) -> Iterator[OnEvent]:
     if as_json:
         yield _print_event
     elif quiet:
-        yield ignore_event if not sys.stderr.isatty() else PlainLines(sys.stderr, errors_only=True)
+        yield PlainLines(sys.stderr, errors_only=True)
     elif sys.stderr.isatty():
         with Terminal() as terminal:
             yield terminal
@@ -78,7 +78,8 @@ class PlainLines:
         if (line := told(event)) and (event.event == "failed" or not self._errors_only):
             self._print(line)
         elif self._errors_only:
-            return
+            if event.event == "receipt" and event.fields.get("stopped"):
+                self._print(f"stopped: {event.fields['stopped']}")
         elif event.event == "progress" and time.monotonic() - self._last_s >= LINE_S:
             self._last_s = time.monotonic()
             self._print(progress_text(event))

@@ -5,22 +5,32 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, Protocol, runtime_checkable
 
-import click
 import typer
 
 from emasync import __version__, api
 from emasync.cli.demo import demo
 from emasync.cli.report import plan_text, status_text
-from emasync.cli.run import run
+from emasync.cli.run import mirrors_of, refuse, run
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
 
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_STOPPED = 1, 2, 3, 4
 
+
+@runtime_checkable
+class UsageProblem(Protocol):
+    """What is raised for a wrong command line: click's exception, or that of the copy inside newer typer."""
+
+    exit_code: int
+
+    def show(self) -> None:
+        """Print it to stderr."""
+        ...
+
+
 app = typer.Typer(
     name="emasync",
-    help="Public 3D microscopy and neurophysiology data on your disk, whole and checked.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -45,7 +55,11 @@ def _program(
         bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True)
     ] = False,
 ) -> None:
-    """Download public 3D microscopy and neurophysiology data: one manifest in, verified files out."""
+    """Download public 3D microscopy and neurophysiology data: one manifest in, verified files out.
+
+    Begin with `emasync demo`: the whole path on made-up volumes, without network. `emasync catalog` lists datasets
+    with manifests that are ready to run; `emasync run MANIFEST` fetches them. Run it again to resume.
+    """
 
 
 @app.command()
@@ -53,11 +67,28 @@ def plan(
     manifest: Annotated[Path, typer.Argument(help="The YAML manifest.")],
     *,
     root: Annotated[Path | None, typer.Option(help="Where the data would go; wins over the manifest.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Dataset id; may be repeated.")] = None,
+    mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
+    max_total: Annotated[str | None, typer.Option(help="Compare with this size, such as 2TB.")] = None,
+    lock: Annotated[bool, typer.Option("--lock", help="Write manifest.lock. Not built yet.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what a run would do: objects, bytes, requests a host, space, names. Fetches no data, writes nothing."""
-    preview = api.plan(manifest, root=root)
-    _print(preview.to_dict(), plan_text(preview.to_dict()), as_json=as_json)
+    """Show what a run would do: objects, bytes, requests a host, space, names. Fetches no data, writes nothing.
+
+    Exit codes: 0 it would fit; 1 something cannot be planned, each thing named; 2 the manifest or the command line is
+    wrong; 4 it would not fit this machine or max_total.
+    """
+    refuse({"--lock": lock})
+    options = api.RunOptions(
+        only=tuple(only or ()),
+        mirrors=mirrors_of(mirror),
+        max_total_bytes=api.parse_size(max_total) if max_total else None,
+    )
+    preview = api.plan(manifest, root=root, options=options)
+    document = preview.to_dict()
+    _print(document, plan_text(document), as_json=as_json)
+    if preview.problem is not None:
+        raise typer.Exit(EXIT_STOPPED)
     if preview.failures:
         raise typer.Exit(EXIT_FAILED)
 
@@ -133,13 +164,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments, prog_name="emasync", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         typer.echo("interrupted; run again to resume", err=True)
         return EXIT_INTERRUPTED
     except EmasyncError as error:
         typer.echo(f"emasync: {error.message}", err=True)
         return exit_code_of(error)
+    except Exception as error:
+        if isinstance(error, UsageProblem):
+            error.show()
+            return error.exit_code
+        raise
     return result if isinstance(result, int) else 0

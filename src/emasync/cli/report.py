@@ -66,5 +66,14 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     if plan.get("unknown_sizes"):
         lines[0] += f" and {plan['unknown_sizes']:,} objects of unknown size"
     lines += [f"{host}: {count:,} requests" for host, count in plan["hosts"].items()]
-    lines += [f"{failure['kind']}: {failure['message']}" for failure in plan.get("failures", ())]
+    if plan.get("longest_path"):
+        lines.append(f"longest path: {plan['longest_path']}")
+    if plan.get("clashes"):
+        lines.append(f"{plan['clashes']:,} names collide with others")
+    failures = plan.get("failures", ())
+    lines += [f"{failure['kind']}: {failure['message']}" for failure in failures[:SHOWN_FAILURES]]
+    if len(failures) > SHOWN_FAILURES:
+        lines.append(f"... and {len(failures) - SHOWN_FAILURES} more: see --json")
+    if plan.get("problem"):
+        lines.append(f"would not fit: {plan['problem']}")
     return "\n".join(lines)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ import typer
 
 from emasync import api
 from emasync.cli.display import display_for
+from emasync.cli.log import log_to, logged
 from emasync.errors import ErrorKind, InputError
 from emasync.model.events import OnEvent
 from emasync.model.receipt import Receipt
@@ -28,31 +28,47 @@ def run(
     mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
     max_bandwidth: Annotated[str | None, typer.Option(help="Such as 200MB/s.")] = None,
     max_total: Annotated[str | None, typer.Option(help="Pause (exit 4) before more is wanted, such as 2TB.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes: 1.")] = "1",
-    executor: Annotated[str, typer.Option(help="local.")] = "local",
-    checksums: Annotated[str | None, typer.Option(help="published, sha256 or size.")] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="List sources again.")] = False,
-    locked: Annotated[bool, typer.Option("--locked", help="Fail on any drift from manifest.lock.")] = False,
+    workers: Annotated[str, typer.Option(help="Processes. Only 1 for now.")] = "1",
+    executor: Annotated[str, typer.Option(help="Where the work runs. Only local for now.")] = "local",
+    scheduler: Annotated[str | None, typer.Option(help="Of Dask. Not built yet.")] = None,
+    checksums: Annotated[
+        str | None, typer.Option(help="published, sha256 (compute it for everything too) or size.")
+    ] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="List sources again, to find what changed.")] = False,
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Fail on any drift from manifest.lock. Not built yet.")
+    ] = False,
     adopt: Annotated[bool, typer.Option("--adopt", help="Check and take over files that are there already.")] = False,
-    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Documents only, no bulk.")] = False,
-    no_hooks: Annotated[bool, typer.Option("--no-hooks", help="Receipt only.")] = False,
+    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Documents, no bulk. Not built yet.")] = False,
+    no_hooks: Annotated[bool, typer.Option("--no-hooks", help="Write receipt and checksums only.")] = False,
     break_lock: Annotated[bool, typer.Option("--break-lock", help="Take the root whoever holds it.")] = False,
+    ui: Annotated[bool, typer.Option("--ui", help="The live page. Not built yet.")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="NDJSON events on stdout; --json=objects for each object.")
+        bool, typer.Option("--json", help="NDJSON events on stdout; --json=objects for each object too.")
     ] = False,
     json_objects: Annotated[bool, typer.Option("--json-objects", hidden=True)] = False,
     log_file: Annotated[Path | None, typer.Option(help="Write the log there.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Errors only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Plan, transfer and verify everything a manifest names; run again to resume."""
-    _refuse(workers != "1", "--workers other than 1")
-    _refuse(executor != "local", f"--executor {executor}")
-    _refuse(locked, "--locked")
-    _refuse(metadata_only, "--metadata-only")
-    del no_hooks  # the receipt and the checksums are always written, and there is nothing else yet
+    """Plan, transfer and verify everything a manifest names; run again to resume.
+
+    Exit codes: 0 all complete and verified; 1 something failed, each thing named; 2 the manifest or the command line
+    is wrong; 3 interrupted; 4 stopped by this machine or a guard. After 1, 3 and 4 the same command goes on.
+    """
+    refuse(
+        {
+            "--workers other than 1": workers != "1",
+            f"--executor {executor}": executor != "local",
+            "--scheduler": scheduler is not None,
+            "--locked": locked,
+            "--metadata-only": metadata_only,
+            "--ui": ui,
+        }
+    )
+    del no_hooks  # receipt and checksums are always written, and there are no other hooks yet
     options = api.RunOptions(
         only=tuple(only or ()),
-        mirrors=dict(_pair(text) for text in mirror or ()),
+        mirrors=mirrors_of(mirror),
         max_bandwidth=api.parse_rate(max_bandwidth) if max_bandwidth else None,
         max_total_bytes=api.parse_size(max_total) if max_total else None,
         checksums=_checks(checksums),
@@ -61,10 +77,8 @@ def run(
         break_lock=break_lock,
         objects=json_objects,
     )
-    if log_file is not None:
-        logging.basicConfig(filename=log_file, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    with display_for(as_json=as_json, quiet=quiet) as on_event:
-        receipt = run_with_signals(manifest, root, on_event, options)
+    with log_to(log_file), display_for(as_json=as_json, quiet=quiet) as on_event:
+        receipt = run_with_signals(manifest, root, logged(on_event), options)
     raise typer.Exit(receipt.exit_code)
 
 
@@ -90,16 +104,32 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stopper:
     return stop
 
 
-def _refuse(asked: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
-    if asked:
-        raise InputError(f"{what} {LATER}", kind=ErrorKind.NOT_BUILT)
+def refuse(asked: Mapping[str, bool]) -> None:
+    """Say that what is asked for is not built, rather than leave it out.
+
+    Parameters
+    ----------
+    asked : mapping of str to bool
+        What, and whether it is asked for.
+
+    Raises
+    ------
+    InputError
+        ``not_built``.
+    """
+    for what, wanted in asked.items():
+        if wanted:
+            raise InputError(f"{what} {LATER}", kind=ErrorKind.NOT_BUILT)
 
 
-def _pair(text: str) -> tuple[str, str]:
-    source, separator, target = text.partition("=")
-    if not (separator and source and target):
-        raise InputError(f"--mirror {text!r}: expected FROM=TO, such as s3://bucket=https://mirror.example.org/bucket")
-    return source, target
+def mirrors_of(texts: Iterable[str] | None) -> dict[str, str]:
+    """Mirrors of ``--mirror FROM=TO``, checked as those of a manifest.
+
+    Raises
+    ------
+    InputError
+    """
+    return dict(api.parse_mirror(text) for text in texts or ())
 
 
 def _checks(text: str | None) -> Literal["published", "sha256", "size"] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from emasync.errors import EmasyncError, InterruptedRunError
+from emasync.errors import EmasyncError, ErrorKind, InterruptedRunError
 from emasync.ledger.interface import Ledger, Tally
 from emasync.model.receipt import (
     MAX_NAMED_FAILURES,
@@ -24,6 +24,8 @@ from emasync.model.receipt import (
 from emasync.model.task import State
 
 RECEIPT = "receipt.json"
+
+_STATUS: Mapping[str, DatasetStatus] = {"complete": "complete", "partial": "partial", "failed": "failed"}
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_STOPPED = 0, 1, 3, 4
 
@@ -134,15 +136,36 @@ def _rfc3339(time_s: float) -> str:
 
 
 def _older(previous: bytes | None) -> list[DatasetReceipt]:
-    """Datasets of an older receipt; a file that is none is nothing to stop for."""
+    """Datasets of an older receipt; what cannot be read is nothing to stop for."""
     try:
         document = orjson.loads(previous or b"{}")
-        return [_parse(item) for item in document.get("datasets", ())]
-    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError, ValueError):
+    except orjson.JSONDecodeError:
         return []
+    items = document.get("datasets") if isinstance(document, dict) else None
+    return [found for item in (items if isinstance(items, list) else ()) if (found := _parse(item)) is not None]
 
 
-def _parse(item: dict[str, Any]) -> DatasetReceipt:
-    """One dataset of a receipt (Any: JSON)."""
-    failures = tuple(Failure(**failure) for failure in item["failures"][:MAX_NAMED_FAILURES])
-    return DatasetReceipt(**{**item, "verified": Verified(**item["verified"]), "failures": failures})
+def _parse(item: Any) -> DatasetReceipt | None:
+    """One dataset of a receipt (Any: JSON, from a file that anybody may have changed); None when it is none."""
+    try:
+        return DatasetReceipt(
+            id=str(item["id"]),
+            status=_STATUS[item["status"]],
+            objects=int(item["objects"]),
+            bytes=int(item["bytes"]),
+            verified=Verified(**{name: int(count) for name, count in item["verified"].items()}),
+            failures=tuple(_parse_failure(failure) for failure in item["failures"][:MAX_NAMED_FAILURES]),
+            **{name: int(item.get(name, 0)) for name in ("failed", "absent", "unwanted")},
+        )
+    except (TypeError, KeyError, AttributeError, ValueError):
+        return None
+
+
+def _parse_failure(item: Any) -> Failure:
+    """One failure of a receipt (Any: JSON)."""
+    return Failure(
+        location=str(item["location"]),
+        kind=ErrorKind(item["kind"]),
+        message=str(item["message"]),
+        attempts=int(item["attempts"]),
+    )

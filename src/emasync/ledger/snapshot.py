@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emasync.ledger.interface import Tally
+from emasync.ledger.lock import Owner, read_owner
 from emasync.ledger.notes import read_note, write_note
 from emasync.ledger.placement import POINTER, ROOT_FOLDER, root_of_state
 from emasync.model.task import State
@@ -72,14 +73,24 @@ def read_snapshot(root: Path) -> dict[str, Any] | None:
 
     Beside the ledger where that can be reached from here, else the one in the root.
     """
+    found = [snapshot for folder in _folders(root) if (snapshot := read_note(folder / FILE_NAME)) is not None]
+    return max(found, key=lambda snapshot: str(snapshot.get("time", "")), default=None)
+
+
+def owner_of(root: Path) -> Owner | None:
+    """Who holds the run lock of a root; None when nobody does, or the lock cannot be reached from here."""
+    return read_owner(_folders(root)[-1])
+
+
+def _folders(root: Path) -> list[Path]:
+    """The root's own folder, then that of a ledger that lives elsewhere, where it can be reached."""
     folders = [root / ROOT_FOLDER]
     pointer = read_note(root / ROOT_FOLDER / POINTER)
     if pointer is not None and isinstance(pointer.get("state_dir"), str):
         elsewhere = Path(pointer["state_dir"])
         if root_of_state(elsewhere) is not None:
             folders.append(elsewhere)
-    found = [snapshot for folder in folders if (snapshot := read_note(folder / FILE_NAME)) is not None]
-    return max(found, key=lambda snapshot: str(snapshot.get("time", "")), default=None)
+    return folders
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from typing import final
 
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger import plans
+from emasync.ledger.absences import read_wholly_absent
 from emasync.ledger.admission import Admitter
 from emasync.ledger.answers import read_failures, reset_failed
 from emasync.ledger.counts import read_tallies, reopen_set_counts, show_set_counts
@@ -368,6 +369,11 @@ class SqliteLedger:
         """Number of all failures of a dataset, and the first `limit` of them; that of its plan comes first."""
         with self._database.errors():
             return read_failures(self._desk, dataset, limit)
+
+    def wholly_absent(self, dataset: str) -> list[TaskSet]:
+        """Grids of the present plan of which every chunk was found absent (law 9)."""
+        with self._database.errors():
+            return read_wholly_absent(self._connection, dataset)
 
     def close(self, *, clean: bool) -> None:
         """Commit and close; `clean` sets the clean-shutdown flag."""
