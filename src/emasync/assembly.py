@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from emasync.disk.interface import Sink
-from emasync.disk.probe import require_root
+from emasync.disk.probe import probe, require_root
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.ledger.lock import RootLock, break_lock
 from emasync.ledger.placement import place_ledger
+from emasync.ledger.store import FILE_NAME as LEDGER
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
 from emasync.model.clock import Clock, SystemClock
@@ -78,16 +80,16 @@ async def open_resources(
     clock = clock if clock is not None else SystemClock()
     async with AsyncExitStack() as stack:
         await anyio.to_thread.run_sync(require_root, spec.root)
-        state_dir = await anyio.to_thread.run_sync(place_ledger, spec.root, spec.state_dir)
+        state_dir = await anyio.to_thread.run_sync(
+            partial(place_ledger, spec.root, spec.state_dir, break_lock=spec.break_lock)
+        )
         lock = await anyio.to_thread.run_sync(_lock, spec, state_dir, clock)
         stack.push_async_callback(anyio.to_thread.run_sync, lock.release)
         sink = await anyio.to_thread.run_sync(make_sink, spec.root)
         stack.push_async_callback(anyio.to_thread.run_sync, sink.close)
         threads = WriterPool(WRITER_THREADS)
         stack.push_async_callback(threads.aclose)
-        ledger = await stack.enter_async_context(
-            LedgerThread(lambda: SqliteLedger.open(state_dir, root=spec.root, clock=clock))
-        )
+        ledger = await stack.enter_async_context(LedgerThread(partial(_open_ledger, spec.root, state_dir, clock)))
         fetcher = await stack.enter_async_context(GovernedFetcher(spec.settings, clock=clock, on_event=on_event))
         yield Resources(
             sink=sink,
@@ -98,6 +100,12 @@ async def open_resources(
             root=spec.root,
             state_dir=state_dir,
         )
+
+
+def _open_ledger(root: Path, state_dir: Path, clock: Clock) -> SqliteLedger:
+    """A new ledger has to know whether names that differ in case are one file here; an old one remembers."""
+    casefold = not (state_dir / LEDGER).exists() and probe(root, files=1).case_sensitive is False
+    return SqliteLedger.open(state_dir, root=root, clock=clock, casefold=casefold)
 
 
 def _lock(spec: RunSpec, state_dir: Path, clock: Clock) -> RootLock:
