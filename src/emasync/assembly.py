@@ -16,8 +16,8 @@ from emasync.disk.probe import probe, require_root
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.ledger.lock import RootLock, break_lock
+from emasync.ledger.opening import FILE_NAME as LEDGER
 from emasync.ledger.placement import place_ledger
-from emasync.ledger.store import FILE_NAME as LEDGER
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
 from emasync.model.clock import Clock, SystemClock
