@@ -103,3 +103,28 @@ def test_a_late_error_of_close_is_told(root: Path) -> None:
     with pytest.raises(MachineError) as caught:
         partial.close()
     assert caught.value.kind is ErrorKind.DISK_FULL
+
+
+def test_a_closed_sink_leaves_nothing_open(root: Path) -> None:
+    before = open_descriptors()
+    sink = LocalSink(root)
+    sink.reserve("p-0", None).write(0, b"data")
+    sink.reserve("p-1", 5).close()
+    assert sink.reopen("p-1") is not None
+    sink.close()
+    assert open_descriptors() == before
+    assert (root / PARTIAL / "p-0").read_bytes() == b"data"
+
+
+def test_a_closed_sink_waits_for_the_write_under_way(root: Path) -> None:
+    before = open_descriptors()
+    system = SlowWrite()
+    sink = LocalSink(root, system=system)
+    thread = threading.Thread(target=sink.reserve("p-0", 4).write, args=(0, b"late"))
+    thread.start()
+    assert system.writing.wait(60)
+    sink.close()
+    system.go_on.set()
+    thread.join()
+    assert (root / PARTIAL / "p-0").read_bytes() == b"late"
+    assert open_descriptors() == before

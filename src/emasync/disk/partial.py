@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from typing import final
 
 from typing_extensions import Buffer
@@ -53,16 +54,39 @@ class LocalPartial:
         Path for messages.
     reserved_bytes : int
         Preallocated; what the sealed file does not need is given back.
+    on_close : callable, optional
+        Told once, when this one is closed.
     """
 
-    __slots__ = ("_closed", "_fd", "_lock", "_reserved", "_shown", "_sync_error", "_system", "_users", "name")
+    __slots__ = (
+        "_closed",
+        "_fd",
+        "_lock",
+        "_on_close",
+        "_reserved",
+        "_shown",
+        "_sync_error",
+        "_system",
+        "_users",
+        "name",
+    )
 
-    def __init__(self, name: str, fd: int, system: System, *, shown: str, reserved_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        system: System,
+        *,
+        shown: str,
+        reserved_bytes: int = 0,
+        on_close: Callable[[LocalPartial], None] | None = None,
+    ) -> None:
         self.name = name
         self._fd = fd
         self._system = system
         self._shown = shown
         self._reserved = reserved_bytes
+        self._on_close = on_close
         self._lock = threading.Lock()
         self._users = 0
         self._closed = False
@@ -198,5 +222,7 @@ class LocalPartial:
                 return
             self._closed = True
             idle = self._users == 0
+        if self._on_close is not None:
+            self._on_close(self)
         if idle:
             self._give_back()

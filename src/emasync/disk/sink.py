@@ -198,5 +198,6 @@ class LocalSink:
         return facts.f_favail if facts.f_files else None
 
     def close(self) -> None:
-        """Give all folder descriptors back; partials keep their own until they are closed."""
+        """Give all descriptors back, those of unfinished files too; one that a thread writes to, when it is done."""
+        self._unfinished.close()
         self._folders.close()

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import final
 
 from emasync.disk.faults import translate
@@ -13,7 +14,7 @@ from emasync.disk.folders import Folders
 from emasync.disk.names import UNSAFE, check_relative, problems_of
 from emasync.disk.partial import LocalPartial
 from emasync.disk.system import System
-from emasync.errors import DestinationError
+from emasync.errors import DestinationError, MachineError
 
 PREALLOCATE_FROM_BYTES = 1 << 20
 """Smaller files are written in one go: the kernel finds their blocks together anyway."""
@@ -50,6 +51,7 @@ class UnfinishedFiles:
         self._folders = folders
         self._system = system
         self._preallocate = preallocate
+        self._open: set[LocalPartial] = set()
 
     def show(self, name: str) -> str:
         """Path for messages, of a name that is one.
@@ -75,14 +77,27 @@ class UnfinishedFiles:
             raise translate(error, "create", shown) from error
         wanted = size_bytes or 0
         if not self._preallocate or wanted < PREALLOCATE_FROM_BYTES:
-            return LocalPartial(name, fd, self._system, shown=shown)
+            return self._opened(name, fd, shown)
         try:
             reserved = wanted if self._system.preallocate(fd, wanted) else 0
         except OSError as error:
             self._system.close(fd)
             self.discard(name)
             raise translate(error, f"reserve {wanted} bytes for", shown) from error
-        return LocalPartial(name, fd, self._system, shown=shown, reserved_bytes=reserved)
+        return self._opened(name, fd, shown, reserved)
+
+    def _opened(self, name: str, fd: int, shown: str, reserved_bytes: int = 0) -> LocalPartial:
+        partial = LocalPartial(
+            name, fd, self._system, shown=shown, reserved_bytes=reserved_bytes, on_close=self._open.discard
+        )
+        self._open.add(partial)  # one step of the interpreter, as the removal: threads need no lock here
+        return partial
+
+    def close(self) -> None:
+        """Close what a run that was stopped left open; the files stay."""
+        for partial in tuple(self._open):
+            with suppress(MachineError):  # nobody was told that these bytes are on disk
+                partial.close()
 
     def create(self, name: str) -> int:
         """Create a file in the folder, in place of an older one; gives its descriptor. OSError as the kernel says."""
@@ -112,7 +127,7 @@ class UnfinishedFiles:
         if not stat.S_ISREG(facts.st_mode) or facts.st_nlink != 1:
             self._system.close(fd)
             return None
-        return LocalPartial(name, fd, self._system, shown=shown)
+        return self._opened(name, fd, shown)
 
     def discard(self, name: str) -> None:
         """Remove `name`; nothing happens when it is not there."""
