@@ -12,8 +12,9 @@ from emasync.disk.crc import crc32c_of
 from emasync.disk.interface import Partial
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
-from emasync.engine.committer import Committer, LargeObjectDone, Note, Outcome, Release, SmallObject
+from emasync.engine.committer import Committer, Note, Release
 from emasync.engine.digests import Findings
+from emasync.engine.sealing import LargeObjectDone, Outcome, SmallObject
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.interface import Fact, PartDone, Placed, Sealed
 from emasync.model.digest import Digest, Validator

@@ -12,51 +12,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from emasync.disk.interface import Partial, Sink
-from emasync.engine.digests import Checks, Findings, hash_pieces, holds, judge, wanted_hashes
+from emasync.engine.digests import Checks
 from emasync.engine.interface import LedgerCalls, Threads
-from emasync.errors import DestinationError, EmasyncError, ErrorKind, MachineError
-from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone, Placed, Sealed
-from emasync.model.digest import Digest, Validator
-from emasync.model.task import Task, partial_name
+from emasync.engine.sealing import (
+    LargeObjectDone,
+    Outcome,
+    SealedObject,
+    SmallObject,
+    discard_all,
+    place_all,
+    seal_large,
+    sync_all,
+    write_and_seal,
+)
+from emasync.errors import EmasyncError
+from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone, Placed
+from emasync.model.task import Task
 
 WRITERS = 16
 """Threads a batch of small objects is spread over: fdatasyncs wait together for one commit of the journal."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmallObject:
-    """A whole object in memory, to be written, checked and placed.
-
-    Attributes
-    ----------
-    pieces : tuple of bytes
-        The body in order.
-    promised : tuple of Digest
-        What to check against.
-    """
-
-    task: Task
-    pieces: tuple[bytes, ...]
-    size_bytes: int
-    validator: Validator
-    promised: tuple[Digest, ...]
-
-    @property
-    def generation(self) -> int:
-        """Of the partial name."""
-        return self.task.generation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LargeObjectDone:
-    """A partial whose spans are all there and whose digests were judged."""
-
-    task: Task
-    partial: Partial
-    size_bytes: int
-    validator: Validator
-    findings: Findings
-    generation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,27 +51,11 @@ class Release:
 Item = SmallObject | LargeObjectDone | Note | Release
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How one object ended: placed (`error` None) or not."""
-
-    task: Task
-    size_bytes: int = 0
-    error: EmasyncError | None = None
-
-
 @dataclass(slots=True)
 class _Batch:
     items: list[Item] = field(default_factory=list)
     objects: int = 0
     size_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Sealed:
-    task: Task
-    name: str
-    fact: Sealed
 
 
 class Committer:
@@ -252,33 +210,33 @@ class Committer:
         self._busy = False
         self._on_committed()
 
-    async def _seal(self, batch: _Batch) -> list[_Sealed]:
+    async def _seal(self, batch: _Batch) -> list[SealedObject]:
         small = [item for item in batch.items if isinstance(item, SmallObject)]
         large = [item for item in batch.items if isinstance(item, LargeObjectDone)]
-        jobs: list[asyncio.Future[list[_Sealed | Outcome]]] = [
-            self._threads.submit(_write_and_seal, self._sink, small[start::WRITERS], self._checks, self._epoch)
+        jobs: list[asyncio.Future[list[SealedObject | Outcome]]] = [
+            self._threads.submit(write_and_seal, self._sink, small[start::WRITERS], self._checks, self._epoch)
             for start in range(min(WRITERS, len(small)))
         ]
-        jobs += [self._threads.submit(_seal_large, item, self._epoch) for item in large]
+        jobs += [self._threads.submit(seal_large, item, self._epoch) for item in large]
         results = [entry for job in jobs for entry in await job]
         for entry in results:
             if isinstance(entry, Outcome):
                 self._on_outcome(entry)
         for item in large:
             self._dirty.pop(item.partial.name, None)
-        return [entry for entry in results if isinstance(entry, _Sealed)]
+        return [entry for entry in results if isinstance(entry, SealedObject)]
 
-    async def _place(self, sealed: list[_Sealed]) -> None:
+    async def _place(self, sealed: list[SealedObject]) -> None:
         if not sealed:
             return
-        placed = await self._threads.submit(_place_all, self._sink, sealed)
+        placed = await self._threads.submit(place_all, self._sink, sealed)
         facts: list[Fact] = [
             (Placed if error is None else Invalidated)(set_id=entry.task.set_id, key=entry.task.key)
             for entry, error in placed
         ]
         await self._ledger.call("record", facts)
         if refused := [entry.name for entry, error in placed if error is not None]:
-            await self._threads.submit(_discard_all, self._sink, refused)
+            await self._threads.submit(discard_all, self._sink, refused)
         for entry, error in placed:
             self._on_outcome(Outcome(task=entry.task, size_bytes=entry.fact.size_bytes, error=error))
 
@@ -297,7 +255,7 @@ class Committer:
         dirty, self._dirty = list(self._dirty.values()), {}
         released, self._released = self._released, []
         self._unsynced_bytes = self._unsynced_objects = 0
-        await self._threads.submit(_sync_all, self._sink, dirty, released)
+        await self._threads.submit(sync_all, self._sink, dirty, released)
         await self._ledger.call("set_durable_epoch", epoch)
         self._synced_epoch = epoch
 
@@ -321,99 +279,3 @@ def absent(task: Task) -> Absent:
 
 def _stamped(fact: Fact, epoch: int) -> Fact:
     return replace(fact, epoch=epoch) if isinstance(fact, PartDone) else fact
-
-
-def _write_and_seal(sink: Sink, items: list[SmallObject], checks: Checks, epoch: int) -> list[_Sealed | Outcome]:
-    """In a thread: check each body, write all, then sync all (one journal commit serves many)."""
-    results: list[_Sealed | Outcome] = []
-    written: list[tuple[SmallObject, Partial, Sealed]] = []
-    try:
-        for item in items:
-            try:
-                written.append(_write_one(sink, item, checks, epoch))
-            except MachineError:
-                raise
-            except EmasyncError as error:
-                results.append(Outcome(task=item.task, error=error))
-        for item, partial, fact in written:
-            partial.seal(item.size_bytes)
-            results.append(_Sealed(item.task, partial.name, fact))
-    finally:
-        for _, partial, _ in written:
-            partial.close()
-    return results
-
-
-def _write_one(sink: Sink, item: SmallObject, checks: Checks, epoch: int) -> tuple[SmallObject, Partial, Sealed]:
-    task = item.task
-    crc, computed = hash_pieces(item.pieces, wanted_hashes(item.promised, checks))
-    findings = judge(item.promised, computed, crc, item.validator, checks=checks, location=str(task.location))
-    partial = sink.reserve(partial_name(task.set_id, task.key, item.generation), item.size_bytes)
-    offset = 0
-    try:
-        for piece in item.pieces:
-            partial.write(offset, piece)
-            offset += len(piece)
-    except BaseException:
-        partial.close()
-        raise
-    return item, partial, _sealed_fact(item, findings, epoch)
-
-
-def _seal_large(item: LargeObjectDone, epoch: int) -> list[_Sealed | Outcome]:
-    try:
-        item.partial.seal(item.size_bytes)
-    except MachineError:
-        raise
-    except EmasyncError as error:
-        return [Outcome(task=item.task, error=error)]
-    finally:
-        item.partial.close()
-    return [_Sealed(item.task, item.partial.name, _sealed_fact(item, item.findings, epoch))]
-
-
-def _sealed_fact(item: SmallObject | LargeObjectDone, findings: Findings, epoch: int) -> Sealed:
-    return Sealed(
-        set_id=item.task.set_id,
-        key=item.task.key,
-        size_bytes=item.size_bytes,
-        crc32c=findings.crc32c,
-        validator=item.validator,
-        verified=findings.verified,
-        digests=findings.digests,
-        generation=item.generation,
-        epoch=epoch,
-    )
-
-
-def _place_all(sink: Sink, sealed: list[_Sealed]) -> list[tuple[_Sealed, EmasyncError | None]]:
-    return [(entry, _place_one(sink, entry)) for entry in sealed]
-
-
-def _place_one(sink: Sink, entry: _Sealed) -> EmasyncError | None:
-    """Rename without replacing. A file of the same bytes that is there already is as good as ours."""
-    try:
-        sink.place(entry.name, entry.task.destination)
-    except DestinationError as error:
-        same = error.kind is ErrorKind.DESTINATION_EXISTS and holds(
-            sink, entry.task.destination, entry.fact.size_bytes, entry.fact.crc32c
-        )
-        if not same:
-            return error
-        sink.discard(entry.name)
-    return None
-
-
-def _discard_all(sink: Sink, names: list[str]) -> None:
-    for name in names:
-        sink.discard(name)
-
-
-def _sync_all(sink: Sink, dirty: list[Partial], released: list[Partial]) -> None:
-    try:
-        for partial in dirty:
-            partial.sync()
-    finally:
-        for partial in released:
-            partial.close()
-    sink.sync_folders()

@@ -10,7 +10,7 @@ from functools import partial
 import anyio
 
 from emasync.disk.interface import Sink
-from emasync.engine.committer import Committer, Note, Outcome, absent, failed
+from emasync.engine.committer import Committer, Note, absent, failed
 from emasync.engine.context import MoveContext
 from emasync.engine.existing import look
 from emasync.engine.interface import LedgerCalls, Threads
@@ -18,6 +18,7 @@ from emasync.engine.large import LargeObject
 from emasync.engine.memory import MemoryBudget, Slabs
 from emasync.engine.recovery import clear_leftovers, make_room, recover, sweep
 from emasync.engine.scheduler import Job, OriginQueue, PartJob, Scheduler
+from emasync.engine.sealing import Outcome
 from emasync.engine.small import move_small
 from emasync.errors import (
     EmasyncError,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import chain
 
-from emasync.disk.crc import combine, crc32c_of
+from emasync.disk.crc import combine
 from emasync.disk.interface import Partial
-from emasync.engine.committer import LargeObjectDone, Note, Release
+from emasync.engine.committer import Note, Release
 from emasync.engine.context import MoveContext
 from emasync.engine.digests import Findings, hash_pieces, judge, promised_digests, read_pieces, wanted_hashes
 from emasync.engine.parts import missing_spans
+from emasync.engine.receiver import PartReceiver
+from emasync.engine.sealing import LargeObjectDone
 from emasync.engine.small import check_size
+from emasync.engine.version import Version, trusted_parts
 from emasync.errors import (
     EmasyncError,
     IntegrityError,
@@ -28,34 +30,8 @@ from emasync.model.digest import Digest, Span, Validator
 from emasync.model.task import Task, partial_name
 from emasync.transport.interface import Head
 
-WRITES_AHEAD = 2
-"""Slabs of one part that may be on their way to the disk while the next one fills."""
-
 MAX_RESTARTS = 2
 """An object that changes more often while it is fetched is given up (law 3)."""
-
-
-@dataclass(slots=True)
-class _Version:
-    """One generation of an object: what is known of the bytes under one validator."""
-
-    generation: int
-    validator: Validator | None = None
-    total_bytes: int | None = None
-    partial: Partial | None = None
-    ranged: bool = True
-    whole: bool = False
-    started: bool = False
-    users: int = 0
-    done: dict[int, Part] = field(default_factory=dict)
-    todo: Iterator[Span] | None = None
-    head: Head | None = None
-
-    @property
-    def complete(self) -> bool:
-        return self.total_bytes is not None and sum(part.stop - part.start for part in self.done.values()) == (
-            self.total_bytes
-        )
 
 
 class LargeObject:
@@ -74,7 +50,7 @@ class LargeObject:
         self._context = context
         self._on_fan_out = on_fan_out
         self._part_bytes = context.settings.policy(task.location).part_bytes
-        self._version = _Version(generation=0)
+        self._version = Version(generation=0)
         self._reserving = asyncio.Lock()
         self._in_flight = 0
         self._restarts = 0
@@ -105,9 +81,9 @@ class LargeObject:
             self._in_flight += 1
         return span
 
-    def _first_span(self, version: _Version) -> Span:
+    def _first_span(self, version: Version) -> Span:
         if version.total_bytes is not None:
-            missing = missing_spans(version.total_bytes, _spans(version), self._part_bytes)
+            missing = missing_spans(version.total_bytes, version.spans, self._part_bytes)
             return next(missing, Span(0, 0))
         size_bytes = self.task.size_bytes
         return Span(0, self._part_bytes if size_bytes is None else min(size_bytes, self._part_bytes))
@@ -121,7 +97,7 @@ class LargeObject:
             self._require_rest(version, version.todo)
         return self._error is not None or version.complete
 
-    def _require_rest(self, version: _Version, todo: Iterator[Span]) -> None:
+    def _require_rest(self, version: Version, todo: Iterator[Span]) -> None:
         """An object that is not whole has spans left, else it would wait for ever: say so instead."""
         span = next(todo, None)
         if span is not None:
@@ -133,7 +109,7 @@ class LargeObject:
             location=str(self.task.location),
         )
 
-    def accept(self, version: _Version, head: Head, span: Span) -> Span:
+    def accept(self, version: Version, head: Head, span: Span) -> Span:
         """Take an answer for `span` of `version`; gives the span that the body will really fill.
 
         Raises
@@ -156,7 +132,7 @@ class LargeObject:
         stop = span.stop if head.total_bytes is None else head.total_bytes
         return Span(0, stop) if whole else Span(span.start, min(span.stop, stop))
 
-    def _first_answer(self, version: _Version, head: Head, span: Span, *, whole: bool) -> None:
+    def _first_answer(self, version: Version, head: Head, span: Span, *, whole: bool) -> None:
         version.head = head
         version.whole = whole
         if version.validator is None:
@@ -164,14 +140,14 @@ class LargeObject:
         version.todo = iter(()) if whole else self._rest(version, span)
         self._on_fan_out()
 
-    def _rest(self, version: _Version, first: Span) -> Iterator[Span]:
+    def _rest(self, version: Version, first: Span) -> Iterator[Span]:
         total_bytes = version.total_bytes if version.total_bytes is not None else self.task.size_bytes
         if total_bytes is None:
             raise RefusedError(f"{self.task.location}: a range was answered without the object's size")
         version.total_bytes = total_bytes
-        return missing_spans(total_bytes, (*_spans(version), first), self._part_bytes)
+        return missing_spans(total_bytes, (*version.spans, first), self._part_bytes)
 
-    def _changed(self, version: _Version, error: EmasyncError) -> bool:
+    def _changed(self, version: Version, error: EmasyncError) -> bool:
         """The object is another one: begin the next generation. True for the first who notices."""
         if version is not self._version:
             return False
@@ -182,7 +158,7 @@ class LargeObject:
                 "run again when the source is at rest",
                 location=str(self.task.location),
             )
-        self._version = _Version(generation=version.generation + 1, ranged=version.ranged)
+        self._version = Version(generation=version.generation + 1, ranged=version.ranged)
         return True
 
     # --- I/O ---------------------------------------------------------------------------------------------------
@@ -200,8 +176,8 @@ class LargeObject:
             await self._invalidate(state.generation)
             return
         suspect = self._context.suspect_after_epoch
-        parts = await self._context.threads.submit(_trusted_parts, partial, state.parts, suspect)
-        self._version = _Version(
+        parts = await self._context.threads.submit(trusted_parts, partial, state.parts, suspect)
+        self._version = Version(
             generation=state.generation,
             validator=state.validator,
             total_bytes=state.size_bytes,
@@ -213,7 +189,7 @@ class LargeObject:
     async def _invalidate(self, generation: int) -> None:
         fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
         await self._context.ledger.call("record", [fact], durable=True)
-        self._version = _Version(generation=generation + 1, ranged=self._version.ranged)
+        self._version = Version(generation=generation + 1, ranged=self._version.ranged)
 
     async def fetch(self, span: Span) -> None:
         """Fetch one span; afterwards the object may be :meth:`settled`. Errors of the object are kept, not raised.
@@ -240,13 +216,13 @@ class LargeObject:
             version.users -= 1
             self._release_unused(version)
 
-    def _release_unused(self, version: _Version) -> None:
+    def _release_unused(self, version: Version) -> None:
         """Close the partial of a former version once its last part has left it (law 5)."""
         if version is not self._version and version.users == 0 and version.partial is not None:
             self._context.committer.submit_now(Release(version.partial))
             version.partial = None
 
-    async def _fetch(self, version: _Version, span: Span) -> None:
+    async def _fetch(self, version: Version, span: Span) -> None:
         receiver = PartReceiver(self, version, span, self._context)
         asked = span if version.ranged and span.size_bytes else None
         received = False
@@ -270,12 +246,12 @@ class LargeObject:
         if (done := self._part_done(version, receiver)) and version.partial is not None:
             await self._context.committer.tell_part(done, version.partial)
 
-    def _park(self, version: _Version, receiver: PartReceiver) -> None:
+    def _park(self, version: Version, receiver: PartReceiver) -> None:
         """Keep what a broken or cancelled part brought: the next run asks for the rest only."""
         if version.partial is not None and not version.whole and (done := self._part_done(version, receiver)):
             self._context.committer.submit_now(Note(fact=done, partial=version.partial))
 
-    def _part_done(self, version: _Version, receiver: PartReceiver) -> PartDone | None:
+    def _part_done(self, version: Version, receiver: PartReceiver) -> PartDone | None:
         start, stop, crc32c = receiver.result()
         if version is not self._version or start == stop:
             return None
@@ -291,7 +267,7 @@ class LargeObject:
             crc32c=crc32c,
         )
 
-    async def reserve(self, version: _Version) -> Partial:
+    async def reserve(self, version: Version) -> Partial:
         """The open partial of `version`; made, and told to the ledger, at the first call.
 
         Raises
@@ -310,7 +286,7 @@ class LargeObject:
                 await self._tell_started(version)
             return version.partial
 
-    async def _tell_started(self, version: _Version) -> None:
+    async def _tell_started(self, version: Version) -> None:
         if version.total_bytes is None or version.validator is None or version.whole:
             return  # a body that cannot be resumed leaves no parts behind
         version.started = True
@@ -323,7 +299,7 @@ class LargeObject:
         )
         await self._context.ledger.call("record", [fact])
 
-    async def _restart(self, version: _Version, error: EmasyncError) -> None:
+    async def _restart(self, version: Version, error: EmasyncError) -> None:
         if not self._changed(version, error):
             return
         fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
@@ -365,7 +341,7 @@ class LargeObject:
             )
         )
 
-    def _judge(self, version: _Version, partial: Partial, promised: tuple[Digest, ...]) -> Findings:
+    def _judge(self, version: Version, partial: Partial, promised: tuple[Digest, ...]) -> Findings:
         """In a thread: CRCs of the parts compose; serial digests read the file back, they never fetch (law 4)."""
         crc = 0
         for start in sorted(version.done):
@@ -384,131 +360,3 @@ class LargeObject:
         if self._version.partial is not None:
             self._context.committer.submit_now(Release(self._version.partial))
             self._version.partial = None
-
-
-class PartReceiver:
-    """Receives one span into slabs and writes them in threads, in whatever order the threads finish.
-
-    Parameters
-    ----------
-    owner : LargeObject
-    version : _Version
-    span : Span
-        What is asked for.
-    context : MoveContext
-    """
-
-    def __init__(self, owner: LargeObject, version: _Version, span: Span, context: MoveContext) -> None:
-        self._owner = owner
-        self._version = version
-        self._asked = span
-        self._span = span
-        self._context = context
-        self._position = span.start
-        self._slab: bytearray | None = None
-        self._filled = 0
-        self._writes: list[asyncio.Future[tuple[int, int]]] = []
-        self._crcs: list[tuple[int, int]] = []
-        self._restart_at: int | None = None
-
-    def begin(self, head: Head) -> None:
-        """Accept an answer: the missing tail, or the beginning again."""
-        self._span = self._owner.accept(self._version, head, self._asked)
-        expected = self._position + self._filled
-        if head.start != expected:
-            if head.start != self._span.start:
-                raise RefusedError(
-                    f"{self._owner.task.location}: byte {expected} was asked for, the answer starts at {head.start}"
-                )
-            self._restart_at = head.start
-
-    async def feed(self, data: bytes | memoryview) -> None:
-        """Copy `data` into slabs; full ones go to the disk. Waits when memory or disk is behind."""
-        if self._restart_at is not None:
-            await self._rewind(self._restart_at)
-        self._context.on_received(len(data))
-        view = memoryview(data)
-        while view:
-            if self._slab is None:
-                self._slab, self._filled = await self._context.slabs.take(), 0
-            taken = min(len(view), len(self._slab) - self._filled)
-            self._slab[self._filled : self._filled + taken] = view[:taken]
-            self._filled += taken
-            view = view[taken:]
-            if self._filled == len(self._slab):
-                await self._flush()
-
-    async def _rewind(self, position: int) -> None:
-        """Start again: older writes must have landed before newer ones may go to the same place."""
-        self._restart_at = None
-        await self._drain(0)
-        self._crcs.clear()
-        self._drop_slab()
-        self._position = position
-
-    async def _flush(self) -> None:
-        partial = await self._owner.reserve(self._version)
-        slab, self._slab = self._slab, None
-        if slab is None:
-            return
-        filled, offset = self._filled, self._position
-        self._position, self._filled = self._position + filled, 0
-        write = self._context.threads.submit(_write_slab, partial, offset, memoryview(slab)[:filled])
-        write.add_done_callback(lambda _: self._context.slabs.give(slab))
-        self._writes.append(write)
-        await self._drain(WRITES_AHEAD)
-
-    async def _drain(self, ahead: int) -> None:
-        while len(self._writes) > ahead:
-            self._crcs.append(await asyncio.shield(self._writes[0]))
-            self._writes.pop(0)
-
-    def _drop_slab(self) -> None:
-        if self._slab is not None:
-            self._context.slabs.give(self._slab)
-            self._slab, self._filled = None, 0
-
-    async def settle(self) -> None:
-        """Write what is left and wait for the disk; after an error or cancellation nothing of this part is kept."""
-        try:
-            if self._restart_at is not None:
-                await self._rewind(self._restart_at)
-            if self._slab is not None and self._filled:
-                await self._flush()
-            await self._drain(0)
-        finally:
-            self._drop_slab()
-
-    def result(self) -> tuple[int, int, int]:
-        """Start, stop and CRC-32C of what was written."""
-        crc = 0
-        for piece, size_bytes in self._crcs:
-            crc = combine(crc, piece, size_bytes)
-        return self._span.start, self._position, crc
-
-
-def _write_slab(partial: Partial, offset: int, data: memoryview) -> tuple[int, int]:
-    """In a thread: CRC while the bytes are hot, then to the disk."""
-    crc = crc32c_of(data)
-    partial.write(offset, data)
-    return crc, len(data)
-
-
-def _spans(version: _Version) -> tuple[Span, ...]:
-    return tuple(Span(part.start, part.stop) for part in version.done.values())
-
-
-def _trusted_parts(partial: Partial, parts: tuple[Part, ...], suspect_after_epoch: int | None) -> list[Part]:
-    """Parts whose bytes are what the ledger says; read back only where an unclean stop makes them suspect."""
-    return [
-        part
-        for part in parts
-        if suspect_after_epoch is None or part.epoch <= suspect_after_epoch or _part_crc(partial, part) == part.crc32c
-    ]
-
-
-def _part_crc(partial: Partial, part: Part) -> int:
-    def read(offset: int, size_bytes: int) -> bytes:
-        return partial.read(part.start + offset, size_bytes)
-
-    return hash_pieces(read_pieces(read, part.stop - part.start), ())[0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from emasync.engine.committer import SmallObject
 from emasync.engine.context import MoveContext
 from emasync.engine.digests import promised_digests
+from emasync.engine.sealing import SmallObject
 from emasync.errors import EmasyncError, ErrorKind, IntegrityError
 from emasync.model.task import Task
 from emasync.transport.interface import Head

@@ -1,0 +1,140 @@
+"""Receiving one span of a large object: slabs from the wire, writes in threads (law 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from emasync.disk.crc import combine, crc32c_of
+from emasync.disk.interface import Partial
+from emasync.engine.context import MoveContext
+from emasync.engine.version import Version
+from emasync.errors import RefusedError
+from emasync.model.digest import Span
+from emasync.model.task import Task
+from emasync.transport.interface import Head
+
+WRITES_AHEAD = 2
+"""Slabs of one part that may be on their way to the disk while the next one fills."""
+
+
+class PartOwner(Protocol):
+    """The object a span belongs to."""
+
+    task: Task
+
+    def accept(self, version: Version, head: Head, span: Span) -> Span:
+        """Take an answer for `span`; gives the span that its body will really fill."""
+        ...
+
+    async def reserve(self, version: Version) -> Partial:
+        """The open partial of `version`."""
+        ...
+
+
+class PartReceiver:
+    """Receives one span into slabs and writes them in threads, in whatever order the threads finish.
+
+    Parameters
+    ----------
+    owner : PartOwner
+    version : Version
+    span : Span
+        What is asked for.
+    context : MoveContext
+    """
+
+    def __init__(self, owner: PartOwner, version: Version, span: Span, context: MoveContext) -> None:
+        self._owner = owner
+        self._version = version
+        self._asked = span
+        self._span = span
+        self._context = context
+        self._position = span.start
+        self._slab: bytearray | None = None
+        self._filled = 0
+        self._writes: list[asyncio.Future[tuple[int, int]]] = []
+        self._crcs: list[tuple[int, int]] = []
+        self._restart_at: int | None = None
+
+    def begin(self, head: Head) -> None:
+        """Accept an answer: the missing tail, or the beginning again."""
+        self._span = self._owner.accept(self._version, head, self._asked)
+        expected = self._position + self._filled
+        if head.start != expected:
+            if head.start != self._span.start:
+                raise RefusedError(
+                    f"{self._owner.task.location}: byte {expected} was asked for, the answer starts at {head.start}"
+                )
+            self._restart_at = head.start
+
+    async def feed(self, data: bytes | memoryview) -> None:
+        """Copy `data` into slabs; full ones go to the disk. Waits when memory or disk is behind."""
+        if self._restart_at is not None:
+            await self._rewind(self._restart_at)
+        self._context.on_received(len(data))
+        view = memoryview(data)
+        while view:
+            if self._slab is None:
+                self._slab, self._filled = await self._context.slabs.take(), 0
+            taken = min(len(view), len(self._slab) - self._filled)
+            self._slab[self._filled : self._filled + taken] = view[:taken]
+            self._filled += taken
+            view = view[taken:]
+            if self._filled == len(self._slab):
+                await self._flush()
+
+    async def _rewind(self, position: int) -> None:
+        """Start again: older writes must have landed before newer ones may go to the same place."""
+        self._restart_at = None
+        await self._drain(0)
+        self._crcs.clear()
+        self._drop_slab()
+        self._position = position
+
+    async def _flush(self) -> None:
+        partial = await self._owner.reserve(self._version)
+        slab, self._slab = self._slab, None
+        if slab is None:
+            return
+        filled, offset = self._filled, self._position
+        self._position, self._filled = self._position + filled, 0
+        write = self._context.threads.submit(_write_slab, partial, offset, memoryview(slab)[:filled])
+        write.add_done_callback(lambda _: self._context.slabs.give(slab))
+        self._writes.append(write)
+        await self._drain(WRITES_AHEAD)
+
+    async def _drain(self, ahead: int) -> None:
+        while len(self._writes) > ahead:
+            self._crcs.append(await asyncio.shield(self._writes[0]))
+            self._writes.pop(0)
+
+    def _drop_slab(self) -> None:
+        if self._slab is not None:
+            self._context.slabs.give(self._slab)
+            self._slab, self._filled = None, 0
+
+    async def settle(self) -> None:
+        """Write what is left and wait for the disk; after an error or cancellation nothing of this part is kept."""
+        try:
+            if self._restart_at is not None:
+                await self._rewind(self._restart_at)
+            if self._slab is not None and self._filled:
+                await self._flush()
+            await self._drain(0)
+        finally:
+            self._drop_slab()
+
+    def result(self) -> tuple[int, int, int]:
+        """Start, stop and CRC-32C of what was written."""
+        crc = 0
+        for piece, size_bytes in self._crcs:
+            crc = combine(crc, piece, size_bytes)
+        return self._span.start, self._position, crc
+
+
+def _write_slab(partial: Partial, offset: int, data: memoryview) -> tuple[int, int]:
+    """In a thread: CRC while the bytes are hot, then to the disk."""
+    crc = crc32c_of(data)
+    partial.write(offset, data)
+    return crc, len(data)
