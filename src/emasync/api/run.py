@@ -20,7 +20,7 @@ from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
 from emasync.engine.engine import Engine, EngineOutcome, Planner
 from emasync.hooks.receipt import RunFacts
 from emasync.manifest.manifest import Manifest
-from emasync.model.events import OnEvent, ignore_event
+from emasync.model.events import Event, OnEvent, ignore_event
 from emasync.model.receipt import Receipt, Totals
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Guard, Room
@@ -117,6 +117,9 @@ async def arun(
         break_lock=options.break_lock,
     )
     stopper = stopper if stopper is not None else Stopper()
+    if settings.workers != 1:
+        message = f"workers: {settings.workers}: more than one process is not built yet; this run uses one"
+        on_event(Event("warning", {"message": message}))
     async with open_resources(spec, on_event, make_sink=make_sink) as resources:
         started_s = resources.clock.time_s()
         engine = _engine(resources, settings, on_event, options, wanted)
