@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emasync.disk.interface import Sink
 from emasync.engine.committer import Committer
 from emasync.engine.interface import LedgerCalls, Threads
 from emasync.engine.memory import MemoryBudget, Slabs
 from emasync.model.events import OnEvent
-from emasync.settings import Settings
+from emasync.model.task import Task
+from emasync.settings import HostPolicy, Settings
 from emasync.transport.interface import Fetcher
 
 
@@ -37,3 +38,11 @@ class MoveContext:
     on_event: OnEvent
     on_received: Callable[[int], None]
     suspect_after_epoch: int | None = None
+    _policies: dict[int, HostPolicy] = field(default_factory=dict)
+
+    def policy(self, task: Task) -> HostPolicy:
+        """Policy of the origin of `task`; the tasks of a set share it, so it is looked up once a set."""
+        found = self._policies.get(task.set_id)
+        if found is None:
+            found = self._policies[task.set_id] = self.settings.policy(task.location)
+        return found

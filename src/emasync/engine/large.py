@@ -49,7 +49,7 @@ class LargeObject:
         self.task = task
         self._context = context
         self._on_fan_out = on_fan_out
-        self._part_bytes = context.settings.policy(task.location).part_bytes
+        self._part_bytes = context.policy(task).part_bytes
         self._version = Version(generation=0)
         self._reserving = asyncio.Lock()
         self._in_flight = 0
@@ -323,7 +323,7 @@ class LargeObject:
             raise self._error
         partial = await self.reserve(version)
         head = version.head or Head(status=206, start=0, stop=None, total_bytes=None, validator=Validator())
-        etag_is_md5 = self._context.settings.policy(self.task.location).etag_is_md5
+        etag_is_md5 = self._context.policy(self.task).etag_is_md5
         promised = promised_digests(self.task.digests, head, etag_is_md5=etag_is_md5)
         try:
             findings = await self._context.threads.submit(self._judge, version, partial, promised)

@@ -104,14 +104,13 @@ async def move_small(task: Task, context: MoveContext) -> bool:
         head = await context.fetcher.transfer(task.location, receiver)
         if head.content_encoding is None and task.size_bytes is not None:
             check_size(task, receiver.size_bytes)
-        policy = context.settings.policy(task.location)
         await context.committer.submit(
             SmallObject(
                 task=task,
                 pieces=tuple(receiver.pieces),
                 size_bytes=receiver.size_bytes,
                 validator=head.validator,
-                promised=promised_digests(task.digests, head, etag_is_md5=policy.etag_is_md5),
+                promised=promised_digests(task.digests, head, etag_is_md5=context.policy(task).etag_is_md5),
             )
         )
     except _TooLargeError:
