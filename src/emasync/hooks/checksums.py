@@ -1,7 +1,7 @@
 """``checksums/<dataset id>.tsv``: one row an object, streamed from the ledger.
 
 Columns: path (relative to the root), size in bytes, published digests, computed digests, how the object was verified.
-Digests are ``kind:hex``, comma separated. Tabs, line feeds and backslashes in paths are escaped with a backslash, as
+Digests are ``kind:hex``, comma separated. Tabs, line ends and backslashes in paths are escaped with a backslash, as
 in the checksum files of GNU coreutils.
 """
 
@@ -52,4 +52,4 @@ def _digests(digests: Iterable[Digest]) -> str:
 
 
 def _escape(path: str) -> str:
-    return path.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return path.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
