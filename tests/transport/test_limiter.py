@@ -53,6 +53,23 @@ async def test_documents_go_before_bulk_and_each_class_in_order(clock: ManualClo
     assert (limiter.statistics().in_flight, limiter.statistics().requests) == (0, 5)
 
 
+async def test_all_are_cancelled_in_one_turn_of_the_loop(clock: ManualClock) -> None:
+    """As at the end of a run that is stopped: those inside leave before those that wait have woken up."""
+    limiter = limiter_of(clock, max_connections=1)
+
+    async def ask() -> None:
+        async with limiter.slot():
+            await asyncio.sleep(3600)
+
+    asked = [asyncio.create_task(ask()) for _ in range(4)]
+    await turns()
+    for task in asked:
+        task.cancel()
+    ended = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(error) for error in ended] == [asyncio.CancelledError] * 4
+    assert (limiter.statistics().in_flight, limiter.statistics().waiting) == (0, 0)
+
+
 async def test_the_limit_can_move_while_requests_are_out(clock: ManualClock) -> None:
     limiter = limiter_of(clock, max_connections=3)
     release = asyncio.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from emasync.errors import ErrorKind, TransientError
 from emasync.model.clock import Clock
@@ -113,7 +113,8 @@ class OriginLimiter:
             if turn.done() and not turn.cancelled():  # admitted and cancelled in the same turn of the loop
                 self._leave()
             else:
-                queue.remove(turn)
+                with suppress(ValueError):  # whoever left meanwhile may have met the cancelled turn first
+                    queue.remove(turn)
             raise
 
     def _leave(self) -> None:
