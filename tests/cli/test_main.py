@@ -98,4 +98,72 @@ def test_the_log_is_closed_after_the_run(capsys: pytest.CaptureFixture[str], tmp
     assert code == 1
     assert json.loads(out.splitlines()[-1])["event"] == "receipt"
     assert " ERROR " in log.read_text()
-    assert [type(handler) for handler in logging.getLogger("emasync").handlers] == [logging.NullHandler]
+    assert {type(handler) for handler in logging.getLogger("emasync").handlers} == {logging.NullHandler}
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """A manifest over a folder of three files."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.bin").write_bytes(name.encode() * 10)
+    path = tmp_path / "m.yaml"
+    path.write_text(f"version: 1\nroot: data\ndatasets: [{{id: all, source: bucket, url: 'file://{folder}'}}]\n")
+    return path
+
+
+def test_plan_run_and_status(capsys: pytest.CaptureFixture[str], manifest: Path) -> None:
+    code, out, _ = run(capsys, "plan", str(manifest))
+    assert (code, out.splitlines()[0]) == (0, "3 objects, 30 B")
+    code, out, _ = run(capsys, "plan", str(manifest), "--max-total", "20B", "--json")
+    assert code == 4
+    assert "max_total is 20 bytes" in json.loads(out)["problem"]
+    assert not (manifest.parent / "data").exists()
+    code, out, err = run(capsys, "run", str(manifest), "--only", "all", "--max-bandwidth", "1GB/s")
+    assert (code, out) == (0, "")
+    assert "all: complete, 3 objects, 30 B" in err
+    code, out, _ = run(capsys, "status", str(manifest.parent / "data"))
+    assert (code, out.splitlines()[1]) == (0, "all: 3 placed")
+
+
+def test_a_plan_that_cannot_be_made(capsys: pytest.CaptureFixture[str], manifest: Path) -> None:
+    manifest.write_text(manifest.read_text().replace("source'", "nothing'"))
+    code, out, _ = run(capsys, "plan", str(manifest))
+    assert code == 1
+    assert "nothing to fetch" in out
+    assert run(capsys, "plan", str(manifest), "--lock")[0] == 2
+
+
+def test_schema_and_catalog(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "datasets" in json.loads(run(capsys, "schema")[1])["properties"]
+    assert "version: 1" in run(capsys, "catalog", "quickstart")[1]
+    code, _, err = run(capsys, "catalog", "nothing")
+    assert code == 2
+    assert "quickstart" in err
+
+
+def test_a_log_that_cannot_be_written(capsys: pytest.CaptureFixture[str], manifest: Path, tmp_path: Path) -> None:
+    code, _, err = run(capsys, "run", str(manifest), "--log-file", str(tmp_path / "no" / "log"))
+    assert code == 2
+    assert "No such file or directory; " not in err
+    assert "choose another place" in err
+
+
+def test_an_interrupt_before_the_run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("emasync.api.schema", interrupted)
+    code, _, err = run(capsys, "schema")
+    assert code == 3
+    assert "run again to resume" in err
+
+
+def test_defects_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("emasync.api.schema", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["schema"])

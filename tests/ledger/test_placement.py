@@ -9,10 +9,12 @@ import pytest
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger import placement
 from emasync.ledger.backup import Backups
+from emasync.ledger.lock import RootLock
 from emasync.ledger.notes import read_note, write_note
 from emasync.ledger.placement import Place, find_place, place_ledger
-from emasync.ledger.snapshot import Pace, read_snapshot, write_snapshot
+from emasync.ledger.snapshot import Pace, owner_of, read_snapshot, write_snapshot
 from emasync.ledger.store import SqliteLedger
+from emasync.model.clock import SystemClock
 from emasync.model.task import ObjectEntry, TaskSetSpec
 
 from .conftest import StillClock
@@ -245,3 +247,13 @@ def test_copies_are_whole_and_not_too_frequent(world: World) -> None:
     ledger.close(clean=True)
     assert sorted(path.name for path in place.state_dir.iterdir()) == ["root.json", "state.sqlite"]
     assert sorted(path.name for path in copy.parent.iterdir()) == ["ledger.json", "state-backup.sqlite"]
+
+
+def test_who_runs_is_asked_where_the_lock_lies(world: World) -> None:
+    root = world.root()
+    place = world.place(root)
+    assert owner_of(root) is None
+    with RootLock.acquire(place.state_dir, SystemClock()) as lock:
+        assert owner_of(root) == lock.owner
+        assert not lock.owner.gone()
+    assert owner_of(root) is None

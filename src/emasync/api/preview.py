@@ -8,8 +8,11 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from shutil import rmtree
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import Any, Self
+from weakref import finalize
 
 from emasync.api.blocking import blocking
 from emasync.api.options import ManifestLike, RunOptions, load
@@ -47,8 +50,18 @@ class PlannedObject:
     size_bytes: int | None
 
 
+class _Folder:
+    """A temporary folder; it goes with :meth:`close`, or with the last reference."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="emasync-plan-"))
+        self.close = finalize(self, rmtree, self.path, ignore_errors=True)
+
+
 class Plan:
     """What a run would fetch. Iterating reads the objects from a temporary ledger, never into one list.
+
+    A context manager; what it holds on disk goes at its end, or with the last reference to it.
 
     Attributes
     ----------
@@ -61,13 +74,25 @@ class Plan:
         Why it does not fit this machine or its guards.
     """
 
-    def __init__(self, found: Preview, folder: TemporaryDirectory[str]) -> None:
+    def __init__(self, found: Preview, folder: _Folder) -> None:
         self.preview = found
         self.objects = found.objects
         self.bytes = found.bytes
         self.hosts = {host.origin: host.requests for host in found.hosts}
         self.problem = found.problem
-        self._folder = folder  # lives as long as this object
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the temporary ledger; numbers and failures stay, the objects cannot be iterated any more."""
+        self._folder.close()
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -75,7 +100,7 @@ class Plan:
         return tuple(failure for dataset in self.preview.datasets for failure in dataset.failures)
 
     def __iter__(self) -> Iterator[PlannedObject]:
-        path = Path(self._folder.name)
+        path = self._folder.path
         ledger = SqliteLedger.open(path, root=path, clock=SystemClock())
         try:
             rows: Iterator[Row] = ledger.rows()
@@ -122,8 +147,8 @@ async def _plan(
 ) -> Plan:
     wanted = options.wanted(manifest)
     settings = options.settings(manifest.settings)
-    folder = await asyncio.to_thread(TemporaryDirectory, prefix="emasync-plan-")
-    path = Path(folder.name)
+    folder = await asyncio.to_thread(_Folder)
+    path = folder.path
     target = manifest.root_for(None if root is None else Path(root))
     async with (
         LedgerThread(lambda: SqliteLedger.open(path, root=path, clock=SystemClock())) as ledger,

@@ -53,7 +53,7 @@ def told(event: Event) -> str | None:
         case "warning" | "stalled":
             return f"{event.event}: {fields.get('message') or fields.get('reason') or fields.get('location')}"
         case "retry":
-            return f"retry: {fields.get('location')}: {fields.get('reason')}"
+            return f"retry: {fields.get('message') or fields.get('reason') or fields.get('location')}"
         case _:
             return None
 

@@ -17,6 +17,9 @@ from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
 
 EXIT_FAILED, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_STOPPED = 1, 2, 3, 4
 
+SHELLS_SIGINT = 128 + 2
+"""What newer typer makes of a KeyboardInterrupt."""
+
 
 @runtime_checkable
 class UsageProblem(Protocol):
@@ -84,12 +87,12 @@ def plan(
         mirrors=mirrors_of(mirror),
         max_total_bytes=api.parse_size(max_total) if max_total else None,
     )
-    preview = api.plan(manifest, root=root, options=options)
-    document = preview.to_dict()
+    with api.plan(manifest, root=root, options=options) as preview:
+        document = preview.to_dict()
     _print(document, plan_text(document), as_json=as_json)
-    if preview.problem is not None:
+    if document["problem"] is not None:
         raise typer.Exit(EXIT_STOPPED)
-    if preview.failures:
+    if document["failures"]:
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -165,8 +168,7 @@ def _run(arguments: list[str]) -> int:
     try:
         result = app(args=arguments, prog_name="emasync", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
-        typer.echo("interrupted; run again to resume", err=True)
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except EmasyncError as error:
         typer.echo(f"emasync: {error.message}", err=True)
         return exit_code_of(error)
@@ -175,4 +177,11 @@ def _run(arguments: list[str]) -> int:
             error.show()
             return error.exit_code
         raise
+    if result == SHELLS_SIGINT:
+        return _interrupted()
     return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    typer.echo("interrupted; run again to resume", err=True)
+    return EXIT_INTERRUPTED

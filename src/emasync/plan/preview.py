@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -131,7 +132,7 @@ async def preview(entries: Iterable[Any], tools: PlanTools, *, guard: Guard | No
         demand=demand,
         longest_path=watch.longest_path,
         clashes=watch.clashes,
-        problem=None if guard is None else guard.problem(demand, guard.measure()),
+        problem=None if guard is None else guard.problem(demand, await asyncio.to_thread(guard.measure)),
     )
 
 
