@@ -18,6 +18,7 @@ from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
 from emasync.model.task import Rank, State
+from emasync.plan import whole
 from emasync.plan.choice import Choice
 from emasync.plan.choose import refuse_what_is_not_built
 from emasync.plan.chunks import number_of
@@ -408,7 +409,7 @@ async def test_an_origin_that_answers_anything_tells_nothing(bench: Bench) -> No
 
 
 async def test_many_levels_share_one_listing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emasync.plan.whole.MAX_LEVEL_SETS", 2)
+    monkeypatch.setattr(whole, "MAX_LEVEL_SETS", 2)
     objects = image()
     bench.put(under("p", objects))
     assert await bench.compile()
