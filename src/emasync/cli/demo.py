@@ -10,7 +10,6 @@ import typer
 
 from emasync import api
 from emasync.cli.display import display_for
-from emasync.testing.demonstration import serve_demo, write_picture
 
 
 def demo(
@@ -20,6 +19,8 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", help="Errors only.")] = False,
 ) -> None:
     """Make volumes, serve them on loopback, download and verify them, and show one block as a picture."""
+    from emasync.testing.demonstration import serve_demo, write_picture  # noqa: PLC0415 - a fifth of a second to import
+
     folder = root if root is not None else Path(mkdtemp(prefix="emasync-demo-"))
     with serve_demo() as manifest, display_for(as_json=as_json, quiet=quiet) as on_event:
         receipt = api.run(manifest, root=folder, on_event=on_event)
