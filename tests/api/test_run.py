@@ -116,7 +116,7 @@ async def test_what_is_not_built_is_said(archive: Callable[..., Archive], tmp_pa
     described_ = described(archive(OBJECTS).url, settings={"workers": 4})
     assert (await arun(described_, root=tmp_path, on_event=told.append)).ok
     (warning,) = [event for event in told if event.event == "warning"]
-    assert "4 processes are not built yet" in str(warning.fields["message"])
+    assert "more than one process is not built yet" in str(warning.fields["message"])
 
 
 async def test_only_must_name_datasets(tmp_path: Path) -> None:

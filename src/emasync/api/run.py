@@ -116,9 +116,6 @@ async def arun(
         settings=settings,
         break_lock=options.break_lock,
     )
-    if settings.workers not in (1, "auto"):
-        message = f"settings.workers: {settings.workers} processes are not built yet in this version; one does the work"
-        on_event(Event("warning", {"message": message}))
     stopper = stopper if stopper is not None else Stopper()
     if settings.workers != 1:
         message = f"workers: {settings.workers}: more than one process is not built yet; this run uses one"
