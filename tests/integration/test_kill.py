@@ -104,16 +104,16 @@ def job(archive: Callable[..., Archive], objects: dict[str, bytes], tmp_path: Pa
 
 @pytest.mark.parametrize(("step", "when", "count"), STEPS[:: max(1, len(STEPS) // 8)])
 def test_killed_at_a_step(job: Job, step: str, when: str, count: int) -> None:
-    killed_at_step(job, step, when, count)
+    check_killed_at_step(job, step, when, count)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("step", "when", "count"), STEPS)
 def test_killed_at_every_step(job: Job, step: str, when: str, count: int) -> None:
-    killed_at_step(job, step, when, count)
+    check_killed_at_step(job, step, when, count)
 
 
-def killed_at_step(job: Job, step: str, when: str, count: int) -> None:
+def check_killed_at_step(job: Job, step: str, when: str, count: int) -> None:
     assert job.start(step, when, count).wait(100) == -9, "the step never came"
     job.final_files_are_whole()
     job.finish()
@@ -123,16 +123,16 @@ def killed_at_step(job: Job, step: str, when: str, count: int) -> None:
 
 @pytest.mark.parametrize("seed", range(7))
 def test_killed_anywhere(job: Job, seed: int) -> None:
-    killed_anywhere(job, seed)
+    check_killed_anywhere(job, seed)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(7, 83))
 def test_killed_really_anywhere(job: Job, seed: int) -> None:
-    killed_anywhere(job, seed)
+    check_killed_anywhere(job, seed)
 
 
-def killed_anywhere(job: Job, seed: int) -> None:
+def check_killed_anywhere(job: Job, seed: int) -> None:
     """Kill once the archive has sent a random share of the job; up to three times."""
     random = Random(seed)
     kills = random.randint(1, 3)

@@ -231,7 +231,7 @@ class BucketTree:
                 async for page in pages:
                     return page.folders
         except TransportError:
-            pass
+            return ()  # the listing itself will meet it, and say so
         return ()
 
     def _report_markers(self, count: int, prefix: str) -> None:
