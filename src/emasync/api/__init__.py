@@ -1,26 +1,51 @@
-"""The embedding surface: run, plan and look at roots. Composes the wings; holds no logic of theirs."""
+"""The embedding surface: run, plan and look at roots. Composes the wings; holds no logic of theirs.
 
-from emasync.api.blocking import loop_factory
-from emasync.api.look import catalog, schema, status
-from emasync.api.options import RunOptions, load
-from emasync.api.preview import Plan, plan
-from emasync.api.run import Stopper, arun, run
-from emasync.manifest.mirrors import parse_mirror
-from emasync.manifest.quantities import parse_rate, parse_size
+The names below are imported when they are first used: ``emasync status`` need not wait for the network's libraries.
+"""
 
-__all__ = [
-    "Plan",
-    "RunOptions",
-    "Stopper",
-    "arun",
-    "catalog",
-    "load",
-    "loop_factory",
-    "parse_mirror",
-    "parse_rate",
-    "parse_size",
-    "plan",
-    "run",
-    "schema",
-    "status",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emasync.api.blocking import loop_factory as loop_factory
+    from emasync.api.look import catalog as catalog
+    from emasync.api.look import status as status
+    from emasync.api.options import RunOptions as RunOptions
+    from emasync.api.options import load as load
+    from emasync.api.options import schema as schema
+    from emasync.api.preview import Plan as Plan
+    from emasync.api.preview import plan as plan
+    from emasync.api.running import Stopper as Stopper
+    from emasync.api.running import arun as arun
+    from emasync.api.running import run as run
+    from emasync.manifest.mirrors import parse_mirror as parse_mirror
+    from emasync.manifest.quantities import parse_rate as parse_rate
+    from emasync.manifest.quantities import parse_size as parse_size
+
+_HOMES = {
+    "Plan": "emasync.api.preview",
+    "RunOptions": "emasync.api.options",
+    "Stopper": "emasync.api.running",
+    "arun": "emasync.api.running",
+    "catalog": "emasync.api.look",
+    "load": "emasync.api.options",
+    "loop_factory": "emasync.api.blocking",
+    "parse_mirror": "emasync.manifest.mirrors",
+    "parse_rate": "emasync.manifest.quantities",
+    "parse_size": "emasync.manifest.quantities",
+    "plan": "emasync.api.preview",
+    "run": "emasync.api.running",
+    "schema": "emasync.api.options",
+    "status": "emasync.api.look",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for (Any: whatever it is)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'emasync.api' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,4 +1,4 @@
-"""Looking: state of a root, the manifest's schema, known datasets."""
+"""Looking: state of a root, known datasets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 from emasync.errors import InputError
 from emasync.ledger.snapshot import owner_of, read_snapshot
-from emasync.manifest.schema import json_schema
 from emasync.sources.catalog import CatalogEntry, catalog_entries
 
 
@@ -27,11 +26,6 @@ def status(root: str | os.PathLike[str]) -> dict[str, Any]:
     if found.get("running") and (owner := owner_of(folder)) is not None and owner.gone():
         found["running"] = False  # killed, or the machine went down: nobody was left to say so
     return found
-
-
-def schema() -> dict[str, Any]:
-    """JSON Schema of the manifest (Any: JSON)."""
-    return json_schema()
 
 
 def catalog() -> tuple[CatalogEntry, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from emasync.errors import InputError
 from emasync.manifest.load import load_manifest, manifest_from_object
 from emasync.manifest.manifest import Manifest
+from emasync.manifest.schema import json_schema
 from emasync.settings import Settings
 
 ManifestLike = str | os.PathLike[str] | Mapping[str, Any] | Manifest
@@ -89,3 +90,8 @@ def load(manifest: ManifestLike) -> Manifest:
     if isinstance(manifest, Mapping):
         return manifest_from_object(manifest)
     return load_manifest(Path(manifest), environ=os.environ)
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the manifest (Any: JSON)."""
+    return json_schema()
