@@ -67,12 +67,12 @@ def test_a_complete_dataset(ledger: SqliteLedger) -> None:
     place(ledger, set_id, 0, verified="published")
     place(ledger, set_id, 1)
     place(ledger, set_id, 2, verified="size_only")
-    receipt = build_receipt(ledger, FACTS, None)
+    receipt = build_receipt(ledger, replace(FACTS, placed_bytes=10), None)
     assert receipt.ok
     (dataset,) = receipt.datasets
     assert (dataset.status, dataset.objects, dataset.bytes) == ("complete", 3, 30)
     assert (dataset.verified.published, dataset.verified.computed, dataset.verified.size_only) == (1, 1, 1)
-    assert receipt.totals == Totals(objects=3, bytes_fetched=10, requests=3, retries=1, wall_s=12.5)
+    assert receipt.totals == Totals(objects=3, bytes_fetched=10, bytes_reused=20, requests=3, retries=1, wall_s=12.5)
     assert (receipt.started, receipt.finished) == ("2025-06-15T15:06:40.000Z", "2025-06-15T15:06:52.500Z")
     assert receipt.tool.startswith("emasync ")
     assert (receipt.stopped, receipt.mirrors) == (None, None)

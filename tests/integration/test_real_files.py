@@ -58,12 +58,15 @@ def test_nginx_serves_plain_files(
         ],
     }
 
-    check_complete(emasync.run(manifest, root=tmp_path), expected, tmp_path, "files")
+    first = emasync.run(manifest, root=tmp_path)
+    check_complete(first, expected, tmp_path, "files")
+    assert first.totals.bytes_reused == 0
 
     before = len(nginx.requests())
     again = emasync.run(manifest, root=tmp_path)
     check_complete(again, expected, tmp_path, "files")
     assert again.totals.requests == 0
+    assert again.totals.bytes_reused == sum(map(len, expected.values()))
     assert len(nginx.requests()) == before
 
     gone = min(expected)

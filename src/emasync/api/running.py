@@ -135,6 +135,7 @@ async def arun(
             started_s=started_s,
             finished_s=resources.clock.time_s(),
             totals=_totals(resources, outcome),
+            placed_bytes=outcome.placed_bytes,
             stopped=outcome.stopped,
             unreachable=outcome.unreachable,
             mirrors=settings.mirrors,

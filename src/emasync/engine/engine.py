@@ -57,13 +57,14 @@ class EngineOutcome:
         A machine error or an interruption; None when the work was done as far as it could be.
     unreachable : dict of str to Failure
         Datasets that lost their origin, and why.
-    placed, failed, bytes_received : int
-        Of this run.
+    placed, placed_bytes, failed, bytes_received : int
+        Of this run: objects, their bytes on disk, objects, bytes from the network.
     """
 
     stopped: EmasyncError | None = None
     unreachable: dict[str, Failure] = field(default_factory=dict)
     placed: int = 0
+    placed_bytes: int = 0
     failed: int = 0
     bytes_received: int = 0
 
@@ -315,6 +316,7 @@ class Engine:
         """Told by the committer."""
         if outcome.error is None:
             self.outcome.placed += 1
+            self.outcome.placed_bytes += outcome.size_bytes
             if self._objects:
                 self._on_event(_object_done(outcome))
         else:

@@ -43,6 +43,8 @@ class RunFacts:
     started_s, finished_s : float
         Seconds since 1970-01-01 UTC.
     totals : Totals
+    placed_bytes : int
+        Bytes on disk of what this run placed; what was there before is what it reused.
     stopped : EmasyncError or None
     unreachable : mapping of str to Failure
         Datasets whose origin was given up.
@@ -54,6 +56,7 @@ class RunFacts:
     started_s: float
     finished_s: float
     totals: Totals
+    placed_bytes: int = 0
     stopped: EmasyncError | None = None
     unreachable: Mapping[str, Failure] = field(default_factory=dict)
     mirrors: Mapping[str, str] = field(default_factory=dict)
@@ -81,7 +84,7 @@ def build_receipt(ledger: Ledger, facts: RunFacts, previous: bytes | None) -> Re
         totals=Totals(
             objects=placed,
             bytes_fetched=facts.totals.bytes_fetched,
-            bytes_reused=facts.totals.bytes_reused,
+            bytes_reused=max(0, sum(item.bytes for item in datasets if item.id in facts.wanted) - facts.placed_bytes),
             requests=facts.totals.requests,
             retries=facts.totals.retries,
             wall_s=round(facts.finished_s - facts.started_s, 3),
