@@ -103,7 +103,12 @@ off = asyncio.to_thread
 
 def small(key: str, data: bytes, *promised: Digest) -> SmallObject:
     return SmallObject(
-        task=task_for(key), pieces=(data,), size_bytes=len(data), validator=Validator(), promised=promised
+        task=task_for(key),
+        pieces=(data,),
+        size_bytes=len(data),
+        validator=Validator(),
+        promised=promised,
+        on_written=lambda: None,
     )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,22 @@ async def test_small_objects_arrive_whole_and_the_next_run_asks_for_nothing(desk
     assert desk.fetcher.peak_in_flight <= 4
     again = await desk.run()
     assert (again.placed, len(desk.fetcher.log)) == (0, 100)
+
+
+async def test_memory_is_held_until_a_body_is_written_and_all_of_it_comes_back(desk: Desk) -> None:
+    objects = {f"k{number:03}": body(1000, number) for number in range(60)} | {"large": body(9 * PART)}
+    desk.put(objects)
+    desk.settings = replace(desk.settings, max_memory_bytes=3000)
+    await desk.plan(*(ObjectEntry(key=key, size_bytes=len(data)) for key, data in objects.items()))
+
+    async with desk.opened() as engine:
+        outcome = await engine.run()
+        memory = engine._context.memory.statistics()
+
+    assert (outcome.placed, outcome.failed) == (61, 0)
+    assert memory.used_bytes == 0
+    assert memory.waiting == 0
+    assert memory.peak_bytes <= 1 << 20  # the slab, which is granted alone
 
 
 async def test_a_large_object_is_fetched_in_parts_after_one_valid_answer(desk: Desk) -> None:

@@ -219,6 +219,8 @@ class Committer:
         ]
         jobs += [self._threads.submit(seal_large, item, self._epoch) for item in large]
         results = [entry for job in jobs for entry in await job]
+        for body in small:
+            body.on_written()
         for entry in results:
             if isinstance(entry, Outcome):
                 self._on_outcome(entry)

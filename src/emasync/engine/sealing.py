@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emasync.disk.interface import Partial, Sink
@@ -22,6 +23,8 @@ class SmallObject:
         The body in order.
     promised : tuple of Digest
         What to check against.
+    on_written : callable
+        Gives the body's memory back; called on the loop once the body is on its way out of memory (law 4).
     """
 
     task: Task
@@ -29,6 +32,7 @@ class SmallObject:
     size_bytes: int
     validator: Validator
     promised: tuple[Digest, ...]
+    on_written: Callable[[], None]
 
     @property
     def generation(self) -> int:

@@ -111,13 +111,15 @@ async def move_small(task: Task, context: MoveContext) -> bool:
                 size_bytes=receiver.size_bytes,
                 validator=head.validator,
                 promised=promised_digests(task.digests, head, etag_is_md5=context.policy(task).etag_is_md5),
+                on_written=receiver.give_back,
             )
         )
     except _TooLargeError:
-        return False
-    finally:
-        # from here the committer's own bound on uncommitted bytes holds the body
         receiver.give_back()
+        return False
+    except BaseException:
+        receiver.give_back()
+        raise
     return True
 
 
