@@ -35,8 +35,3 @@ def _cut(start: int, stop: int, part_bytes: int) -> Iterator[Span]:
         end = min(stop, (start // part_bytes + 1) * part_bytes)
         yield Span(start, end)
         start = end
-
-
-def covers(total_bytes: int, done: Iterable[Span]) -> bool:
-    """Whether `done` covers ``[0, total_bytes)`` without a hole."""
-    return next(missing_spans(total_bytes, done, max(total_bytes, 1)), None) is None
