@@ -13,7 +13,7 @@ from emasync.disk.interface import Sink
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.engine.engine import Engine, EngineOutcome, Planner
-from emasync.engine.interface import LedgerCalls
+from emasync.ledger.interface import LedgerCalls
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
 from emasync.model.clock import SystemClock

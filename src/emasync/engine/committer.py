@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from emasync.disk.interface import Partial, Sink
 from emasync.engine.digests import Checks
-from emasync.engine.interface import LedgerCalls, Threads
+from emasync.engine.interface import Threads
 from emasync.engine.sealing import (
     LargeObjectDone,
     Outcome,
@@ -26,7 +26,7 @@ from emasync.engine.sealing import (
     write_and_seal,
 )
 from emasync.errors import EmasyncError
-from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, PartDone, Placed
+from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, LedgerCalls, PartDone, Placed
 from emasync.model.task import Task
 
 WRITERS = 16

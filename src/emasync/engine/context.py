@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from emasync.disk.interface import Sink
 from emasync.engine.committer import Committer
-from emasync.engine.interface import LedgerCalls, Threads
+from emasync.engine.interface import Threads
 from emasync.engine.memory import MemoryBudget, Slabs
-from emasync.model.events import OnEvent
+from emasync.ledger.interface import LedgerCalls
 from emasync.model.task import Task
 from emasync.settings import HostPolicy, Settings
 from emasync.transport.interface import Fetcher
@@ -35,7 +35,6 @@ class MoveContext:
     slabs: Slabs
     committer: Committer
     settings: Settings
-    on_event: OnEvent
     on_received: Callable[[int], None]
     suspect_after_epoch: int | None = None
     _policies: dict[int, HostPolicy] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from emasync.disk.crc import crc32c_of
 from emasync.disk.interface import Sink
 from emasync.errors import IntegrityError
 from emasync.model.digest import Digest, DigestKind, Validator
+from emasync.model.location import Location
 from emasync.transport.interface import Head
 
 Checks = Literal["published", "sha256", "size"]
@@ -100,7 +101,7 @@ def judge(
     validator: Validator,
     *,
     checks: Checks,
-    location: str,
+    location: Location | str,
 ) -> Findings:
     """Compare what was promised with what came.
 
@@ -114,8 +115,8 @@ def judge(
     validator : Validator
         Of the delivering answer; a published ``etag`` is compared with it.
     checks : {"published", "sha256", "size"}
-    location : str
-        For the message.
+    location : Location or str
+        For the message; made text only when there is one (law 11).
 
     Raises
     ------
@@ -131,7 +132,7 @@ def judge(
             raise IntegrityError(
                 f"{location}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were "
                 "dropped. Run again to fetch anew, or correct the digest in the manifest",
-                location=location,
+                location=str(location),
             )
         checked = True
     digests = tuple(Digest(cast("DigestKind", kind), value) for kind, value in sorted(computed.items()))

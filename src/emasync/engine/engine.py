@@ -13,7 +13,7 @@ from emasync.disk.interface import Sink
 from emasync.engine.committer import Committer, Note, absent, failed
 from emasync.engine.context import MoveContext
 from emasync.engine.existing import look
-from emasync.engine.interface import LedgerCalls, Threads
+from emasync.engine.interface import Threads
 from emasync.engine.large import LargeObject
 from emasync.engine.memory import MemoryBudget, Slabs
 from emasync.engine.recovery import clear_leftovers, make_room, recover, sweep
@@ -28,6 +28,7 @@ from emasync.errors import (
     MachineError,
     NotFoundError,
 )
+from emasync.ledger.interface import LedgerCalls
 from emasync.model.events import Event, OnEvent
 from emasync.model.receipt import Failure
 from emasync.model.task import Task
@@ -130,7 +131,6 @@ class Engine:
             slabs=Slabs(memory, SLAB_BYTES),
             committer=self._committer,
             settings=settings,
-            on_event=on_event,
             on_received=self._received,
         )
         self._tries: dict[tuple[int, str | int], int] = {}
@@ -199,14 +199,18 @@ class Engine:
 
     async def _plan(self, planner: Planner | None) -> None:
         if planner is not None:
-            await planner(self._wake.set)
+            await planner(self._tell_news)
         self._planned = True
-        self._wake.set()
+        self._tell_news()
 
     async def _sweep(self, datasets: list[str]) -> None:
         for dataset in datasets:
             await sweep(self._context.ledger, self._context.sink, self._context.threads, dataset)
         self._swept = True
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        self._scheduler.tell_news()
         self._wake.set()
 
     async def _feed(self, moving: asyncio.TaskGroup) -> None:

@@ -173,7 +173,8 @@ class LargeObject:
         name = partial_name(*key, state.generation)
         partial = await self._context.threads.submit(self._context.sink.reopen, name)
         if partial is None:
-            await self._invalidate(state.generation)
+            await self._tell_invalidated()
+            self._version = Version(generation=state.generation + 1)
             return
         suspect = self._context.suspect_after_epoch
         parts = await self._context.threads.submit(trusted_parts, partial, state.parts, suspect)
@@ -186,10 +187,9 @@ class LargeObject:
             done={part.start: part for part in parts},
         )
 
-    async def _invalidate(self, generation: int) -> None:
+    async def _tell_invalidated(self) -> None:
         fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
         await self._context.ledger.call("record", [fact], durable=True)
-        self._version = Version(generation=generation + 1, ranged=self._version.ranged)
 
     async def fetch(self, span: Span) -> None:
         """Fetch one span; afterwards the object may be :meth:`settled`. Errors of the object are kept, not raised.
@@ -302,8 +302,7 @@ class LargeObject:
     async def _restart(self, version: Version, error: EmasyncError) -> None:
         if not self._changed(version, error):
             return
-        fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
-        await self._context.ledger.call("record", [fact], durable=True)
+        await self._tell_invalidated()
         name = partial_name(self.task.set_id, self.task.key, version.generation)
         await self._context.threads.submit(self._context.sink.discard, name)
         self._release_unused(version)
@@ -353,7 +352,7 @@ class LargeObject:
             read_crc, computed = hash_pieces(read_pieces(partial.read, version.total_bytes or 0), kinds)
             crc = read_crc
         validator = version.validator or Validator()
-        return judge(promised, computed, crc, validator, checks=checks, location=str(self.task.location))
+        return judge(promised, computed, crc, validator, checks=checks, location=self.task.location)
 
     def abandon(self) -> None:
         """Let go of the partial: what is written becomes durable, then the file is closed. It stays on disk."""

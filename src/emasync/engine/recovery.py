@@ -8,10 +8,10 @@ from itertools import islice
 
 from emasync.disk.interface import Sink
 from emasync.engine.digests import hash_pieces, holds, read_pieces
-from emasync.engine.interface import LedgerCalls, Threads
+from emasync.engine.interface import Threads
 from emasync.errors import DestinationError, ErrorKind
 from emasync.ledger.housekeeping import Leftover
-from emasync.ledger.interface import Fact, Failed, Invalidated, Placed, Row
+from emasync.ledger.interface import Fact, Failed, Invalidated, LedgerCalls, Placed, Row
 from emasync.model.task import State, partial_name
 
 REMOVED = "removed"

@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from emasync.engine.interface import LedgerCalls
 from emasync.engine.large import LargeObject
-from emasync.ledger.interface import OpenSet
+from emasync.ledger.interface import LedgerCalls, OpenSet
 from emasync.model.digest import Span
 from emasync.model.location import Location
 from emasync.model.task import Task
@@ -49,6 +48,8 @@ class OriginQueue:
         Jobs that workers hold.
     dead : str or None
         Why this origin was given up for this run.
+    dry : bool
+        Whether the ledger had nothing more for it when it was last asked.
     """
 
     origin: str
@@ -56,6 +57,7 @@ class OriginQueue:
     open: list[LargeObject] = field(default_factory=list)
     in_flight: int = 0
     dead: str | None = None
+    dry: bool = False
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self) -> Job | None:
@@ -68,6 +70,11 @@ class OriginQueue:
             self.in_flight += 1
             return self.tasks.popleft()
         return None
+
+    @property
+    def hungry(self) -> bool:
+        """Whether more tasks may be queued here."""
+        return self.dead is None and len(self.tasks) < LOW_WATER
 
     @property
     def quiet(self) -> bool:
@@ -89,6 +96,7 @@ class Scheduler:
         self._ledger = ledger
         self._queues: dict[str, OriginQueue] = {}
         self._origins: dict[int, str] = {}
+        self._news = True
         self._datasets = None if datasets is None else frozenset(datasets)
 
     def __repr__(self) -> str:
@@ -112,24 +120,31 @@ class Scheduler:
             self._queues[origin] = OriginQueue(origin)
         return self._queues[origin]
 
+    def tell_news(self) -> None:
+        """Something became pending: the ledger is worth asking again, for every origin."""
+        self._news = True
+
     def wants_more(self) -> bool:
-        """Whether a lease may be worth the trip to the ledger."""
-        return not self._queues or any(len(q.tasks) < LOW_WATER and q.dead is None for q in self._queues.values())
+        """Whether a lease may be worth the trip to the ledger: not for each object of an origin that has no more."""
+        return self._news or self.quiet or any(q.hungry and not q.dry for q in self._queues.values())
 
     async def refill(self) -> list[Task]:
         """Lease for every origin that runs low; gives the new tasks, which are not queued yet."""
+        self._news = False
         leased: list[Task] = []
         room: dict[str, int] = {}
         for opened in await self._ledger.call("open_sets"):
             if self._datasets is not None and opened.spec.dataset not in self._datasets:
                 continue
             queue = self._queue_of(opened)
-            left = room.setdefault(queue.origin, LEASE if len(queue.tasks) < LOW_WATER else 0)
-            if queue.dead is not None or left <= 0:
+            left = room.setdefault(queue.origin, LEASE if queue.hungry else 0)
+            if left <= 0:
                 continue
             tasks: list[Task] = await self._ledger.call("lease", opened.set_id, left)
             room[queue.origin] = left - len(tasks)
             leased += tasks
+        for queue in self._queues.values():
+            queue.dry = queue.hungry and room.get(queue.origin, LEASE) > 0
         return leased
 
     def add(self, tasks: list[Task]) -> None:

@@ -94,7 +94,7 @@ def write_and_seal(sink: Sink, items: list[SmallObject], checks: Checks, epoch: 
 def _write_one(sink: Sink, item: SmallObject, checks: Checks, epoch: int) -> tuple[SmallObject, Partial, Sealed]:
     task = item.task
     crc, computed = hash_pieces(item.pieces, wanted_hashes(item.promised, checks))
-    findings = judge(item.promised, computed, crc, item.validator, checks=checks, location=str(task.location))
+    findings = judge(item.promised, computed, crc, item.validator, checks=checks, location=task.location)
     partial = sink.reserve(partial_name(task.set_id, task.key, item.generation), item.size_bytes)
     offset = 0
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from emasync.errors import ErrorKind
 from emasync.model.digest import Digest, Validator
@@ -359,4 +359,17 @@ class Ledger(Protocol):
 
     def close(self, *, clean: bool) -> None:
         """Commit and close; `clean` sets the clean-shutdown flag."""
+        ...
+
+
+class LedgerCalls(Protocol):
+    """The ledger, behind the one thread that owns it."""
+
+    async def call(self, method: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of :class:`Ledger` by name, or a function of it.
+
+        Any: the method's own types, which the one door cannot know.
+
+        The call runs to its end even when the waiter is cancelled.
+        """
         ...

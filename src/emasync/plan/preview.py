@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from emasync.ledger.interface import Admission, Clash, Tally
+from emasync.ledger.interface import Admission, Clash, LedgerCalls, Tally
 from emasync.model.location import Location
 from emasync.model.receipt import MAX_NAMED_FAILURES, Failure
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Demand, Guard
-from emasync.plan.tools import LedgerCalls, PlanTools
+from emasync.plan.tools import PlanTools
 from emasync.plan.written import MemoryDocuments
 from emasync.settings import Settings
 

@@ -6,26 +6,16 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import token_hex
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from emasync.disk.interface import Sink
+from emasync.ledger.interface import LedgerCalls
 from emasync.plan.guards import Guard
 from emasync.plan.layout import Layout
 from emasync.sources.interface import SourceContext
 
 REMOVED = "withdrawn"
 """Begins the name that a file takes among the unfinished ones on its way out."""
-
-
-class LedgerCalls(Protocol):
-    """The ledger as seen from the event loop: its methods, run in the thread that owns it."""
-
-    async def call(self, method: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the method of :class:`~emasync.ledger.interface.Ledger` called `method`.
-
-        Arguments and answer are that method's (Any: this one door carries all of them).
-        """
-        ...
 
 
 class Documents(Protocol):
