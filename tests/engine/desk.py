@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +17,13 @@ from emasync.ledger.interface import LedgerCalls
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
 from emasync.model.clock import SystemClock
+from emasync.model.digest import Span, Validator
 from emasync.model.events import Event
+from emasync.model.location import Location
 from emasync.model.task import ObjectEntry, State, TaskSetSpec
 from emasync.settings import Settings
 from emasync.testing.fetcher import MemoryFetcher
-from emasync.transport.interface import Fetcher
+from emasync.transport.interface import Fetcher, Head, Receiver
 
 BASE = "https://example.org/b"
 
@@ -121,3 +123,27 @@ class Desk:
     def policy(self, **fields: float) -> None:
         hosts = {"example.org": {**self.settings.hosts["example.org"], **fields}}
         self.settings = replace(self.settings, hosts=hosts)
+
+
+class Meddled(MemoryFetcher):
+    """Lets a test act before each transfer: change the object, raise, wait, or ask for another span.
+
+    `meddle` is told the receiver and the span, and gives the span that is really asked for.
+    """
+
+    def __init__(
+        self, objects: Mapping[str, bytes], meddle: Callable[[Receiver, Span | None], Awaitable[Span | None]]
+    ) -> None:
+        super().__init__(objects)
+        self._meddle = meddle
+
+    async def transfer(
+        self,
+        location: Location,
+        receiver: Receiver,
+        *,
+        span: Span | None = None,
+        validator: Validator | None = None,
+    ) -> Head:
+        asked = await self._meddle(receiver, span)
+        return await super().transfer(location, receiver, span=asked, validator=validator)

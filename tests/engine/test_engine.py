@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
-from tests.engine.desk import BASE, PART, Desk
+from tests.engine.desk import BASE, PART, Desk, Meddled
 
 from emasync.disk.sink import LocalSink
 from emasync.errors import (
@@ -16,7 +17,6 @@ from emasync.errors import (
     TransientError,
 )
 from emasync.model.digest import Digest, Span, Validator
-from emasync.model.location import Location
 from emasync.model.task import ObjectEntry, State
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import Head, Receiver
@@ -113,20 +113,12 @@ async def test_a_failed_object_keeps_its_parts_for_the_next_run(desk: Desk) -> N
     desk.policy(max_connections=1)
     await desk.plan(ObjectEntry(key="big", size_bytes=len(data)))
 
-    class FailsLate(MemoryFetcher):
-        async def transfer(
-            self,
-            location: Location,
-            receiver: Receiver,
-            *,
-            span: Span | None = None,
-            validator: Validator | None = None,
-        ) -> Head:
-            if span is not None and span.start == 3 * PART:
-                raise TransientError("the line is cut", location=str(location))
-            return await super().transfer(location, receiver, span=span, validator=validator)
+    async def fail_late(_receiver: Receiver, span: Span | None) -> Span | None:
+        if span is not None and span.start == 3 * PART:
+            raise TransientError("the line is cut", location=f"{BASE}/big")
+        return span
 
-    whole, desk.fetcher = desk.fetcher, FailsLate({f"{BASE}/big": data})
+    whole, desk.fetcher = desk.fetcher, Meddled({f"{BASE}/big": data}, fail_late)
     outcome = await desk.run()
     assert (outcome.placed, outcome.failed) == (0, 1)
     assert await desk.kinds() == ["transient"]
@@ -141,31 +133,22 @@ async def test_a_failed_object_keeps_its_parts_for_the_next_run(desk: Desk) -> N
     assert desk.asked() == [("big", 3 * PART), ("big", 4 * PART)]
 
 
-class Changing(MemoryFetcher):
+def changing(versions: dict[int, bytes]) -> MemoryFetcher:
     """An object that becomes another one before its n-th transfers."""
+    numbers = count(1)
 
-    def __init__(self, versions: dict[int, bytes]) -> None:
-        super().__init__({f"{BASE}/big": versions[0]})
-        self._versions = versions
-        self._count = 0
+    async def change(_receiver: Receiver, span: Span | None) -> Span | None:
+        if (number := next(numbers)) in versions:
+            fetcher.put(f"{BASE}/big", versions[number])
+        return span
 
-    async def transfer(
-        self,
-        location: Location,
-        receiver: Receiver,
-        *,
-        span: Span | None = None,
-        validator: Validator | None = None,
-    ) -> Head:
-        self._count += 1
-        if self._count in self._versions:
-            self.put(location, self._versions[self._count])
-        return await super().transfer(location, receiver, span=span, validator=validator)
+    fetcher = Meddled({f"{BASE}/big": versions[0]}, change)
+    return fetcher
 
 
 async def test_an_object_that_changes_is_fetched_anew(desk: Desk) -> None:
     new = body(5 * PART, 2)
-    desk.fetcher = Changing({0: body(5 * PART, 1), 3: new})
+    desk.fetcher = changing({0: body(5 * PART, 1), 3: new})
     await desk.plan(ObjectEntry(key="big", size_bytes=len(new)))
 
     outcome = await desk.run()
@@ -176,7 +159,7 @@ async def test_an_object_that_changes_is_fetched_anew(desk: Desk) -> None:
 
 
 async def test_an_object_that_never_rests_is_given_up(desk: Desk) -> None:
-    desk.fetcher = Changing({at: body(5 * PART, at + 1) for at in range(60)})
+    desk.fetcher = changing({at: body(5 * PART, at + 1) for at in range(60)})
     await desk.plan(ObjectEntry(key="big", size_bytes=5 * PART))
 
     outcome = await desk.run()
@@ -186,23 +169,19 @@ async def test_an_object_that_never_rests_is_given_up(desk: Desk) -> None:
     assert not desk.file("big").exists()
 
 
-class Unranged(MemoryFetcher):
-    """A server that knows no ranges."""
+def unranged(data: bytes, *, from_request: int = 0) -> MemoryFetcher:
+    """A server that knows no ranges, or no more from its n-th request on."""
 
-    async def transfer(
-        self,
-        location: Location,
-        receiver: Receiver,
-        *,
-        span: Span | None = None,
-        validator: Validator | None = None,
-    ) -> Head:
-        return await super().transfer(location, receiver, span=None, validator=validator)
+    async def forget_ranges(_receiver: Receiver, span: Span | None) -> Span | None:
+        return span if len(fetcher.log) < from_request else None
+
+    fetcher = Meddled({f"{BASE}/big": data}, forget_ranges)
+    return fetcher
 
 
 async def test_a_server_without_ranges_serves_large_objects_too(desk: Desk) -> None:
     data = body(5 * PART + 1)
-    desk.fetcher = Unranged({f"{BASE}/big": data})
+    desk.fetcher = unranged(data)
     await desk.plan(ObjectEntry(key="big", size_bytes=len(data)))
 
     outcome = await desk.run()
@@ -215,20 +194,7 @@ async def test_a_server_without_ranges_serves_large_objects_too(desk: Desk) -> N
 async def test_a_server_that_stops_serving_ranges_is_asked_for_the_whole(desk: Desk) -> None:
     data = body(5 * PART + 1)
 
-    class Tired(Unranged):
-        async def transfer(
-            self,
-            location: Location,
-            receiver: Receiver,
-            *,
-            span: Span | None = None,
-            validator: Validator | None = None,
-        ) -> Head:
-            if len(self.log) < 2:
-                return await MemoryFetcher.transfer(self, location, receiver, span=span, validator=validator)
-            return await super().transfer(location, receiver, span=span, validator=validator)
-
-    desk.fetcher = Tired({f"{BASE}/big": data})
+    desk.fetcher = unranged(data, from_request=2)
     await desk.plan(ObjectEntry(key="big", size_bytes=len(data)))
 
     outcome = await desk.run()
@@ -355,26 +321,18 @@ async def test_a_stop_parks_ranges_and_the_next_run_asks_for_the_rest(desk: Desk
     desk.policy(max_connections=2)
     await desk.plan(ObjectEntry(key="big", size_bytes=len(data)), ObjectEntry(key="small", size_bytes=3))
 
-    class StopsInside(MemoryFetcher):
-        async def transfer(
-            self,
-            location: Location,
-            receiver: Receiver,
-            *,
-            span: Span | None = None,
-            validator: Validator | None = None,
-        ) -> Head:
-            if span is not None and span.start == 10 * PART:
-                receiver.begin(
-                    Head(status=206, start=span.start, stop=span.stop, total_bytes=len(data), validator=Validator())
-                )
-                await receiver.feed(data[span.start : span.start + 1000])
-                assert desk.engine is not None
-                desk.engine.stop()
-                await asyncio.Event().wait()
-            return await super().transfer(location, receiver, span=span, validator=validator)
+    async def stop_inside(receiver: Receiver, span: Span | None) -> Span | None:
+        if span is not None and span.start == 10 * PART:
+            receiver.begin(
+                Head(status=206, start=span.start, stop=span.stop, total_bytes=len(data), validator=Validator())
+            )
+            await receiver.feed(data[span.start : span.start + 1000])
+            assert desk.engine is not None
+            desk.engine.stop()
+            await asyncio.Event().wait()
+        return span
 
-    desk.fetcher = StopsInside({f"{BASE}/big": data, f"{BASE}/small": b"abc"})
+    desk.fetcher = Meddled({f"{BASE}/big": data, f"{BASE}/small": b"abc"}, stop_inside)
     outcome = await desk.run()
     assert isinstance(outcome.stopped, InterruptedRunError)
     assert not desk.file("big").exists()
