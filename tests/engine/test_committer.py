@@ -18,8 +18,7 @@ from emasync.engine.sealing import LargeObjectDone, Outcome, SmallObject
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.interface import Fact, PartDone, Placed, Sealed
 from emasync.model.digest import Digest, Validator
-from emasync.model.location import Location
-from emasync.model.task import Output, Request, Task
+from emasync.model.task import Task, TaskSetSpec
 
 
 class Journal:
@@ -93,8 +92,7 @@ class WatchedSink:
 
 
 def task_for(key: str) -> Task:
-    location = Location.parse(f"https://example.org/{key}")
-    return Task(set_id=1, key=key, dataset="d", request=Request(location), outputs=(Output(f"d/{key}"),))
+    return Task(TaskSetSpec(dataset="d", base="https://example.org/", destination="d"), 1, key)
 
 
 off = asyncio.to_thread

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from emasync.model.digest import Digest, Validator
 from emasync.model.grid import ChunkGrid
-from emasync.model.task import TaskSetSpec, escape_for_log, partial_name
+from emasync.model.packing import pack_digests, pack_validator
+from emasync.model.task import Output, Request, Task, TaskSetSpec, escape_for_log, partial_name
 
 
 def test_a_set_is_the_same_for_two_compiles_and_another_for_another_grid() -> None:
@@ -53,3 +55,16 @@ def test_partial_names_tell_sets_keys_and_generations_apart() -> None:
 
 def test_names_from_the_network_are_printed_without_harm() -> None:
     assert escape_for_log("a b/c\x1b[31m\né") == "a b/c%1B[31m%0A%C3%A9"
+
+
+def test_a_task_says_what_its_row_says() -> None:
+    digest, hint = Digest("md5", "00ff"), Validator(etag='"x%\n"', generation="7")
+    spec = TaskSetSpec(dataset="d", base="https://h.org/a", destination="d/x", absent_ok=True)
+    task = Task(spec, 3, "k k/ö", size_bytes=5, published=pack_digests((digest,)), listed=pack_validator(hint))
+
+    assert (task.location, str(task.location)) == (spec.locate("k k/ö"), "https://h.org/a/k%20k/%C3%B6")
+    assert (task.dataset, task.destination, task.absent_ok) == ("d", "d/x/k k/ö", True)
+    assert (task.digests, task.hint) == ((digest,), hint)
+    assert (task.request, task.outputs) == (Request(task.location), (Output("d/x/k k/ö"),))
+    assert task._replace(path="mapped").destination == "d/x/mapped"
+    assert (Task(spec, 3, "k").digests, Task(spec, 3, "k").hint) == ((), Validator())

@@ -32,13 +32,6 @@ from emasync.ledger.listed import (
     read_standing,
     write_standings,
 )
-from emasync.ledger.packing import (
-    NO_VALIDATOR,
-    pack_digests,
-    pack_name,
-    pack_validator,
-    unpack_name,
-)
 from emasync.ledger.places import Owner, above, after_folder, shown
 from emasync.ledger.relisting import is_another, merged
 from emasync.ledger.standing import (
@@ -53,6 +46,13 @@ from emasync.ledger.standing import (
     reset,
 )
 from emasync.ledger.tasksets import TaskSet
+from emasync.model.packing import (
+    NO_VALIDATOR,
+    pack_digests,
+    pack_name,
+    pack_validator,
+    unpack_name,
+)
 from emasync.model.task import ObjectEntry
 
 _LOOK_BELOW = 256

@@ -8,11 +8,11 @@ from emasync.errors import ErrorKind
 from emasync.ledger.counts import BYTES, UNKNOWN_SIZE, Deltas
 from emasync.ledger.desk import Desk
 from emasync.ledger.gridded import GriddedBook
-from emasync.ledger.packing import unpack_name
 from emasync.ledger.plans import dataset_of
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import FAILED, PENDING, count_standing, pending_again
 from emasync.ledger.tasksets import TaskSet
+from emasync.model.packing import unpack_name
 from emasync.model.receipt import Failure
 from emasync.model.task import TaskKey
 

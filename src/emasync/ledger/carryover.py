@@ -20,10 +20,10 @@ from emasync.ledger.counts import BY_CHECK, BYTES, UNKNOWN_SIZE, Deltas
 from emasync.ledger.counts import ON_DISK as COUNT_ON_DISK
 from emasync.ledger.desk import Desk
 from emasync.ledger.gridded import failed_chunks, read_block, write_block
-from emasync.ledger.packing import pack_name
 from emasync.ledger.standing import PENDING, PLACED, SEALED
 from emasync.ledger.tasksets import BLOCK, SELECT_SET, TaskSet, unpack_set
 from emasync.model.grid import ChunkGrid
+from emasync.model.packing import pack_name
 
 Numbers = npt.NDArray[np.int64]
 

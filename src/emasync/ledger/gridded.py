@@ -17,12 +17,12 @@ from emasync.ledger.counts import UNKNOWN_SIZE, Deltas
 from emasync.ledger.interface import Fact, Row
 from emasync.ledger.leases import Leases
 from emasync.ledger.listed import row_of
-from emasync.ledger.packing import NO_VALIDATOR
 from emasync.ledger.recorder import unknown
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import FAILED, ON_DISK, PENDING, Standing
 from emasync.ledger.tasksets import BLOCK, TaskSet
-from emasync.model.task import Output, Request, State, Task
+from emasync.model.packing import NO_VALIDATOR
+from emasync.model.task import State, Task
 
 if TYPE_CHECKING:
     from emasync.ledger.blocks import Block
@@ -284,22 +284,11 @@ def lease_chunks(connection: sqlite3.Connection, task_set: TaskSet, leases: Leas
     for chunk in chosen:
         leases.take(task_set.set_id, chunk)
     leases.move(task_set.set_id, chosen[-1] + 1 if len(chosen) == limit else len(task_set.grid))
-    return [_task(task_set, chunk, *special.get(chunk, (0, 0))) for chunk in chosen]
-
-
-def _task(task_set: TaskSet, chunk: int, attempts: int, generation: int) -> Task:
-    grid, base = task_set.grid, task_set.base
-    name = grid.key(chunk)
-    return Task(
-        set_id=task_set.set_id,
-        key=chunk,
-        dataset=task_set.spec.dataset,
-        request=Request(task_set.locate(chunk) if base is None else base.join(name)),
-        outputs=(Output(task_set.folder + (grid.destination(chunk) if grid.rebase else name)),),
-        attempts=attempts,
-        generation=generation,
-        absent_ok=task_set.spec.absent_ok,
-    )
+    tasks = []
+    for chunk in chosen:
+        attempts, generation = special.get(chunk, (0, 0))
+        tasks.append(Task(task_set.spec, task_set.set_id, chunk, attempts=attempts, generation=generation))
+    return tasks
 
 
 # --- walking ---------------------------------------------------------------------------------------------------------

@@ -9,12 +9,12 @@ from typing import Final
 from emasync.ledger.database import insert_many
 from emasync.ledger.interface import Row
 from emasync.ledger.leases import Leases
-from emasync.ledger.packing import pack_name, unpack_digests, unpack_name, unpack_validator
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import ABSENT, ON_DISK, PENDING, Standing
 from emasync.ledger.tasksets import TaskSet
 from emasync.model.digest import Validator
-from emasync.model.task import Output, Request, State, Task
+from emasync.model.packing import pack_name, unpack_digests, unpack_name, unpack_validator
+from emasync.model.task import State, Task
 
 _COLUMNS: Final = ", ".join(Standing._fields)
 _PLACEHOLDERS: Final = ", ".join("?" * (2 + len(Standing._fields)))
@@ -124,21 +124,8 @@ def lease_page(
 
 def _task(task_set: TaskSet, row: _PendingRow) -> Task:
     key, size, path, hint, published, attempts, generation = row
-    name = unpack_name(key)
-    destination = task_set.destination(name, None if path is None else unpack_name(path))
-    return Task(
-        set_id=task_set.set_id,
-        key=name,
-        dataset=task_set.spec.dataset,
-        request=Request(task_set.locate(name)),
-        outputs=(Output(destination),),
-        size_bytes=size,
-        digests=unpack_digests(published),
-        hint=unpack_validator(hint),
-        attempts=attempts,
-        generation=generation,
-        absent_ok=task_set.spec.absent_ok,
-    )
+    named = None if path is None else unpack_name(path)
+    return Task(task_set.spec, task_set.set_id, unpack_name(key), named, size, published, hint, attempts, generation)
 
 
 def walk_page(

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from emasync.ledger.database import insert_many
-from emasync.ledger.packing import pack_name, unpack_name
 from emasync.ledger.tasksets import TaskSets
+from emasync.model.packing import pack_name, unpack_name
 
 _CACHED_FOLDERS: Final = 1 << 16
 

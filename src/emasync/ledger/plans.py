@@ -12,8 +12,8 @@ import sqlite3
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.counts import open_dataset_counts
 from emasync.ledger.interface import OpenSet, PlanState
-from emasync.ledger.packing import pack_name, unpack_name
 from emasync.ledger.tasksets import SELECT_SET, pack_grid, unpack_set
+from emasync.model.packing import pack_name, unpack_name
 from emasync.model.task import TaskSetSpec
 
 MAX_MESSAGE = 1_000

@@ -18,10 +18,10 @@ from emasync.ledger.listed import (
     write_standings,
     write_states,
 )
-from emasync.ledger.packing import pack_name
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import FAILED, ON_DISK, PLACED, SEALED, Standing, advance, count_standing
 from emasync.ledger.tasksets import TaskSet
+from emasync.model.packing import pack_name
 
 
 def negative(facts: Sequence[Fact]) -> bool:

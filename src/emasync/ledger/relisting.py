@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emasync.ledger.packing import unpack_digests, unpack_validator
 from emasync.ledger.standing import ON_DISK, Standing
+from emasync.model.packing import unpack_digests, unpack_validator
 
 
 def is_another(known: Standing, new: Standing) -> bool:

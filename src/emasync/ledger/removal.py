@@ -9,11 +9,11 @@ from emasync.ledger.desk import Desk
 from emasync.ledger.gridded import GriddedBook
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.listed import delete_standing, path_of, read_standing
-from emasync.ledger.packing import pack_name, unpack_name
 from emasync.ledger.places import above
 from emasync.ledger.standing import ON_DISK, Standing, count_standing, pending_again
 from emasync.ledger.tasksets import SELECT_SET, TaskSet, unpack_set
 from emasync.model.grid import ChunkGrid
+from emasync.model.packing import pack_name, unpack_name
 
 
 class Holder(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Final
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import Part, PartDone, PartialStarted, PartialState
-from emasync.ledger.packing import pack_name, pack_validator, unpack_name, unpack_validator
 from emasync.ledger.plans import MAX_MESSAGE
+from emasync.model.packing import pack_name, pack_validator, unpack_name, unpack_validator
 from emasync.model.task import partial_name
 
 StoredKey = bytes | int

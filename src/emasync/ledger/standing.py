@@ -8,8 +8,8 @@ from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.counts import BY_CHECK, BYTES, UNKNOWN_SIZE, VERIFIED, Deltas
 from emasync.ledger.counts import ON_DISK as COUNT_ON_DISK
 from emasync.ledger.interface import Absent, Failed, Invalidated, Placed, Sealed
-from emasync.ledger.packing import pack_digests, pack_validator
 from emasync.ledger.tasksets import TaskSet
+from emasync.model.packing import pack_digests, pack_validator
 from emasync.model.task import State, TaskKey
 
 PENDING, SEALED, PLACED, ABSENT, FAILED = (int(state) for state in State)

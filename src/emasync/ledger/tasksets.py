@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from emasync.errors import ErrorKind, MachineError
-from emasync.ledger.packing import pack_name, unpack_name
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
+from emasync.model.packing import pack_name, unpack_name
 from emasync.model.task import TaskKey, TaskSetSpec
 
 BLOCK: Final = 4096
@@ -36,8 +36,6 @@ class TaskSet:
         Plan generation that named the set last; members named in it count.
     current : bool
         Whether that is the dataset's generation: only current sets are worked on.
-    base : Location or None
-        Parsed once; None where keys are whole URLs or their encoded ends.
     folder : str
         What destinations begin with: empty, or the destination and a slash.
     """
@@ -47,20 +45,14 @@ class TaskSet:
     spec: TaskSetSpec
     plan: int
     current: bool
-    base: Location | None
     folder: str
 
     def locate(self, key: TaskKey) -> Location:
-        """Canonical location of a member; equal to ``spec.locate(key)``, without parsing the base again."""
-        if self.base is None:
-            return self.spec.locate(key)
-        grid = self.spec.grid
-        return self.base.join(grid.key(key) if grid is not None and isinstance(key, int) else str(key))
+        """Canonical location of a member."""
+        return self.spec.locate(key)
 
     def destination(self, key: TaskKey, path: str | None = None) -> str:
-        """Final path of a member; equal to ``spec.place(key, path)``."""
-        if path is None and isinstance(key, str):
-            return self.folder + key
+        """Final path of a member."""
         return self.spec.place(key, path)
 
     @property
@@ -110,7 +102,6 @@ def unpack_set(row: SetRow) -> TaskSet:
         spec=spec,
         plan=plan,
         current=plan == generation,
-        base=None if spec.encoded else Location.parse(spec.base),
         folder=f"{spec.destination}/" if spec.destination else "",
     )
 

@@ -1,4 +1,4 @@
-"""How names, validators and digests lie in the database: as bytes, compact, in UTF-8 binary order.
+"""Names, validators and digests as bytes: compact, in UTF-8 binary order. So they lie in the ledger and in tasks.
 
 Everything is a BLOB: SQLite sorts BLOBs by ``memcmp``, which is the order object stores list keys in, and names
 with NUL or lone surrogates (undecodable file names) need no second form.
