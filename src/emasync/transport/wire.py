@@ -1,0 +1,277 @@
+"""One HTTP/1.1 connection that receives straight into buffers of its caller: no bytes objects, no joins.
+
+Requests go out one at a time. What comes is given to a :class:`Taker` by plain calls, so that an answer costs neither
+a future nor a task; :mod:`emasync.transport.wire_session` puts awaitable answers on top, :mod:`emasync.transport.lane`
+uses the calls as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Protocol, cast, final
+
+from emasync.transport.response_head import MAX_HEAD_BYTES, Framing, MalformedHeadError, ResponseHead, parse_head
+
+_FIRST_LOOK_BYTES = 2 << 10
+"""A header is looked for here first; usual ones have 200 to 900 bytes."""
+
+
+class BrokenConnectionError(ConnectionError):
+    """The connection ended, or what came over it is no HTTP.
+
+    Attributes
+    ----------
+    malformed : bool
+        Whether the other side sent something that cannot be read.
+    """
+
+    def __init__(self, reason: str, *, malformed: bool = False) -> None:
+        super().__init__(reason)
+        self.malformed = malformed
+
+
+class Taker(Protocol):
+    """Whom an answer is for. Called on the loop, without awaiting; each call may give orders to the connection."""
+
+    def on_head(self, head: ResponseHead) -> None:
+        """The header is complete; ``connection.body`` holds what came behind it.
+
+        For a body with a length the connection goes on filling its space and calls :meth:`on_filled` when the body or
+        the space ends; for others it stops, and the taker decides.
+        """
+        ...
+
+    def on_filled(self) -> None:
+        """The body is complete, or the space is full: take it, then release, go on, or leave the socket paused."""
+        ...
+
+    def on_broken(self, error: BrokenConnectionError) -> None:
+        """No more will come. Called once, also when :meth:`WireConnection.abort` was the reason."""
+        ...
+
+
+class Phase(Enum):
+    """What a connection is at."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    CLOSED = "closed"
+
+
+@final
+class WireConnection(asyncio.BufferedProtocol):
+    """An :class:`asyncio.BufferedProtocol` that speaks HTTP/1.1 as a client.
+
+    Attributes
+    ----------
+    phase : Phase
+    received : int
+        Bytes since the connection was made; the stall watch compares it.
+    head : ResponseHead or None
+        Of the answer under way.
+    left : int
+        Bytes of the body that are still to come; bodies with a length only.
+    answers : int
+        Answers that were read to their end.
+    idle_since_s : float
+        Kept by the pool.
+    """
+
+    __slots__ = (
+        "_begin",
+        "_filled",
+        "_paused",
+        "_poisoned",
+        "_scratch",
+        "_space",
+        "_taker",
+        "_transport",
+        "_wanted",
+        "answers",
+        "head",
+        "idle_since_s",
+        "left",
+        "phase",
+        "received",
+    )
+
+    def __init__(self) -> None:
+        self.phase = Phase.CLOSED
+        self.received = 0
+        self.head: ResponseHead | None = None
+        self.left = 0
+        self.answers = 0
+        self.idle_since_s = 0.0
+        self._scratch = memoryview(bytearray(1))
+        self._space = self._scratch
+        self._begin = 0
+        self._filled = 0
+        self._wanted = 0
+        self._paused = False
+        self._poisoned = False
+        self._taker: Taker | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def __repr__(self) -> str:
+        return f"<WireConnection {self.phase.value}, {self.answers} answers, {self.received} bytes>"
+
+    # --- orders ------------------------------------------------------------------------------------------------
+
+    def ask(self, request: bytes, space: memoryview, taker: Taker) -> None:
+        """Send a request; header and body of the answer go into `space`, one behind the other.
+
+        Parameters
+        ----------
+        request : bytes
+            A whole GET or HEAD request.
+        space : memoryview
+            At least :data:`~emasync.transport.response_head.MAX_HEAD_BYTES` if any header is to fit; owned by the
+            connection until the answer was released or the connection is lost (law 5).
+        taker : Taker
+
+        Raises
+        ------
+        BrokenConnectionError
+            The connection is not idle (any more); nothing was sent.
+        """
+        transport = self._transport
+        if self.phase is not Phase.IDLE or transport is None:
+            raise BrokenConnectionError("the connection was closed")
+        self.phase = Phase.HEAD
+        self.head = None
+        self._space, self._filled, self._wanted, self._taker = space, 0, 1, taker
+        transport.write(request)
+
+    @property
+    def body(self) -> memoryview:
+        """What of the body lies in the present space."""
+        return self._space[self._begin : self._filled]
+
+    def go_on(self, space: memoryview) -> None:
+        """Receive the rest of the body into `space`; :meth:`Taker.on_filled` follows when it or the body ends."""
+        self._space, self._begin, self._filled = space, 0, 0
+        self._wanted = min(len(space), self.left)
+        self._unpause()
+
+    def move(self, space: memoryview) -> None:
+        """Put what is in the present space into a larger one and receive on from there."""
+        space[: self._filled] = self._space[: self._filled]
+        self._space = space
+        self._wanted = min(len(space), self._filled + self.left)
+        self._unpause()
+
+    def release(self) -> bool:
+        """The answer was taken whole: whether the connection may carry another request (it is closed otherwise)."""
+        head = self.head
+        self._taker = None
+        self._space = self._scratch
+        self.answers += 1
+        if self.phase is Phase.BODY and self.left == 0 and not self._poisoned and head is not None and head.keep_alive:
+            self.phase = Phase.IDLE
+            self._filled, self._wanted = 0, 1
+            self._unpause()
+            return True
+        self.abort()
+        return False
+
+    def abort(self) -> None:
+        """Close at once; a taker is told."""
+        if self._transport is not None and self.phase is not Phase.CLOSED:
+            self._transport.abort()
+            self._lost(BrokenConnectionError("the connection was given up"))
+
+    # --- what the loop tells -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See :class:`asyncio.BaseProtocol`."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.phase = Phase.IDLE
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's name; the space is what there is
+        """See :class:`asyncio.BufferedProtocol`."""
+        return self._space[self._filled : self._wanted if self.phase is Phase.BODY else None] or self._scratch
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See :class:`asyncio.BufferedProtocol`."""
+        self.received += nbytes
+        filled = self._filled = self._filled + nbytes
+        if self.phase is Phase.BODY:
+            self.left -= nbytes
+            if filled >= self._wanted:
+                self._full()
+        elif self.phase is Phase.HEAD:
+            self._look_for_head(filled)
+        else:  # bytes nobody asked for poison a connection (law 8)
+            self.abort()
+
+    def eof_received(self) -> bool:
+        """See :class:`asyncio.BaseProtocol`; the transport closes itself."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See :class:`asyncio.BaseProtocol`."""
+        reason = "the other side closed the connection" if exc is None else str(exc) or type(exc).__name__
+        self._lost(BrokenConnectionError(reason))
+
+    # --- steps ---------------------------------------------------------------------------------------------------
+
+    def _look_for_head(self, filled: int) -> None:
+        try:
+            head = parse_head(bytes(self._space[: min(filled, _FIRST_LOOK_BYTES)]))
+            if head is None and filled > _FIRST_LOOK_BYTES:
+                head = parse_head(bytes(self._space[: min(filled, MAX_HEAD_BYTES)]))
+        except MalformedHeadError as error:
+            self._fail(BrokenConnectionError(str(error), malformed=True))
+            return
+        if head is not None:
+            self._begin_body(head, filled)
+        elif filled == len(self._space):
+            self._fail(BrokenConnectionError(f"a header longer than {filled} bytes", malformed=True))
+
+    def _begin_body(self, head: ResponseHead, filled: int) -> None:
+        self.phase = Phase.BODY
+        self.head = head
+        self._begin = head.end
+        come = filled - head.end
+        self.left = max(0, head.length - come)
+        self._poisoned = come > head.length  # bytes beyond the body (law 8)
+        if self._poisoned and head.framing is Framing.LENGTH:
+            filled = self._filled = head.end + head.length
+        self._wanted = min(len(self._space), filled + self.left)
+        taker = self._taker
+        if taker is not None:
+            taker.on_head(head)
+            if self._taker is taker and self.phase is Phase.BODY and self._filled >= self._wanted:
+                self._full()
+
+    def _full(self) -> None:
+        space, taker = self._space, self._taker
+        if taker is not None:
+            taker.on_filled()
+        if self.phase is Phase.BODY and self._space is space and self._filled >= self._wanted and not self._paused:
+            self._paused = True
+            if self._transport is not None:
+                self._transport.pause_reading()
+
+    def _unpause(self) -> None:
+        if self._paused:
+            self._paused = False
+            if self._transport is not None:
+                self._transport.resume_reading()
+
+    def _fail(self, error: BrokenConnectionError) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+        self._lost(error)
+
+    def _lost(self, error: BrokenConnectionError) -> None:
+        """Called for every way a connection can end; the first one counts."""
+        if self.phase is Phase.CLOSED:
+            return
+        self.phase = Phase.CLOSED
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker.on_broken(error)  # `body` still holds what came
+        self._space, self._begin, self._filled = self._scratch, 0, 0
