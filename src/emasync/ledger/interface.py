@@ -6,11 +6,12 @@ awaitable). Each :meth:`Ledger.record` is one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from emasync.errors import ErrorKind
+from emasync.ledger.batch import Name, SealedRow
 from emasync.model.digest import Digest, Validator
 from emasync.model.receipt import Failure
 from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
@@ -313,6 +314,14 @@ class Ledger(Protocol):
         """Commit facts in one transaction; `durable`: synchronous=FULL (always so when a fact is negative)."""
         ...
 
+    def seal_rows(self, rows: Sequence[SealedRow], epoch: int) -> int:
+        """Commit a batch of sealed objects, synced, as :meth:`record` would; gives the batch's number."""
+        ...
+
+    def place_rows(self, batch: int, refused: Collection[Name] = ()) -> None:
+        """The batch's objects are under their final names, but for the refused ones, which are invalidated."""
+        ...
+
     def partial(self, set_id: int, key: TaskKey) -> PartialState | None:
         """What is known of an unfinished large object."""
         ...
@@ -366,7 +375,7 @@ class LedgerCalls(Protocol):
     """The ledger, behind the one thread that owns it."""
 
     async def call(self, method: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of :class:`Ledger` by name, or a function of it.
+        """Call a method of :class:`Ledger` by name (``"lease"``, ``"seal_rows"``, ...), or a function of it.
 
         Any: the method's own types, which the one door cannot know.
 

@@ -6,7 +6,7 @@ changes after the commit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import final
@@ -16,6 +16,7 @@ from emasync.ledger import plans
 from emasync.ledger.absences import read_wholly_absent
 from emasync.ledger.admission import Admitter
 from emasync.ledger.answers import read_failures, reset_failed
+from emasync.ledger.batch import Name, SealedRow
 from emasync.ledger.counts import read_tallies, reopen_set_counts, show_set_counts
 from emasync.ledger.database import Database, Transaction
 from emasync.ledger.desk import Desk
@@ -24,10 +25,13 @@ from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import (
     Admission,
     Fact,
+    Invalidated,
     OpenSet,
     PartialState,
+    Placed,
     PlanState,
     Row,
+    Sealed,
     Tally,
 )
 from emasync.ledger.leases import Leases
@@ -68,6 +72,8 @@ class SqliteLedger:
             leases=Leases(),
         )
         self._durable_epoch = database.meta("durable_epoch", 0)
+        self._batches: dict[int, list[Name]] = {}
+        self._last_batch = 0
 
     @classmethod
     def open(
@@ -262,6 +268,43 @@ class SqliteLedger:
                 recorder.apply(fact)
             recorder.write()
         settle_leases(self._desk, facts)
+
+    def seal_rows(self, rows: Sequence[SealedRow], epoch: int) -> int:
+        """Commit a batch of sealed objects in one synced transaction: what :meth:`record` says of ``Sealed`` holds.
+
+        Parameters
+        ----------
+        rows : sequence of SealedRow
+        epoch : int
+            All of them belong to it.
+
+        Returns
+        -------
+        int
+            Number of the batch, for :meth:`place_rows`; good until then, in this opening of the ledger.
+
+        Raises
+        ------
+        MachineError
+            As :meth:`record`.
+        """
+        self.record([Sealed(**row._asdict(), epoch=epoch) for row in rows], durable=True)
+        self._last_batch += 1
+        self._batches[self._last_batch] = [(row.set_id, row.key) for row in rows]
+        return self._last_batch
+
+    def place_rows(self, batch: int, refused: Collection[Name] = ()) -> None:
+        """The batch's objects are under their final names, but for the refused ones, which are invalidated.
+
+        Raises
+        ------
+        MachineError
+            As :meth:`record`; also for a batch that is not known or was placed before.
+        """
+        names = self._batches.pop(batch)
+        no = frozenset(refused)
+        facts = [(Invalidated if name in no else Placed)(set_id=name[0], key=name[1]) for name in names]
+        self.record(facts)
 
     def partial(self, set_id: int, key: TaskKey) -> PartialState | None:
         """What is known of an unfinished large object."""

@@ -80,7 +80,7 @@ class LedgerThread:
             raise
         except BaseException:
             self._closed = True
-            self._thread.join()
+            await asyncio.to_thread(self._thread.join)
             raise
 
     @overload
@@ -97,8 +97,9 @@ class LedgerThread:
         Parameters
         ----------
         method : str or callable
-            A method's name, the method itself (``SqliteLedger.lease``, ``Ledger.lease``), or a function that takes
-            the ledger first; several steps in one function are not interrupted by other calls.
+            A method's name (``"lease"``, ``"seal_rows"``, ``"place_rows"``), the method itself
+            (``SqliteLedger.lease``, ``Ledger.lease``), or a function that takes the ledger first; several steps in one
+            function are not interrupted by other calls.
 
         Returns
         -------
@@ -165,7 +166,7 @@ class LedgerThread:
             await asyncio.shield(done)
         finally:
             if done.done():
-                thread.join()  # it has nothing left to do
+                await asyncio.to_thread(thread.join)  # it has nothing left to do
 
     def _stop(self, *, clean: bool) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
