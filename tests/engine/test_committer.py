@@ -74,6 +74,9 @@ class WatchedSink:
         self.reopen = self._inner.reopen
         self.retract = self._inner.retract
         self.partials = self._inner.partials
+        self.write_whole = self._inner.write_whole
+        self.sync_batches = self._inner.sync_batches
+        self.place_many = self._inner.place_many
         self.write_document = self._inner.write_document
         self.free_bytes = self._inner.free_bytes
         self.free_inodes = self._inner.free_inodes

@@ -1,8 +1,7 @@
-"""Final files: renamed into place without replacing, looked at and read without following links."""
+"""Final files: looked at, read and taken back without following links."""
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from typing import final
@@ -12,15 +11,12 @@ from emasync.disk.folders import Folders
 from emasync.disk.interface import FileFacts
 from emasync.disk.names import check_relative
 from emasync.disk.partial import read_at
+from emasync.disk.placing import check_destination
 from emasync.disk.system import System
 from emasync.disk.unfinished import NO_FILE, UnfinishedFiles
-from emasync.errors import DestinationError, EmasyncError, ErrorKind, IntegrityError, MachineError
-
-STATE_FOLDER = ".emasync"
-"""Ours at the root: no object may be placed in it."""
+from emasync.errors import DestinationError, ErrorKind, IntegrityError
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_TAKEN = frozenset({errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY})
 
 
 @final
@@ -32,76 +28,13 @@ class FinalFiles:
     folders : Folders
     system : System
     unfinished : UnfinishedFiles
-        Where files come from and go back to.
+        Where files go back to.
     """
 
     def __init__(self, folders: Folders, system: System, unfinished: UnfinishedFiles) -> None:
         self._folders = folders
         self._system = system
         self._unfinished = unfinished
-
-    def place(self, name: str, destination: str) -> None:
-        """Rename an unfinished file to its final name, replacing nothing."""
-        self._check(destination)
-        shown = self._unfinished.show(name)
-        try:
-            if self._try_place(name, destination):
-                return
-            self._folders.forget()  # a kept folder was removed meanwhile, or the unfinished file is gone
-            if self._try_place(name, destination):
-                return
-        except OSError as error:
-            raise self._refusal(error, destination) from error
-        raise MachineError(
-            f"unfinished file {shown!r} is gone, somebody else removed it; run again to fetch it again",
-            location=destination,
-        )
-
-    def _check(self, destination: str) -> None:
-        check_relative(destination)
-        if destination.startswith((STATE_FOLDER + "/", self._unfinished.path + "/")) or destination == STATE_FOLDER:
-            raise DestinationError(
-                f"cannot store {destination!r}: that folder is this program's own; choose another path",
-                location=destination,
-            )
-
-    def _try_place(self, name: str, destination: str) -> bool:
-        parent, _, final_name = destination.rpartition("/")
-        with (
-            self._folders.borrow(self._unfinished.path, create=True) as old,
-            self._folders.borrow(parent, create=True) as new,
-        ):
-            try:
-                self._system.rename_exclusive(name, old, final_name, new)
-            except FileNotFoundError:
-                return False
-        self._folders.touch(parent)
-        self._folders.touch(self._unfinished.path)
-        return True
-
-    def _refusal(self, error: OSError, destination: str) -> EmasyncError:
-        shown = self._folders.show(destination)
-        if error.errno in _TAKEN and self._is_folder(destination):
-            return DestinationError(
-                f"{shown!r} is a folder where a file is to be placed; move it away or choose another path",
-                kind=ErrorKind.NAME_CLASH,
-                location=destination,
-            )
-        if error.errno in _TAKEN:
-            return DestinationError(
-                f"{shown!r} is there already and is not ours; adopt it, move it away or choose another root",
-                kind=ErrorKind.DESTINATION_EXISTS,
-                location=destination,
-            )
-        if error.errno == errno.EINVAL:  # FAT and its kin, for characters they do not allow
-            return DestinationError(f"this filesystem cannot hold the name {shown!r}", location=destination)
-        return translate(error, "place", shown)
-
-    def _is_folder(self, destination: str) -> bool:
-        try:
-            return stat.S_ISDIR(self._look(destination).st_mode)
-        except OSError:
-            return False
 
     def _look(self, destination: str) -> os.stat_result:
         parent, _, name = destination.rpartition("/")
@@ -110,7 +43,7 @@ class FinalFiles:
 
     def retract(self, destination: str, name: str) -> None:
         """Rename a final file back to the unfinished `name`."""
-        self._check(destination)
+        check_destination(destination, self._unfinished.path)
         self._unfinished.show(name)
         parent, _, final_name = destination.rpartition("/")
         if self.stat(destination) is None:

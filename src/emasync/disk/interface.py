@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from typing_extensions import Buffer
+
+from emasync.errors import EmasyncError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,48 @@ class FileFacts:
 
     size_bytes: int
     mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class WholeFile:
+    """A file to be written in one go.
+
+    Attributes
+    ----------
+    name : str
+        Of the unfinished file.
+    pieces : sequence of buffers
+        Its bytes in order. They belong to the call until it returns.
+    size_bytes : int
+        What the pieces must add up to.
+    """
+
+    name: str
+    pieces: Sequence[Buffer]
+    size_bytes: int
+
+
+class WrittenBatch(Protocol):
+    """Unfinished files that were written whole, not durable yet. One user at a time; close it."""
+
+    @property
+    def errors(self) -> Sequence[EmasyncError | None]:
+        """What kept each file from being written, None where nothing did: one a file, in the order given."""
+        ...
+
+    def sync(self) -> None:
+        """Make bytes and sizes of the batch durable.
+
+        Raises
+        ------
+        MachineError
+            ``sync_failed``: now, or by any batch of this sink before; never tried again (law 1).
+        """
+        ...
+
+    def close(self) -> None:
+        """Give descriptors back; the files stay. May be called again."""
+        ...
 
 
 class Partial(Protocol):
@@ -84,6 +128,43 @@ class Sink(Protocol):
         ------
         DestinationError
             ``destination_exists``: something is there already; ``name_clash``: a parent is a file.
+        """
+        ...
+
+    def write_whole(self, files: Sequence[WholeFile]) -> WrittenBatch:
+        """Create and write unfinished files; an older one of the same name is discarded.
+
+        Errors of single files (a name that cannot be, pieces of another total) are in the batch's ``errors``.
+
+        Raises
+        ------
+        MachineError
+            Disk full, no permission, I/O error; nothing is left open.
+        """
+        ...
+
+    def sync_batches(self, batches: Sequence[WrittenBatch]) -> None:
+        """Make several batches of this sink durable at the price of one.
+
+        Raises
+        ------
+        MachineError
+            ``sync_failed``, as for :meth:`WrittenBatch.sync`.
+        """
+        ...
+
+    def place_many(self, pairs: Sequence[tuple[str, str]]) -> list[EmasyncError | None]:
+        """Place many sealed partials, each (name, destination) as :meth:`place` does; files of one folder in a row.
+
+        Returns
+        -------
+        list
+            The DestinationError of each pair, None where it was placed.
+
+        Raises
+        ------
+        MachineError
+            Those before it are placed, those after it are not.
         """
         ...
 

@@ -186,6 +186,10 @@ def _refusal(destination: str, reason: str) -> DestinationError:
     )
 
 
+is_ordinary = _ORDINARY.fullmatch
+"""Whether a segment is safe at first sight; None says nothing: ask :func:`check_relative`."""
+
+
 def check_relative(destination: str) -> None:
     """Refuse a destination that could leave the root or be no file name.
 

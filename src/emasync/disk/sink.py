@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import final
 
 from emasync.disk.faults import translate
-from emasync.disk.finals import STATE_FOLDER, FinalFiles
+from emasync.disk.finals import FinalFiles
 from emasync.disk.folders import Folders
-from emasync.disk.interface import FileFacts
+from emasync.disk.interface import FileFacts, WholeFile, WrittenBatch
 from emasync.disk.partial import LocalPartial
+from emasync.disk.placing import STATE_FOLDER, Placement
 from emasync.disk.replacing import DocumentWriter
+from emasync.disk.syncing import SyncWay
 from emasync.disk.system import System
 from emasync.disk.unfinished import UnfinishedFiles
+from emasync.disk.whole import LocalBatch, WholeFiles
+from emasync.errors import EmasyncError
 
 PARTIAL_FOLDER = STATE_FOLDER + "/partial"
 """Where unfinished files live, relative to the root."""
@@ -37,6 +41,8 @@ class LocalSink:
         Reserve blocks for files of known size from 1 MiB on.
     system : System, optional
         Kernel calls.
+    sync_ways : tuple of SyncWay, optional
+        How batches of whole files may be made durable; by default what is right for the filesystem.
 
     Raises
     ------
@@ -51,6 +57,7 @@ class LocalSink:
         partial_folder: str = PARTIAL_FOLDER,
         preallocate: bool = True,
         system: System | None = None,
+        sync_ways: tuple[SyncWay, ...] | None = None,
     ) -> None:
         system = system if system is not None else System()
         try:
@@ -60,6 +67,8 @@ class LocalSink:
         except OSError as error:
             raise translate(error, "open the root", str(root)) from error
         self._unfinished = UnfinishedFiles(self._folders, system, partial_folder, preallocate=preallocate)
+        self._whole = WholeFiles(self._folders, system, self._unfinished, sync_ways)
+        self._placement = Placement(self._folders, system, self._unfinished)
         self._finals = FinalFiles(self._folders, system, self._unfinished)
         self._documents = DocumentWriter(self._folders, system, self._unfinished)
 
@@ -123,7 +132,51 @@ class LocalSink:
         MachineError
             Also when the unfinished file is gone.
         """
-        self._finals.place(name, destination)
+        self._placement.place(name, destination)
+
+    def place_many(self, pairs: Sequence[tuple[str, str]]) -> list[EmasyncError | None]:
+        """Place many sealed partials, each (name, destination) as :meth:`place` does.
+
+        Cheapest when files of one folder come in a row: it is checked and opened once for all of them.
+
+        Returns
+        -------
+        list
+            The DestinationError of each pair, None where it was placed.
+
+        Raises
+        ------
+        MachineError
+            Also when an unfinished file is gone. Pairs before it are placed, pairs after it are not.
+        """
+        return self._placement.place_many(pairs)
+
+    def write_whole(self, files: Sequence[WholeFile]) -> LocalBatch:
+        """Create and write unfinished files in one go; older ones of those names are discarded.
+
+        Returns
+        -------
+        LocalBatch
+            Its ``errors`` name the files that could not be written: ``unsafe_name`` (also a name this filesystem
+            cannot hold), ``size_mismatch`` (the pieces add up to something else). Sync it, then close it.
+
+        Raises
+        ------
+        MachineError
+            Disk full, no permission, I/O error; nothing is left open, what was written is left to
+            :meth:`discard`.
+        """
+        return self._whole.write(files)
+
+    def sync_batches(self, batches: Sequence[WrittenBatch]) -> None:
+        """Make several batches durable at the price of one.
+
+        Raises
+        ------
+        MachineError
+            ``sync_failed``: now, or by any batch of this sink before; never tried again.
+        """
+        self._whole.sync(batches)
 
     def retract(self, destination: str, name: str) -> None:
         """Rename a final file (ours, says the ledger) back to the partial `name`, replacing an older partial.
@@ -199,5 +252,6 @@ class LocalSink:
 
     def close(self) -> None:
         """Give all descriptors back, those of unfinished files too; one that a thread writes to, when it is done."""
+        self._whole.close()
         self._unfinished.close()
         self._folders.close()

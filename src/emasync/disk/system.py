@@ -5,11 +5,17 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
+from typing import cast
 
 from typing_extensions import Buffer
+
+from emasync.disk.mounts import mount_of, parse_mountinfo
 
 _RENAME_NOREPLACE = 1
 """renameat2(2), Linux 3.15."""
@@ -17,6 +23,11 @@ _RENAME_EXCL = 4
 """renameatx_np(2), macOS 10.12."""
 _FALLOC_FL_KEEP_SIZE = 1
 """fallocate(2): a preallocated file does not look complete before its last byte is written."""
+
+_SYNC_FILE_RANGE_WRITE = 2
+"""sync_file_range(2): begin to write what is dirty, wait for nothing."""
+
+_MOUNTINFO = Path("/proc/self/mountinfo")
 
 _NO_NATIVE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
 _NO_LINK = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL})
@@ -37,13 +48,26 @@ def _check(result: int, name: str) -> None:
         raise OSError(number, os.strerror(number), name)
 
 
+_RENAME = ("renameatx_np", _RENAME_EXCL) if sys.platform == "darwin" else ("renameat2", _RENAME_NOREPLACE)
+
+
+@cache
+def _rename_call() -> Callable[[int, bytes, int, bytes, int], int] | None:
+    """The library's call with its types set once: converting each argument anew costs as much as the system call."""
+    call = getattr(_libc(), _RENAME[0], None)
+    if call is not None:
+        call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+        call.restype = ctypes.c_int
+    return cast("Callable[[int, bytes, int, bytes, int], int] | None", call)
+
+
 def rename_natively(old: str, old_fd: int, new: str, new_fd: int) -> None:
     """Rename without replacing, in one kernel call."""
-    symbol, flag = ("renameatx_np", _RENAME_EXCL) if sys.platform == "darwin" else ("renameat2", _RENAME_NOREPLACE)
-    call = getattr(_libc(), symbol, None)
+    call = _rename_call()
     if call is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
-    _check(call(old_fd, os.fsencode(old), new_fd, os.fsencode(new), ctypes.c_uint(flag)), new)
+    if call(old_fd, os.fsencode(old), new_fd, os.fsencode(new), _RENAME[1]) != 0:
+        _check(-1, new)
 
 
 def rename_by_link(old: str, old_fd: int, new: str, new_fd: int) -> None:
@@ -133,6 +157,39 @@ class System:
         else:
             os.fdatasync(fd)
 
+    def start_writeback(self, fd: int) -> None:
+        """Let the kernel begin to write a file's dirty pages, without waiting. A hint: the sync has the last word.
+
+        sync_file_range(2) with SYNC_FILE_RANGE_WRITE alone takes no error away from a later fdatasync, and unlike
+        posix_fadvise(POSIX_FADV_DONTNEED), the way where it is missing, drops no page from memory.
+        """
+        call = getattr(_libc(), "sync_file_range", None)
+        if call is not None:
+            call(fd, ctypes.c_int64(0), ctypes.c_int64(0), ctypes.c_uint(_SYNC_FILE_RANGE_WRITE))
+        elif hasattr(os, "posix_fadvise"):
+            with suppress(OSError):
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def syncfs(self, fd: int) -> None:
+        """Make everything on the filesystem of `fd` durable, other programs' data too.
+
+        Errors are told to one caller a descriptor (Linux 5.8: of any file since the descriptor was opened).
+        """
+        _check(_libc().syncfs(fd), "syncfs")
+
+    def filesystem_type(self, path: str) -> str:
+        """Type of the filesystem that an absolute, resolved path lies on; ``unknown`` where nobody tells."""
+        try:
+            text = _MOUNTINFO.read_text(errors="surrogateescape")
+        except OSError:
+            return "unknown"
+        mount = mount_of(parse_mountinfo(text), path)
+        return mount.type if mount is not None else "unknown"
+
+    def kernel(self) -> tuple[str, str]:
+        """Name and release of the kernel, such as ``("Linux", "6.1.0-18-amd64")``."""
+        return platform.system(), platform.release()
+
     def fsync(self, fd: int) -> None:
         """Make a file or folder durable (macOS: through the drive's cache as well)."""
         if sys.platform == "darwin":
@@ -148,15 +205,29 @@ class System:
 
     def rename_exclusive(self, old: str, old_fd: int, new: str, new_fd: int) -> None:
         """Rename without replacing anything: FileExistsError when `new` is taken."""
-        *fallible, last = self._renames
-        for index, attempt in enumerate(fallible):
+        attempt = self._renames[0]
+        try:
+            attempt(old, old_fd, new, new_fd)
+        except OSError as error:
+            if len(self._renames) == 1 or not _is_unknown(attempt, error):
+                raise
+            self._rename_otherwise(old, old_fd, new, new_fd)
+
+    def _rename_otherwise(self, old: str, old_fd: int, new: str, new_fd: int) -> None:
+        *fallible, last = self._renames[1:]
+        for index, attempt in enumerate(fallible, 1):
             try:
                 attempt(old, old_fd, new, new_fd)
             except OSError as error:
-                if error.errno not in (_NO_LINK if attempt is rename_by_link else _NO_NATIVE):
+                if not _is_unknown(attempt, error):
                     raise
             else:
                 self._renames = self._renames[index:]
                 return
         last(old, old_fd, new, new_fd)
         self._renames = (last,)
+
+
+def _is_unknown(attempt: Rename, error: OSError) -> bool:
+    """Whether the error says that this filesystem does not know that way to rename."""
+    return error.errno in (_NO_LINK if attempt is rename_by_link else _NO_NATIVE)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
-from typing import Literal, final, get_args
+from typing import Literal, final, get_args, overload
 
 from typing_extensions import Buffer
 
-from emasync.disk.interface import FileFacts
+from emasync.disk.interface import FileFacts, WholeFile, WrittenBatch
 from emasync.disk.partial import LocalPartial
 from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
+from emasync.disk.syncing import SyncWay
+from emasync.disk.whole import LocalBatch
+from emasync.errors import EmasyncError
 from emasync.testing.journal import JournalingSystem
 from emasync.testing.powercut import Operation, remains
 
@@ -41,6 +44,8 @@ class CrashDisk:
     partial_folder : str
         As for LocalSink. Other files beside it (ledger, locks) are nobody's here and are not materialised.
     preallocate : bool
+    sync_ways : tuple of SyncWay, optional
+        As for LocalSink.
 
     Examples
     --------
@@ -49,10 +54,19 @@ class CrashDisk:
     >>> disk.materialise(other, cut=len(disk.operations), seed=7)  # doctest: +SKIP
     """
 
-    def __init__(self, root: Path, *, partial_folder: str = PARTIAL_FOLDER, preallocate: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        partial_folder: str = PARTIAL_FOLDER,
+        preallocate: bool = False,
+        sync_ways: tuple[SyncWay, ...] | None = None,
+    ) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._system = JournalingSystem(root.resolve(), partial_folder)
-        self._sink = LocalSink(root, partial_folder=partial_folder, preallocate=preallocate, system=self._system)
+        self._sink = LocalSink(
+            root, partial_folder=partial_folder, preallocate=preallocate, system=self._system, sync_ways=sync_ways
+        )
         self._actions: dict[tuple[Step, str], list[Action]] = {}
         self._counts: Counter[Step] = Counter()
         self._lock = threading.Lock()
@@ -138,6 +152,27 @@ class CrashDisk:
         with self.step("place", destination):
             self._sink.place(name, destination)
 
+    def write_whole(self, files: Sequence[WholeFile]) -> HookedBatch:
+        """As LocalSink; a ``reserve`` and a ``write`` of each file."""
+        return HookedBatch(self, self._sink.write_whole(_Stepping(self, files)), [file.name for file in files])
+
+    def sync_batches(self, batches: Sequence[WrittenBatch]) -> None:
+        """As LocalSink; a ``seal`` of each file."""
+        ours = [batch for batch in batches if isinstance(batch, HookedBatch)]
+        with ExitStack() as stack:
+            for batch in ours:
+                for name in batch.names:
+                    stack.enter_context(self.step("seal", name))
+            self._sink.sync_batches([batch.local for batch in ours])
+
+    def place_many(self, pairs: Sequence[tuple[str, str]]) -> list[EmasyncError | None]:
+        """As LocalSink, one by one: an action can stop in the middle."""
+        errors: list[EmasyncError | None] = []
+        for name, destination in pairs:
+            with self.step("place", destination):
+                errors += self._sink.place_many([(name, destination)])
+        return errors
+
     def retract(self, destination: str, name: str) -> None:
         """As LocalSink; actions are told the destination."""
         with self.step("retract", destination):
@@ -215,3 +250,59 @@ class HookedPartial:
     def close(self) -> None:
         """As LocalPartial."""
         self._partial.close()
+
+
+@final
+class _Stepping(Sequence[WholeFile]):
+    """Files to be written; going through them takes their steps."""
+
+    def __init__(self, disk: CrashDisk, files: Sequence[WholeFile]) -> None:
+        self._disk = disk
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @overload
+    def __getitem__(self, at: int) -> WholeFile: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[WholeFile]: ...
+
+    def __getitem__(self, at: int | slice) -> WholeFile | Sequence[WholeFile]:
+        return self._files[at]
+
+    def __iter__(self) -> Iterator[WholeFile]:
+        for file in self._files:
+            with self._disk.step("reserve", file.name), self._disk.step("write", file.name):
+                yield file
+
+
+@final
+class HookedBatch:
+    """Files written whole to a :class:`CrashDisk`.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the unfinished files.
+    local : LocalBatch
+    """
+
+    def __init__(self, disk: CrashDisk, batch: LocalBatch, names: list[str]) -> None:
+        self._disk = disk
+        self.local = batch
+        self.names = names
+
+    @property
+    def errors(self) -> Sequence[EmasyncError | None]:
+        """As LocalBatch."""
+        return self.local.errors
+
+    def sync(self) -> None:
+        """As LocalBatch; a ``seal`` of each file."""
+        self._disk.sync_batches((self,))
+
+    def close(self) -> None:
+        """As LocalBatch."""
+        self.local.close()
