@@ -16,10 +16,10 @@ from emasync.engine.existing import look
 from emasync.engine.interface import Threads
 from emasync.engine.large import LargeObject
 from emasync.engine.memory import MemoryBudget, Slabs
-from emasync.engine.recovery import clear_leftovers, make_room, recover, sweep
 from emasync.engine.scheduler import Job, OriginQueue, PartJob, Scheduler
 from emasync.engine.sealing import Outcome
 from emasync.engine.small import move_small
+from emasync.engine.upkeep import OwnUpkeep, Upkeep
 from emasync.errors import (
     EmasyncError,
     ErrorKind,
@@ -88,6 +88,8 @@ class Engine:
         Tell of every placed object, not of failures only.
     datasets : collection of str, optional
         The datasets this run is about; others of the ledger are left alone. All by default.
+    upkeep : Upkeep, optional
+        Recovery and making room, where another process owns ledger and root.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Engine:
         adopt: bool = False,
         objects: bool = False,
         datasets: Collection[str] | None = None,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.outcome = EngineOutcome()
         self._wake = asyncio.Event()
@@ -109,7 +112,9 @@ class Engine:
         self._on_event = on_event
         self._adopt = adopt
         self._objects = objects
-        self._datasets = datasets
+        self._upkeep = upkeep or OwnUpkeep(
+            ledger=ledger, sink=sink, threads=threads, on_event=on_event, datasets=datasets
+        )
         self._scheduler = Scheduler(ledger, datasets)
         self._committer = Committer(
             sink=sink,
@@ -181,20 +186,11 @@ class Engine:
             committing.cancel()
 
     async def _move_all(self, planner: Planner | None) -> None:
-        context = self._context
-        suspect = await context.ledger.call(lambda ledger: None if ledger.clean else ledger.durable_epoch())
-        self._context = context = replace(context, suspect_after_epoch=suspect)
-        found = await recover(context.ledger, context.sink, context.threads, suspect)
-        if found.dropped:
-            message = f"{found.dropped} objects were not safely on disk when the last run stopped; fetching them again"
-            self._on_event(Event("warning", {"message": message}))
-        known = [tally.dataset for tally in await context.ledger.call("tallies")]
-        before = [dataset for dataset in known if self._datasets is None or dataset in self._datasets]
-        for dataset in before:
-            await context.ledger.call("retry_failed", dataset)
+        suspect = await self._upkeep.recover()
+        self._context = replace(self._context, suspect_after_epoch=suspect)
         async with asyncio.TaskGroup() as moving:
             moving.create_task(self._plan(planner))
-            moving.create_task(self._sweep(before))
+            moving.create_task(self._sweep())
             moving.create_task(self._feed(moving))
 
     async def _plan(self, planner: Planner | None) -> None:
@@ -203,9 +199,8 @@ class Engine:
         self._planned = True
         self._tell_news()
 
-    async def _sweep(self, datasets: list[str]) -> None:
-        for dataset in datasets:
-            await sweep(self._context.ledger, self._context.sink, self._context.threads, dataset)
+    async def _sweep(self) -> None:
+        await self._upkeep.sweep()
         self._swept = True
         self._tell_news()
 
@@ -246,14 +241,12 @@ class Engine:
     async def _admit(self, tasks: list[Task]) -> list[Task]:
         """Set aside tasks whose destination is taken; adopt or fail them."""
         context = self._context
-        await clear_leftovers(context.ledger, context.sink, context.threads)
+        await self._upkeep.clear()
         job = partial(look, context.sink, tasks, adopt=self._adopt, checks=self._settings.checksums)
         existing = await context.threads.submit(job)
         aside: set[int] = set()
         for entry in existing:
-            if entry.error is not None and await make_room(
-                context.ledger, context.sink, context.threads, entry.task.destination
-            ):
+            if entry.error is not None and await self._upkeep.make_room(entry.task.destination):
                 continue
             aside.add(id(entry.task))
             for fact in entry.facts:
