@@ -48,8 +48,21 @@ class DaemonResolver(AbstractResolver):
         OSError
             The look-up failed.
         """
+        return [_result(host, row) for row in await self.look_up(host, port, family)]
+
+    def look_up(self, host: str, port: int, family: socket.AddressFamily) -> asyncio.Future[list[AddressInfo]]:
+        """Begin a look-up; nothing waits for it but whoever awaits the future.
+
+        Parameters
+        ----------
+        host : str
+        port : int
+        family : socket.AddressFamily
+            ``AF_UNSPEC`` for both.
+        """
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[AddressInfo]] = loop.create_future()
+        found.add_done_callback(_told)
 
         def deliver(rows: list[AddressInfo] | None, error: OSError | None) -> None:
             if found.done():
@@ -73,10 +86,16 @@ class DaemonResolver(AbstractResolver):
                 return  # the loop has gone while the look-up was stuck: nobody waits any more
 
         Thread(target=work, name=f"emasync-dns-{host}", daemon=True).start()
-        return [_result(host, row) for row in await found]
+        return found
 
     async def close(self) -> None:
         """Nothing is kept open."""
+
+
+def _told(found: asyncio.Future[list[AddressInfo]]) -> None:
+    """Take note of a failure that nobody waited for: it is no defect."""
+    if not found.cancelled():
+        found.exception()
 
 
 def _result(host: str, row: AddressInfo) -> ResolveResult:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -17,6 +15,7 @@ from yarl import URL
 from emasync.errors import ErrorKind, RefusedError, TransientError
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
+from emasync.transport import failures
 from emasync.transport.resolver import DaemonResolver
 from emasync.transport.surroundings import Surroundings, host_of
 
@@ -178,48 +177,19 @@ def translated(name: str) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as error:
-        raise RefusedError(
-            f"{name}: the server's certificate does not hold ({_certificate_reason(error)}); if your site has its own "
-            "authority, point SSL_CERT_FILE to its certificates",
-            location=name,
-        ) from error
+        raise failures.certificate_refused(name, getattr(error, "certificate_error", error)) from error
+    except aiohttp.ClientConnectorDNSError as error:
+        raise failures.unresolved(name, error.os_error) from error
     except aiohttp.ClientConnectorError as error:
-        raise _unreachable(name, error) from error
+        raise failures.no_connection(name, error.os_error) from error
     except aiohttp.ConnectionTimeoutError as error:
-        raise TransientError(f"{name}: no connection in time", kind=ErrorKind.UNREACHABLE, location=name) from error
+        raise failures.no_connection_in_time(name) from error
     except aiohttp.ClientHttpProxyError as error:
         message = f"{name}: the proxy refused the connection (status {error.status}); check the proxy variables"
         raise TransientError(message, kind=ErrorKind.UNREACHABLE, location=name) from error
     except aiohttp.ClientResponseError as error:
-        raise TransientError(
-            f"{name}: an answer that is no HTTP ({_first_line(error.message)})", location=name
-        ) from error
+        raise failures.no_http(name, error.message) from error
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
         raise RefusedError(f"{name}: this URL cannot be asked for", location=name) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise TransientError(f"{name}: the connection broke ({_reason(error)})", location=name) from error
-
-
-def _unreachable(name: str, error: aiohttp.ClientConnectorError) -> TransientError:
-    if error.os_error.errno in (errno.EMFILE, errno.ENFILE):
-        return TransientError(f"{name}: too many open files; raise `ulimit -n` or lower max_connections", location=name)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        reason = f"the name cannot be resolved ({_reason(error.os_error)})"
-    else:
-        reason = f"no connection ({_reason(error.os_error)})"
-    return TransientError(f"{name}: {reason}", kind=ErrorKind.UNREACHABLE, location=name)
-
-
-def _certificate_reason(error: Exception) -> str:
-    cause = getattr(error, "certificate_error", None)
-    return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else type(error).__name__
-
-
-def _reason(error: BaseException) -> str:
-    """Short reason without URLs in it."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(str(error))
-    return text if text and "://" not in text else type(error).__name__
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0][:200] if text.strip() else ""
+        raise failures.broken(name, error) from error

@@ -8,6 +8,7 @@ uses the calls as they are.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol, cast, final
 
@@ -64,6 +65,11 @@ class Phase(Enum):
 class WireConnection(asyncio.BufferedProtocol):
     """An :class:`asyncio.BufferedProtocol` that speaks HTTP/1.1 as a client.
 
+    Parameters
+    ----------
+    on_gone : callable or None
+        Told when the transport has ended for good.
+
     Attributes
     ----------
     phase : Phase
@@ -76,12 +82,14 @@ class WireConnection(asyncio.BufferedProtocol):
     answers : int
         Answers that were read to their end.
     idle_since_s : float
-        Kept by the pool.
+    place : tuple of str
+        Scheme and authority of the other side; both are kept by the pool.
     """
 
     __slots__ = (
         "_begin",
         "_filled",
+        "_on_gone",
         "_paused",
         "_poisoned",
         "_scratch",
@@ -94,16 +102,19 @@ class WireConnection(asyncio.BufferedProtocol):
         "idle_since_s",
         "left",
         "phase",
+        "place",
         "received",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, on_gone: Callable[[WireConnection], None] | None = None) -> None:
         self.phase = Phase.CLOSED
         self.received = 0
         self.head: ResponseHead | None = None
         self.left = 0
         self.answers = 0
         self.idle_since_s = 0.0
+        self.place = ("", "")
+        self._on_gone = on_gone
         self._scratch = memoryview(bytearray(1))
         self._space = self._scratch
         self._begin = 0
@@ -214,6 +225,8 @@ class WireConnection(asyncio.BufferedProtocol):
         """See :class:`asyncio.BaseProtocol`."""
         reason = "the other side closed the connection" if exc is None else str(exc) or type(exc).__name__
         self._lost(BrokenConnectionError(reason))
+        if self._on_gone is not None:
+            self._on_gone(self)
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
