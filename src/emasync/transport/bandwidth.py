@@ -19,12 +19,22 @@ class Bandwidth:
     """
 
     def __init__(self, bytes_per_s: float | None, clock: Clock) -> None:
-        self._rate = bytes_per_s
+        self._whole = self._rate = bytes_per_s
         self._clock = clock
         self._paid_until_s = clock.monotonic_s()
 
     def __repr__(self) -> str:
         return f"<Bandwidth {'unlimited' if self._rate is None else f'{self._rate:.0f} B/s'}>"
+
+    def take_share(self, part: float) -> None:
+        """Use this part of the cap from now on; the rest belongs to other processes.
+
+        Parameters
+        ----------
+        part : float
+            In (0, 1].
+        """
+        self._rate = None if self._whole is None else self._whole * part
 
     def charge(self, size_bytes: int) -> float:
         """Count `size_bytes`; gives the seconds to wait before more is read."""

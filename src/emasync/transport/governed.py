@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -22,7 +22,7 @@ from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.documents import Collector
 from emasync.transport.exchange import Exchange
 from emasync.transport.interface import BucketAccess, Document, Head, ListPage, OriginStatistics, Receiver
-from emasync.transport.limiter import OriginLimiter
+from emasync.transport.limiter import OriginLimiter, Sharing
 from emasync.transport.listing import PAGE_BYTES, Cursor, RawPage, parse_page
 from emasync.transport.mirrors import Mirrors, Route
 from emasync.transport.neighbourhood import Neighbourhood
@@ -110,6 +110,8 @@ class GovernedFetcher:
         self._mirrors = Mirrors(settings.mirrors)
         self._watch = Watch(self._clock, heartbeat_s=heartbeat_s)
         self._limiters: dict[str, OriginLimiter] = {}
+        self._sharing: Sharing | None = None
+        self._bandwidth = Bandwidth(settings.max_bandwidth, self._clock)
         self._granted: dict[str, BucketAccess] = {}
         self._session: HttpSession | None = None
         self._exchange: Exchange | None = None
@@ -134,7 +136,7 @@ class GovernedFetcher:
             session=self._session,
             stores=self._stores,
             watch=self._watch,
-            bandwidth=Bandwidth(self._settings.max_bandwidth, self._clock),
+            bandwidth=self._bandwidth,
             clock=self._clock,
             rng=self._rng,
             on_event=self._on_event,
@@ -182,7 +184,31 @@ class GovernedFetcher:
         found = self._limiters.get(origin)
         if found is None:
             found = self._limiters[origin] = OriginLimiter(origin, self._settings.policy(location), self._clock)
+            if self._sharing is not None:
+                found.share_with(self._sharing)
         return found
+
+    def share_limits(self, sharing: Sharing) -> Bandwidth:
+        """Divide all limits with other processes from now on; before the first request.
+
+        Returns
+        -------
+        Bandwidth
+            The cap of this fetcher, for its share to be set.
+        """
+        self._sharing = sharing
+        for limiter in self._limiters.values():
+            limiter.share_with(sharing)
+        return self._bandwidth
+
+    @property
+    def granted(self) -> Mapping[str, BucketAccess]:
+        """What :meth:`grant` was told, by origin."""
+        return self._granted
+
+    def limiters(self) -> Collection[OriginLimiter]:
+        """Limiters of all origins used so far."""
+        return self._limiters.values()
 
     def statistics(self) -> Mapping[str, OriginStatistics]:
         """State of each origin used so far."""

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 from emasync.errors import ErrorKind, TransientError
 from emasync.model.clock import Clock
@@ -17,6 +18,30 @@ class OriginGivenUpError(TransientError):
     """The origin is out for this run: trying again now is pointless."""
 
     default_kind = ErrorKind.UNREACHABLE
+
+
+class Sharing(Protocol):
+    """Divides limits among processes; told on the loop, without awaiting, what the others must know."""
+
+    def join(self, limiter: OriginLimiter) -> None:
+        """A limiter was made; its share is set from now on."""
+        ...
+
+    def wants(self, limiter: OriginLimiter) -> None:
+        """A caller waits for a slot."""
+        ...
+
+    def gave_back(self, limiter: OriginLimiter) -> None:
+        """A slot beyond the share is free again."""
+        ...
+
+    def held(self, limiter: OriginLimiter, delay_s: float) -> None:
+        """The server asked for patience."""
+        ...
+
+    def given_up(self, limiter: OriginLimiter, reason: str) -> None:
+        """The origin was given up here."""
+        ...
 
 
 class OriginLimiter:
@@ -37,6 +62,8 @@ class OriginLimiter:
         Counters; whoever asks keeps the first three.
     etags_unstable : bool
         Its replicas give one object different entity tags (law 3).
+    rate_share : float
+        Part of the policy's request rate that is this process's, in (0, 1].
     """
 
     def __init__(self, origin: str, policy: HostPolicy, clock: Clock) -> None:
@@ -49,7 +76,10 @@ class OriginLimiter:
         self.etags_unstable = False
         self._flaps = 0
         self._clock = clock
-        self._limit = policy.max_connections
+        self.rate_share = 1.0
+        self._limit = self._room = policy.max_connections
+        self._share: int | None = None
+        self._sharing: Sharing | None = None
         self._in_flight = 0
         self._waiting: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
         self._next_start_s = 0.0
@@ -61,7 +91,7 @@ class OriginLimiter:
     def __repr__(self) -> str:
         held = "" if self._hold_s() <= 0 else f", held for {self._hold_s():.1f} s"
         gone = ", given up" if self._given_up else ""
-        state = f"{self._in_flight} of {self._limit} in flight, {sum(map(len, self._waiting))} waiting"
+        state = f"{self._in_flight} of {self._room} in flight, {sum(map(len, self._waiting))} waiting"
         return f"<OriginLimiter {self.origin}: {state}{held}{gone}>"
 
     # --- slots -------------------------------------------------------------------------------------------------
@@ -74,7 +104,37 @@ class OriginLimiter:
     @limit.setter
     def limit(self, value: int) -> None:
         self._limit = max(1, value)
+        self._make_room()
+
+    def share_with(self, sharing: Sharing) -> None:
+        """Use no slot before `sharing` gives a share, and tell it what other processes must know."""
+        self._sharing = sharing
+        self.share = 0
+        sharing.join(self)
+
+    @property
+    def share(self) -> int | None:
+        """Slots that are this process's, where the origin is shared with others; 0 admits nobody."""
+        return self._share
+
+    @share.setter
+    def share(self, value: int | None) -> None:
+        self._share = value
+        self._make_room()
+
+    def _make_room(self) -> None:
+        self._room = self._limit if self._share is None else min(self._limit, self._share)
         self._admit()
+
+    @property
+    def in_flight(self) -> int:
+        """Slots in use."""
+        return self._in_flight
+
+    @property
+    def wanted(self) -> int:
+        """Slots in use and waited for."""
+        return self._in_flight + sum(not turn.done() for queue in self._waiting for turn in queue)
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool = False) -> AsyncIterator[None]:
@@ -101,12 +161,14 @@ class OriginLimiter:
             self._leave()
 
     async def _enter(self, *, urgent: bool) -> None:
-        if self._in_flight < self._limit and not any(self._waiting):
+        if self._in_flight < self._room and not any(self._waiting):
             self._in_flight += 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue = self._waiting[0 if urgent else 1]
         queue.append(turn)
+        if self._sharing is not None:
+            self._sharing.wants(self)
         try:
             await turn
         except asyncio.CancelledError:
@@ -119,11 +181,13 @@ class OriginLimiter:
 
     def _leave(self) -> None:
         self._in_flight -= 1
+        if self._sharing is not None and self._in_flight >= self._room:
+            self._sharing.gave_back(self)
         self._admit()
 
     def _admit(self) -> None:
         for queue in self._waiting:
-            while queue and self._in_flight < self._limit:
+            while queue and (self._in_flight < self._room or self._given_up):
                 turn = queue.popleft()
                 if not turn.done():
                     self._in_flight += 1
@@ -139,11 +203,17 @@ class OriginLimiter:
         now_s = self._clock.monotonic_s()
         delay_s = max(self._hold_s(), self._next_start_s - now_s)
         if delay_s <= 0 and self.policy.requests_per_second:
-            self._next_start_s = now_s + 1.0 / self.policy.requests_per_second
+            self._next_start_s = now_s + 1.0 / (self.policy.requests_per_second * self.rate_share)
         return delay_s
 
     def hold(self, delay_s: float) -> None:
         """Start no request for `delay_s` seconds: the server asked for it."""
+        self.keep_off(delay_s)
+        if self._sharing is not None:
+            self._sharing.held(self, delay_s)
+
+    def keep_off(self, delay_s: float) -> None:
+        """As :meth:`hold`, when another process was asked."""
         until_s = self._clock.monotonic_s() + delay_s
         self._held_until_s = max(self._held_until_s or until_s, until_s)
 
@@ -161,7 +231,24 @@ class OriginLimiter:
         if self._silent_since_s is None:
             self._silent_since_s = now_s
         elif now_s - self._silent_since_s >= self.policy.give_up_after_s:
-            self._given_up = True
+            self.give_up(reason)
+            if self._sharing is not None:
+                self._sharing.given_up(self, reason)
+
+    @property
+    def silent(self) -> bool:
+        """Whether requests end without any answer."""
+        return self._silent_since_s is not None
+
+    def alive(self) -> None:
+        """The origin answered another process."""
+        self._silent_since_s = None
+
+    def give_up(self, reason: str) -> None:
+        """The origin is out for this run; whoever waits is told."""
+        self._given_up = True
+        self._reason = reason
+        self._admit()
 
     def flapped(self) -> None:
         """An entity tag came back after another one was seen for the same object; the second time settles it."""
@@ -187,7 +274,7 @@ class OriginLimiter:
         return OriginStatistics(
             origin=self.origin,
             in_flight=self._in_flight,
-            limit=self._limit,
+            limit=self._room,
             waiting=sum(map(len, self._waiting)),
             requests=self.requests,
             retries=self.retries,
