@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from tests.engine.desk import BASE, PART, Desk, Meddled
 
+from emasync.disk.interface import WholeFile
 from emasync.disk.sink import LocalSink
 from emasync.errors import (
     ErrorKind,
@@ -56,7 +58,7 @@ async def test_memory_is_held_until_a_body_is_written_and_all_of_it_comes_back(d
 
     async with desk.opened() as engine:
         outcome = await engine.run()
-        memory = engine._context.memory.statistics()
+        memory = engine.memory_statistics()
 
     assert (outcome.placed, outcome.failed) == (61, 0)
     assert memory.used_bytes == 0
@@ -382,11 +384,11 @@ async def test_a_full_disk_stops_the_run_and_what_is_there_stays(desk: Desk) -> 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._inner, name)
 
-        def reserve(self, name: str, size_bytes: int | None) -> Any:
-            self._left -= 1
+        def write_whole(self, files: Sequence[WholeFile]) -> Any:
+            self._left -= len(files)
             if self._left < 0:
                 raise MachineError("no space left", kind=ErrorKind.DISK_FULL)
-            return self._inner.reserve(name, size_bytes)
+            return self._inner.write_whole(files)
 
     desk.wrap_sink = Full
     outcome = await desk.run()

@@ -68,7 +68,7 @@ class WatchedLedger:
     async def call(self, method: Any, /, *args: Any, **options: Any) -> Any:
         result = await self._inner.call(method, *args, **options)
         if method not in self.READS and not callable(method):
-            synced = method == "set_durable_epoch" or (
+            synced = method in ("set_durable_epoch", "seal_rows") or (
                 method == "record"
                 and (bool(options.get("durable")) or any(isinstance(fact, Invalidated) for fact in args[0]))
             )

@@ -13,24 +13,31 @@ from dataclasses import dataclass, field, replace
 
 from emasync.disk.interface import Partial, Sink
 from emasync.engine.digests import Checks
+from emasync.engine.hops import HopWriter
 from emasync.engine.interface import Threads
 from emasync.engine.sealing import (
+    Hop,
     LargeObjectDone,
     Outcome,
     SealedObject,
     SmallObject,
+    WrittenSmall,
     discard_all,
     place_all,
+    place_small,
     seal_large,
     sync_all,
-    write_and_seal,
+    sync_hops,
 )
 from emasync.errors import EmasyncError
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, LedgerCalls, PartDone, Placed
 from emasync.model.task import Task
 
-WRITERS = 16
-"""Threads a batch of small objects is spread over: fdatasyncs wait together for one commit of the journal."""
+LINGER_OBJECTS = 96
+"""A batch of so many small objects is committed at once; a smaller one waits for more."""
+
+LINGER_S = 0.05
+"""Longest wait for more: a batch has a price that does not depend on its size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +55,32 @@ class Release:
     partial: Partial
 
 
-Item = SmallObject | LargeObjectDone | Note | Release
+Item = LargeObjectDone | Note | Release
 
 
 @dataclass(slots=True)
 class _Batch:
+    """What is committed together.
+
+    Attributes
+    ----------
+    items : list of Item
+    hops : list of Hop
+        Small objects that are written.
+    under_way : list of Future of Hop
+        Small objects that a thread is writing.
+    objects, size_bytes : int
+        Small objects, and bytes of all that counts as received.
+    """
+
     items: list[Item] = field(default_factory=list)
+    hops: list[Hop] = field(default_factory=list)
+    under_way: list[asyncio.Future[Hop]] = field(default_factory=list)
     objects: int = 0
     size_bytes: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.items or self.hops or self.under_way)
 
 
 class Committer:
@@ -69,6 +94,8 @@ class Committer:
     checks : {"published", "sha256", "size"}
     max_objects, max_bytes : int
         The most that is received and not yet placed.
+    give_back : callable
+        Takes the memory of a small object back.
     on_outcome : callable
         Called on the loop for every object that was placed or failed here.
     on_committed : callable
@@ -84,19 +111,21 @@ class Committer:
         checks: Checks,
         max_objects: int,
         max_bytes: int,
+        give_back: Callable[[memoryview], None],
         on_outcome: Callable[[Outcome], None],
         on_committed: Callable[[], None],
     ) -> None:
         self._sink = sink
         self._ledger = ledger
         self._threads = threads
-        self._checks = checks
         # a quarter waits, a quarter is on its way, half is placed and not yet synced: together what a crash may cost
         self._batch_objects = max(1, max_objects // 4)
         self._batch_bytes = max(1, max_bytes // 4)
+        self._writer = HopWriter(sink=sink, threads=threads, checks=checks, give_back=give_back)
         self._on_outcome = on_outcome
         self._on_committed = on_committed
         self._batch = _Batch()
+        self._linger: asyncio.TimerHandle | None = None
         self._busy = False
         self._closing = False
         self._epoch = 0
@@ -115,16 +144,35 @@ class Committer:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is under way."""
-        return not self._busy and not self._batch.items
+        return not self._busy and not self._batch and self._writer.empty
 
     # --- intake ------------------------------------------------------------------------------------------------
 
     async def submit(self, item: Item) -> None:
         """Queue `item`; waits while the next batch is full."""
-        while self._full():
+        await self.room()
+        self._add(item)
+
+    async def room(self) -> None:
+        """Wait while the next batch is full."""
+        while self.full:
             self._room.clear()
             await self._room.wait()
-        self._add(item)
+
+    def add(self, item: SmallObject) -> None:
+        """Take a whole small object; its memory comes back through ``give_back`` once it is written."""
+        batch = self._batch
+        batch.objects += 1
+        batch.size_bytes += len(item.body)
+        self._writer.add(item)
+        if self.full or batch.objects >= LINGER_OBJECTS:
+            self._work.set()
+        elif self._linger is None:
+            self._linger = asyncio.get_running_loop().call_later(LINGER_S, self.hurry)
+
+    def hurry(self) -> None:
+        """Commit what is there without waiting for more."""
+        self._work.set()
 
     def submit_now(self, item: Item) -> None:
         """Queue `item` whatever the batch's size: facts that must not be lost to a cancellation."""
@@ -140,23 +188,26 @@ class Committer:
         self._work.set()
         await self._ledger.call("record", [replace(fact, epoch=self._epoch + 1)])
 
-    def _full(self) -> bool:
+    @property
+    def full(self) -> bool:
+        """Whether no more small objects should be asked for now."""
         return self._batch.objects >= self._batch_objects or self._batch.size_bytes >= self._batch_bytes
 
     def _add(self, item: Item) -> None:
         self._batch.items.append(item)
-        if isinstance(item, SmallObject):
-            self._batch.objects += 1
-            self._batch.size_bytes += item.size_bytes
-        elif isinstance(item, Note) and isinstance(item.fact, PartDone):
+        if isinstance(item, Note) and isinstance(item.fact, PartDone):
             self._batch.size_bytes += item.fact.stop - item.fact.start
         self._work.set()
 
     def _take(self) -> _Batch:
         batch, self._batch = self._batch, _Batch()
-        self._busy = bool(batch.items)
+        batch.hops, batch.under_way = self._writer.take()
+        self._busy = bool(batch)
         self._work.clear()
         self._room.set()
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
         return batch
 
     # --- the cycle ---------------------------------------------------------------------------------------------
@@ -172,7 +223,7 @@ class Committer:
         self._epoch = self._synced_epoch = await self._ledger.call("last_epoch")
         while True:
             batch = self._take()
-            if batch.items:
+            if batch:
                 await self._commit(batch)
             elif self._should_sync():
                 self._epoch += 1  # parts told since the last batch belong to the epoch that begins here
@@ -201,32 +252,49 @@ class Committer:
         ):
             await self._sync_point(self._epoch - 1)
         self._mark_dirty(batch)
-        sealed = await self._seal(batch)
+        small = await self._sync_small([*batch.hops, *[await hop for hop in batch.under_way]])
+        sealed = await self._seal_large(batch)
+        rows = [entry.row for entry in small]
+        number = await self._ledger.call("seal_rows", rows, self._epoch) if rows else 0
         facts: list[Fact] = [_stamped(item.fact, self._epoch) for item in batch.items if isinstance(item, Note)]
         facts += [entry.fact for entry in sealed]
         if facts:
             await self._ledger.call("record", facts, durable=bool(sealed))
+        await self._place_small(small, number)
         await self._place(sealed)
         self._busy = False
         self._on_committed()
 
-    async def _seal(self, batch: _Batch) -> list[SealedObject]:
-        small = [item for item in batch.items if isinstance(item, SmallObject)]
+    async def _sync_small(self, hops: list[Hop]) -> list[WrittenSmall]:
+        if hops:
+            await self._threads.submit(sync_hops, self._sink, hops)
+        for hop in hops:
+            for outcome in hop.refused:
+                self._on_outcome(outcome)
+        return [entry for hop in hops for entry in hop.written]
+
+    async def _seal_large(self, batch: _Batch) -> list[SealedObject]:
         large = [item for item in batch.items if isinstance(item, LargeObjectDone)]
-        jobs: list[asyncio.Future[list[SealedObject | Outcome]]] = [
-            self._threads.submit(write_and_seal, self._sink, small[start::WRITERS], self._checks, self._epoch)
-            for start in range(min(WRITERS, len(small)))
-        ]
-        jobs += [self._threads.submit(seal_large, item, self._epoch) for item in large]
+        jobs = [self._threads.submit(seal_large, item, self._epoch) for item in large]
         results = [entry for job in jobs for entry in await job]
-        for body in small:
-            body.on_written()
         for entry in results:
             if isinstance(entry, Outcome):
                 self._on_outcome(entry)
         for item in large:
             self._dirty.pop(item.partial.name, None)
         return [entry for entry in results if isinstance(entry, SealedObject)]
+
+    async def _place_small(self, small: list[WrittenSmall], number: int) -> None:
+        if not small:
+            return
+        errors = await self._threads.submit(place_small, self._sink, small)
+        refused = [entry for entry, error in zip(small, errors, strict=True) if error is not None]
+        names = [(entry.task.set_id, entry.task.key) for entry in refused]
+        await self._ledger.call("place_rows", number, names)
+        if refused:
+            await self._threads.submit(discard_all, self._sink, [entry.name for entry in refused])
+        for entry, error in zip(small, errors, strict=True):
+            self._on_outcome(Outcome(task=entry.task, size_bytes=entry.row.size_bytes, error=error))
 
     async def _place(self, sealed: list[SealedObject]) -> None:
         if not sealed:

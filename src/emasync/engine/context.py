@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from emasync.disk.interface import Sink
 from emasync.engine.committer import Committer
 from emasync.engine.interface import Threads
-from emasync.engine.memory import MemoryBudget, Slabs
+from emasync.engine.memory import Buffers, Slabs
 from emasync.ledger.interface import LedgerCalls
 from emasync.model.task import Task
 from emasync.settings import HostPolicy, Settings
@@ -31,7 +31,7 @@ class MoveContext:
     sink: Sink
     ledger: LedgerCalls
     threads: Threads
-    memory: MemoryBudget
+    buffers: Buffers
     slabs: Slabs
     committer: Committer
     settings: Settings

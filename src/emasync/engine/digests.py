@@ -11,10 +11,10 @@ from typing_extensions import Buffer
 
 from emasync.disk.crc import crc32c_of
 from emasync.disk.interface import Sink
-from emasync.errors import IntegrityError
+from emasync.errors import ErrorKind, IntegrityError
 from emasync.model.digest import Digest, DigestKind, Validator
 from emasync.model.location import Location
-from emasync.transport.interface import Head
+from emasync.model.task import Task
 
 Checks = Literal["published", "sha256", "size"]
 Verified = Literal["published", "computed", "size_only"]
@@ -69,14 +69,33 @@ class Findings:
 
 def wanted_hashes(published: Iterable[Digest], checks: Checks) -> tuple[str, ...]:
     """Hash functions that the bytes must run through beside CRC32C (law 11: no more than asked for)."""
+    if not published and checks != "sha256":
+        return ()
     kinds = {digest.kind for digest in published if digest.kind in _HASHES} if checks != "size" else set()
     if checks == "sha256":
         kinds.add("sha256")
     return tuple(sorted(kinds - {"crc32c"}))
 
 
-def promised_digests(published: tuple[Digest, ...], head: Head, *, etag_is_md5: bool) -> tuple[Digest, ...]:
-    """Published digests plus those the delivering answer carries.
+def check_size(task: Task, total_bytes: int | None) -> None:
+    """Compare the size a server states with the size that was planned.
+
+    Raises
+    ------
+    IntegrityError
+        ``size_mismatch``.
+    """
+    if total_bytes is not None and task.size_bytes is not None and total_bytes != task.size_bytes:
+        raise IntegrityError(
+            f"{task.location}: {task.size_bytes} bytes were listed or promised, the server now says {total_bytes}. "
+            "If the source changed, run again with --refresh (or correct `size` in the manifest)",
+            kind=ErrorKind.SIZE_MISMATCH,
+            location=str(task.location),
+        )
+
+
+def promised_digests(published: tuple[Digest, ...], validator: Validator, *, etag_is_md5: bool) -> tuple[Digest, ...]:
+    """Published digests plus those the delivering answer carries (`etag_is_md5`: not for a decoded body).
 
     Notes
     -----
@@ -84,7 +103,7 @@ def promised_digests(published: tuple[Digest, ...], head: Head, *, etag_is_md5: 
     it (law 3).
     """
     found = list(published)
-    if head.content_encoding is None and etag_is_md5 and (etag := _plain_md5(head.validator)):
+    if etag_is_md5 and (etag := _plain_md5(validator)):
         found.append(Digest("md5", etag))
     return tuple(dict.fromkeys(found))
 
@@ -101,7 +120,7 @@ def judge(
     validator: Validator,
     *,
     checks: Checks,
-    location: Location | str,
+    location: Task | Location | str,
 ) -> Findings:
     """Compare what was promised with what came.
 
@@ -115,7 +134,7 @@ def judge(
     validator : Validator
         Of the delivering answer; a published ``etag`` is compared with it.
     checks : {"published", "sha256", "size"}
-    location : Location or str
+    location : Task, Location or str
         For the message; made text only when there is one (law 11).
 
     Raises
@@ -123,21 +142,38 @@ def judge(
     IntegrityError
         A published digest differs.
     """
+    checked = False
+    if published and checks != "size":
+        checked = _compare(published, computed, crc32c, validator, location)
+    digests = (
+        tuple(Digest(cast("DigestKind", kind), value) for kind, value in sorted(computed.items())) if computed else ()
+    )
+    verified: Verified = "published" if checked else ("size_only" if checks == "size" else "computed")
+    return Findings(crc32c=crc32c, verified=verified, digests=digests)
+
+
+def _compare(
+    published: tuple[Digest, ...],
+    computed: dict[str, str],
+    crc32c: int,
+    validator: Validator,
+    location: Task | Location | str,
+) -> bool:
+    """Whether a published digest could be checked; they all agree."""
     have = {**computed, "crc32c": f"{crc32c:08x}", "etag": (validator.etag or "").removeprefix("W/").strip('"')}
     checked = False
-    for digest in published if checks != "size" else ():
+    for digest in published:
         if digest.kind not in have:
             continue
         if have[digest.kind].lower() != digest.value.lower():
+            where = str(location.location if isinstance(location, Task) else location)
             raise IntegrityError(
-                f"{location}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were "
+                f"{where}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were "
                 "dropped. Run again to fetch anew, or correct the digest in the manifest",
-                location=str(location),
+                location=where,
             )
         checked = True
-    digests = tuple(Digest(cast("DigestKind", kind), value) for kind, value in sorted(computed.items()))
-    verified: Verified = "published" if checked else ("size_only" if checks == "size" else "computed")
-    return Findings(crc32c=crc32c, verified=verified, digests=digests)
+    return checked
 
 
 def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str]) -> tuple[int, dict[str, str]]:

@@ -15,10 +15,10 @@ from emasync.engine.context import MoveContext
 from emasync.engine.existing import look
 from emasync.engine.interface import Threads
 from emasync.engine.large import LargeObject
-from emasync.engine.memory import MemoryBudget, Slabs
+from emasync.engine.memory import Buffers, MemoryBudget, MemoryStatistics, Slabs
 from emasync.engine.scheduler import Job, OriginQueue, PartJob, Scheduler
 from emasync.engine.sealing import Outcome
-from emasync.engine.small import move_small
+from emasync.engine.small import SmallParcel, SmallRun, TooLargeError, fetch_generally, pack, seems_small
 from emasync.engine.upkeep import OwnUpkeep, Upkeep
 from emasync.errors import (
     EmasyncError,
@@ -116,6 +116,8 @@ class Engine:
             ledger=ledger, sink=sink, threads=threads, on_event=on_event, datasets=datasets
         )
         self._scheduler = Scheduler(ledger, datasets)
+        self._memory = memory = MemoryBudget(settings.max_memory_bytes)
+        buffers = Buffers(memory)
         self._committer = Committer(
             sink=sink,
             ledger=ledger,
@@ -123,16 +125,16 @@ class Engine:
             checks=settings.checksums,
             max_objects=settings.commit_objects,
             max_bytes=settings.commit_bytes,
+            give_back=buffers.give,
             on_outcome=self._settled,
             on_committed=self._wake.set,
         )
-        memory = MemoryBudget(settings.max_memory_bytes)
         self._context = MoveContext(
             fetcher=fetcher,
             sink=sink,
             ledger=ledger,
             threads=threads,
-            memory=memory,
+            buffers=buffers,
             slabs=Slabs(memory, SLAB_BYTES),
             committer=self._committer,
             settings=settings,
@@ -147,6 +149,10 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<Engine planned {self._planned}, {self._scheduler!r}, {self._committer!r}>"
+
+    def memory_statistics(self) -> MemoryStatistics:
+        """Bytes between socket and disk."""
+        return self._memory.statistics()
 
     def stop(self, reason: EmasyncError | None = None) -> None:
         """Stop soon: commit what is whole, park ranges, leave. Safe to call more than once, on the loop."""
@@ -223,6 +229,8 @@ class Engine:
                 self._finish()
                 return
             else:
+                if self._scheduler.quiet:
+                    self._committer.hurry()
                 await self._wake.wait()
 
     def _finish(self) -> None:
@@ -275,18 +283,32 @@ class Engine:
         try:
             if isinstance(job, PartJob):
                 await self._move_part(queue, job)
-            elif not (self._seems_small(job) and await move_small(job, self._context)):
+            elif seems_small(job, self._settings.small_object_bytes):
+                await self._move_small(queue, await pack(job, self._context))
+            else:
                 await self._open_large(queue, job)
         except MachineError:
             raise
         except EmasyncError as error:
             self._trouble(queue, task, error)
 
-    def _seems_small(self, task: Task) -> bool:
-        """Chunks of a grid are small until one says otherwise; other objects of unknown size are not."""
-        if task.size_bytes is None:
-            return isinstance(task.key, int)
-        return task.size_bytes <= self._settings.small_object_bytes
+    async def _move_small(self, queue: OriginQueue, first: SmallParcel) -> None:
+        """Move `first` and the small objects of its set that follow, until one has to go another way."""
+        run = SmallRun(queue, first, self._context, self._wake.set)
+        spec = first.task.spec
+        left = await self._context.fetcher.express(spec.place_of_keys, first, run, encoded=spec.encoded)
+        if left is None:
+            return
+        try:
+            await fetch_generally(left, self._context)
+        except TooLargeError:
+            await self._open_large(queue, left.task)
+        except MachineError:
+            raise
+        except EmasyncError as error:
+            self._trouble(queue, left.task, error)
+        finally:
+            run.done()
 
     async def _open_large(self, queue: OriginQueue, task: Task) -> None:
         owner = LargeObject(task, self._context, queue.wake.set)

@@ -10,11 +10,18 @@ from emasync.disk.crc import combine
 from emasync.disk.interface import Partial
 from emasync.engine.committer import Note, Release
 from emasync.engine.context import MoveContext
-from emasync.engine.digests import Findings, hash_pieces, judge, promised_digests, read_pieces, wanted_hashes
+from emasync.engine.digests import (
+    Findings,
+    check_size,
+    hash_pieces,
+    judge,
+    promised_digests,
+    read_pieces,
+    wanted_hashes,
+)
 from emasync.engine.parts import missing_spans
 from emasync.engine.receiver import PartReceiver
 from emasync.engine.sealing import LargeObjectDone
-from emasync.engine.small import check_size
 from emasync.engine.version import Version, trusted_parts
 from emasync.errors import (
     EmasyncError,
@@ -322,8 +329,8 @@ class LargeObject:
             raise self._error
         partial = await self.reserve(version)
         head = version.head or Head(status=206, start=0, stop=None, total_bytes=None, validator=Validator())
-        etag_is_md5 = self._context.policy(self.task).etag_is_md5
-        promised = promised_digests(self.task.digests, head, etag_is_md5=etag_is_md5)
+        vouched = head.content_encoding is None and self._context.policy(self.task).etag_is_md5
+        promised = promised_digests(self.task.digests, head.validator, etag_is_md5=vouched)
         try:
             findings = await self._context.threads.submit(self._judge, version, partial, promised)
         except IntegrityError as error:

@@ -73,6 +73,13 @@ class MemoryBudget:
                 self._grant()
             raise
 
+    def acquire_now(self, size_bytes: int) -> bool:
+        """Take `size_bytes` if they are there and nobody stands in line."""
+        if self._queue or not self._fits(size_bytes):
+            return False
+        self._take(size_bytes)
+        return True
+
     def release(self, size_bytes: int) -> None:
         """Give `size_bytes` back."""
         self._used -= size_bytes
@@ -110,3 +117,54 @@ class Slabs:
         """Take a slab back that nobody reads or writes any more (law 5)."""
         self._free.append(slab)
         self._budget.release(self.size_bytes)
+
+
+GRAIN_BYTES = 16 << 10
+"""Sizes of buffers are multiples of this: few kinds, so that most are used again."""
+
+KEPT_BYTES = 8 << 20
+"""Free buffers kept beyond the budget; a fresh one costs a page fault every 4 KiB."""
+
+
+class Buffers:
+    """Reusable buffers of any size for small objects, counted against a budget.
+
+    Parameters
+    ----------
+    budget : MemoryBudget
+    """
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
+        self._free: dict[int, list[memoryview]] = {}
+        self._kept_bytes = 0
+
+    def take_now(self, size_bytes: int) -> memoryview | None:
+        """A buffer of at least `size_bytes` with old content; None while memory is short."""
+        capacity = _capacity(size_bytes)
+        return self._pick(capacity) if self._budget.acquire_now(capacity) else None
+
+    async def take(self, size_bytes: int) -> memoryview:
+        """A buffer of at least `size_bytes` with old content; waits in line for memory."""
+        capacity = _capacity(size_bytes)
+        await self._budget.acquire(capacity)
+        return self._pick(capacity)
+
+    def _pick(self, capacity: int) -> memoryview:
+        free = self._free.get(capacity)
+        if free:
+            self._kept_bytes -= capacity
+            return free.pop()
+        return memoryview(bytearray(capacity))
+
+    def give(self, buffer: memoryview) -> None:
+        """Take a buffer back that nobody reads or writes any more (law 5)."""
+        capacity = len(buffer)
+        if self._kept_bytes + capacity <= KEPT_BYTES:
+            self._kept_bytes += capacity
+            self._free.setdefault(capacity, []).append(buffer)
+        self._budget.release(capacity)
+
+
+def _capacity(size_bytes: int) -> int:
+    return -(-max(size_bytes, 1) // GRAIN_BYTES) * GRAIN_BYTES

@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from emasync.disk.interface import Partial, Sink
+from emasync.disk.crc import crc32c_of
+from emasync.disk.interface import Partial, Sink, WholeFile, WrittenBatch
 from emasync.engine.digests import Checks, Findings, hash_pieces, holds, judge, wanted_hashes
 from emasync.errors import DestinationError, EmasyncError, ErrorKind, MachineError
+from emasync.ledger.batch import SealedRow
 from emasync.ledger.interface import Sealed
 from emasync.model.digest import Digest, Validator
 from emasync.model.task import Task, partial_name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SmallObject:
-    """A whole object in memory, to be written, checked and placed.
+class SmallObject(NamedTuple):
+    """A whole object in memory, to be written, checked and placed. A plain tuple: one is made for every object.
 
     Attributes
     ----------
-    pieces : tuple of bytes
-        The body in order.
+    task : Task
+    body : memoryview
+        Part of `space`.
+    space : memoryview
+        Pooled memory; given back once the body was written (laws 4 and 5).
+    validator : Validator
     promised : tuple of Digest
         What to check against.
-    on_written : callable
-        Gives the body's memory back; called on the loop once the body is on its way out of memory (law 4).
     """
 
     task: Task
-    pieces: tuple[bytes, ...]
-    size_bytes: int
+    body: memoryview
+    space: memoryview
     validator: Validator
     promised: tuple[Digest, ...]
-    on_written: Callable[[], None]
 
-    @property
-    def generation(self) -> int:
-        """Of the partial name."""
-        return self.task.generation
+
+class WrittenSmall(NamedTuple):
+    """A small object under its partial name, not durable yet."""
+
+    task: Task
+    name: str
+    row: SealedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """Small objects that were written together.
+
+    Attributes
+    ----------
+    batch : WrittenBatch
+        To be synced and closed.
+    written : list of WrittenSmall
+    refused : list of Outcome
+        Objects that did not pass a check.
+    """
+
+    batch: WrittenBatch
+    written: list[WrittenSmall]
+    refused: list[Outcome]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,41 +94,71 @@ class SealedObject:
     fact: Sealed
 
 
-def write_and_seal(sink: Sink, items: list[SmallObject], checks: Checks, epoch: int) -> list[SealedObject | Outcome]:
-    """In a thread: check each body, write all, then sync all (one journal commit serves many)."""
-    results: list[SealedObject | Outcome] = []
-    written: list[tuple[SmallObject, Partial, Sealed]] = []
+def write_hop(sink: Sink, items: Sequence[SmallObject], checks: Checks) -> Hop:
+    """Check each body and write it under its partial name. Blocks; where is for the caller to choose.
+
+    Raises
+    ------
+    MachineError
+        The disk cannot go on.
+    """
+    checked: list[WrittenSmall] = []
+    files: list[WholeFile] = []
+    refused: list[Outcome] = []
+    for item in items:
+        task = item.task
+        try:
+            findings = _check(item, checks)
+        except EmasyncError as refusal:
+            refused.append(Outcome(task=task, error=refusal))
+            continue
+        size_bytes = len(item.body)
+        name = partial_name(task.set_id, task.key, task.generation)
+        row = SealedRow(
+            task.set_id,
+            task.key,
+            size_bytes,
+            findings.crc32c,
+            findings.verified,
+            item.validator,
+            findings.digests,
+            task.generation,
+        )
+        checked.append(WrittenSmall(task, name, row))
+        files.append(WholeFile(name, (item.body,), size_bytes))
+    batch = sink.write_whole(files)
+    written = []
+    for entry, error in zip(checked, batch.errors, strict=True):
+        if error is None:
+            written.append(entry)
+        else:
+            refused.append(Outcome(task=entry.task, error=error))
+    return Hop(batch, written, refused)
+
+
+def _check(item: SmallObject, checks: Checks) -> Findings:
+    kinds = wanted_hashes(item.promised, checks)
+    crc, computed = hash_pieces((item.body,), kinds) if kinds else (crc32c_of(item.body), {})
+    return judge(item.promised, computed, crc, item.validator, checks=checks, location=item.task)
+
+
+def sync_hops(sink: Sink, hops: Sequence[Hop]) -> None:
+    """In a thread: make small objects durable together."""
+    batches = [hop.batch for hop in hops]
     try:
-        for item in items:
-            try:
-                written.append(_write_one(sink, item, checks, epoch))
-            except MachineError:
-                raise
-            except EmasyncError as error:
-                results.append(Outcome(task=item.task, error=error))
-        for item, partial, fact in written:
-            partial.seal(item.size_bytes)
-            results.append(SealedObject(item.task, partial.name, fact))
+        sink.sync_batches(batches)
     finally:
-        for _, partial, _ in written:
-            partial.close()
-    return results
+        for batch in batches:
+            batch.close()
 
 
-def _write_one(sink: Sink, item: SmallObject, checks: Checks, epoch: int) -> tuple[SmallObject, Partial, Sealed]:
-    task = item.task
-    crc, computed = hash_pieces(item.pieces, wanted_hashes(item.promised, checks))
-    findings = judge(item.promised, computed, crc, item.validator, checks=checks, location=task.location)
-    partial = sink.reserve(partial_name(task.set_id, task.key, item.generation), item.size_bytes)
-    offset = 0
-    try:
-        for piece in item.pieces:
-            partial.write(offset, piece)
-            offset += len(piece)
-    except BaseException:
-        partial.close()
-        raise
-    return item, partial, _sealed_fact(item, findings, epoch)
+def place_small(sink: Sink, written: Sequence[WrittenSmall]) -> list[EmasyncError | None]:
+    """Rename all; what could not be and why. A file of the same bytes that is there already is as good as ours."""
+    errors = sink.place_many([(entry.name, entry.task.destination) for entry in written])
+    return [
+        error if error is None else _settle(sink, entry.name, entry.task, entry.row, error)
+        for entry, error in zip(written, errors, strict=True)
+    ]
 
 
 def seal_large(item: LargeObjectDone, epoch: int) -> list[SealedObject | Outcome]:
@@ -117,18 +171,18 @@ def seal_large(item: LargeObjectDone, epoch: int) -> list[SealedObject | Outcome
         return [Outcome(task=item.task, error=error)]
     finally:
         item.partial.close()
-    return [SealedObject(item.task, item.partial.name, _sealed_fact(item, item.findings, epoch))]
+    return [SealedObject(item.task, item.partial.name, _sealed_fact(item, epoch))]
 
 
-def _sealed_fact(item: SmallObject | LargeObjectDone, findings: Findings, epoch: int) -> Sealed:
+def _sealed_fact(item: LargeObjectDone, epoch: int) -> Sealed:
     return Sealed(
         set_id=item.task.set_id,
         key=item.task.key,
         size_bytes=item.size_bytes,
-        crc32c=findings.crc32c,
+        crc32c=item.findings.crc32c,
         validator=item.validator,
-        verified=findings.verified,
-        digests=findings.digests,
+        verified=item.findings.verified,
+        digests=item.findings.digests,
         generation=item.generation,
         epoch=epoch,
     )
@@ -140,17 +194,20 @@ def place_all(sink: Sink, sealed: list[SealedObject]) -> list[tuple[SealedObject
 
 
 def _place_one(sink: Sink, entry: SealedObject) -> EmasyncError | None:
-    """Rename without replacing. A file of the same bytes that is there already is as good as ours."""
+    """Rename without replacing."""
     try:
         sink.place(entry.name, entry.task.destination)
     except DestinationError as error:
-        same = error.kind is ErrorKind.DESTINATION_EXISTS and holds(
-            sink, entry.task.destination, entry.fact.size_bytes, entry.fact.crc32c
-        )
-        if not same:
-            return error
-        sink.discard(entry.name)
+        return _settle(sink, entry.name, entry.task, entry.fact, error)
     return None
+
+
+def _settle(sink: Sink, name: str, task: Task, said: Sealed | SealedRow, error: EmasyncError) -> EmasyncError | None:
+    """A file of the same bytes that is there already is as good as ours."""
+    if error.kind is ErrorKind.DESTINATION_EXISTS and holds(sink, task.destination, said.size_bytes, said.crc32c):
+        sink.discard(name)
+        return None
+    return error
 
 
 def discard_all(sink: Sink, names: list[str]) -> None:

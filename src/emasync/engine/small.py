@@ -1,127 +1,230 @@
-"""Small objects: received whole into memory, written in batches with others."""
+"""Small objects: received whole into pooled memory, then handed to the committer.
+
+Most come by the express lane (:class:`SmallRun`); what the lane cannot carry takes the general way
+(:func:`fetch_generally`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from emasync.engine.context import MoveContext
-from emasync.engine.digests import promised_digests
+from emasync.engine.digests import check_size, promised_digests
+from emasync.engine.scheduler import LOW_WATER, OriginQueue
 from emasync.engine.sealing import SmallObject
 from emasync.errors import EmasyncError, ErrorKind, IntegrityError
+from emasync.model.digest import Validator
 from emasync.model.task import Task
-from emasync.transport.interface import Head
+from emasync.transport.interface import HEAD_ROOM_BYTES, Head
 
 DECODED_LIMIT = 16
 """A body with a content encoding may grow to this many times the small-object size (law 14)."""
 
+RUN_BESIDE_LARGE = 32
+"""Small objects that go in a row while spans of a large object may be waiting: files get finished."""
 
-class SmallReceiver:
-    """Collects one body, bounded by the size that was announced.
+FIRST_GUESS_BYTES = 64 << 10
+"""Room for an object of unknown size; a larger one gets more when its answer says so."""
+
+
+class SmallParcel:
+    """One small object and the memory for it; a :class:`~emasync.transport.interface.Parcel`."""
+
+    __slots__ = ("key", "size_bytes", "space", "task")
+
+    def __init__(self, task: Task, space: memoryview) -> None:
+        self.task = task
+        self.key = task.name
+        self.size_bytes = task.size_bytes
+        self.space = space
+
+
+def seems_small(task: Task, limit_bytes: int) -> bool:
+    """Chunks of a grid are small until one says otherwise; other objects of unknown size are not."""
+    size_bytes = task.size_bytes
+    return isinstance(task.key, int) if size_bytes is None else size_bytes <= limit_bytes
+
+
+def space_bytes(task: Task) -> int:
+    """Memory that an object is given at first."""
+    return HEAD_ROOM_BYTES + (FIRST_GUESS_BYTES if task.size_bytes is None else task.size_bytes)
+
+
+async def pack(task: Task, context: MoveContext) -> SmallParcel:
+    """Wait until the committer has room and memory is there."""
+    await context.committer.room()
+    return SmallParcel(task, await context.buffers.take(space_bytes(task)))
+
+
+class SmallRun:
+    """Deals the queued small objects of one task set to one lane; a :class:`~emasync.transport.interface.ParcelSource`.
 
     Parameters
     ----------
-    task : Task
+    queue : OriginQueue
+    first : SmallParcel
+        What the run begins with; counted as in flight.
+    context : MoveContext
+    on_low : callable
+        Told when the queue runs low.
+    """
+
+    __slots__ = ("_context", "_dealt", "_limit", "_on_low", "_queue", "_set_id")
+
+    def __init__(
+        self, queue: OriginQueue, first: SmallParcel, context: MoveContext, on_low: Callable[[], None]
+    ) -> None:
+        self._queue = queue
+        self._set_id = first.task.set_id
+        self._context = context
+        self._on_low = on_low
+        self._limit = context.settings.small_object_bytes
+        self._dealt = 0
+        queue.in_flight += 1
+
+    def next(self) -> SmallParcel | None:
+        """See :class:`~emasync.transport.interface.ParcelSource`."""
+        queue, context = self._queue, self._context
+        if not queue.tasks or context.committer.full or (queue.open and self._dealt >= RUN_BESIDE_LARGE):
+            return None
+        task = queue.tasks[0]
+        if task.set_id != self._set_id or not seems_small(task, self._limit):
+            return None
+        space = context.buffers.take_now(space_bytes(task))
+        if space is None:
+            return None
+        queue.tasks.popleft()
+        queue.in_flight += 1
+        self._dealt += 1
+        if len(queue.tasks) == LOW_WATER:
+            self._on_low()
+        return SmallParcel(task, space)
+
+    def enlarge(self, parcel: SmallParcel, size_bytes: int) -> memoryview | None:
+        """See :class:`~emasync.transport.interface.ParcelSource`."""
+        buffers = self._context.buffers
+        if size_bytes > self._limit + HEAD_ROOM_BYTES or (space := buffers.take_now(size_bytes)) is None:
+            return None
+        old, parcel.space = parcel.space, space
+        space[: len(old)] = old
+        buffers.give(old)
+        return space
+
+    def arrived(self, parcel: SmallParcel, body: memoryview, validator: Validator) -> None:
+        """See :class:`~emasync.transport.interface.ParcelSource`."""
+        self._queue.in_flight -= 1
+        self._context.on_received(len(body))
+        hand_over(parcel, body, validator, self._context)
+
+    def done(self) -> None:
+        """An object of the run ended outside of the lane."""
+        self._queue.in_flight -= 1
+
+
+def hand_over(
+    parcel: SmallParcel, body: memoryview, validator: Validator, context: MoveContext, *, encoded: bool = False
+) -> None:
+    """Give a whole body to the committer, which tells how it ends.
+
+    Parameters
+    ----------
+    encoded : bool
+        The body was decoded on its way: the entity tag is not that of what is here.
+    """
+    task = parcel.task
+    vouched = not encoded and context.policy(task).etag_is_md5
+    promised = promised_digests(task.digests, validator, etag_is_md5=vouched) if task.published or vouched else ()
+    context.committer.add(SmallObject(task, body, parcel.space, validator, promised))
+
+
+class SmallReceiver:
+    """Collects one body in a parcel's memory, bounded by the size that was announced.
+
+    Parameters
+    ----------
+    parcel : SmallParcel
     context : MoveContext
     """
 
-    def __init__(self, task: Task, context: MoveContext) -> None:
-        self._task = task
+    def __init__(self, parcel: SmallParcel, context: MoveContext) -> None:
+        self._parcel = parcel
+        self._task = parcel.task
         self._context = context
-        self._limit = task.size_bytes if task.size_bytes is not None else context.settings.small_object_bytes
-        self._held = 0
-        self.pieces: list[bytes] = []
+        self._limit = parcel.size_bytes if parcel.size_bytes is not None else context.settings.small_object_bytes
         self.size_bytes = 0
-        self.head: Head | None = None
+
+    @property
+    def body(self) -> memoryview:
+        """What has come."""
+        return self._parcel.space[: self.size_bytes]
 
     def begin(self, head: Head) -> None:
         """Accept an answer: the tail where we stand, or the beginning again."""
         if head.start != self.size_bytes:
-            self.pieces.clear()
             self.size_bytes = 0
         if head.content_encoding is None:
             check_size(self._task, head.total_bytes)
             if self._task.size_bytes is None and (head.total_bytes or 0) > self._limit:
-                raise _TooLargeError(f"{self._task.location} has {head.total_bytes} bytes")
+                raise TooLargeError(f"{self._task.location} has {head.total_bytes} bytes")
         else:
             self._limit = DECODED_LIMIT * self._context.settings.small_object_bytes
-        self.head = self.head or head
 
     async def feed(self, data: bytes | memoryview) -> None:
-        """Keep `data`; waits for memory before the first byte."""
-        if not self._held:
-            announced = self.head.total_bytes if self.head is not None else None
-            self._held = max(self._limit if announced is None else announced, 1)
-            await self._context.memory.acquire(self._held)
-        self.size_bytes += len(data)
-        if self.size_bytes > self._limit:
+        """Keep `data`; waits for memory where more is needed than was expected."""
+        stop = self.size_bytes + len(data)
+        if stop > self._limit:
             if self._task.size_bytes is None:
-                raise _TooLargeError(f"{self._task.location} has more than {self._limit} bytes")
+                raise TooLargeError(f"{self._task.location} has more than {self._limit} bytes")
             raise IntegrityError(
                 f"{self._task.location}: more than the announced {self._limit} bytes arrived; the answer was dropped",
                 kind=ErrorKind.SIZE_MISMATCH,
                 location=str(self._task.location),
             )
-        self.pieces.append(bytes(data))
+        if stop > len(self._parcel.space):
+            await self._grow(stop)
+        self._parcel.space[self.size_bytes : stop] = data
+        self.size_bytes = stop
         self._context.on_received(len(data))
 
-    def give_back(self) -> None:
-        """Return the memory."""
-        if self._held:
-            self._context.memory.release(self._held)
-            self._held = 0
+    async def _grow(self, size_bytes: int) -> None:
+        """Twice the memory; what is held is given up first where there is not enough for both (law 4)."""
+        buffers = self._context.buffers
+        wanted = min(max(size_bytes, 2 * len(self._parcel.space)), max(self._limit, size_bytes))
+        space = buffers.take_now(wanted)
+        if space is None:
+            held = bytes(self.body)
+            buffers.give(self._parcel.space)
+            self._parcel.space = memoryview(b"")
+            space = await buffers.take(wanted)
+            space[: len(held)] = held
+        else:
+            space[: self.size_bytes] = self.body
+            buffers.give(self._parcel.space)
+        self._parcel.space = space
 
 
-def check_size(task: Task, total_bytes: int | None) -> None:
-    """Compare the size a server states with the size that was planned.
-
-    Raises
-    ------
-    IntegrityError
-        ``size_mismatch``.
-    """
-    if total_bytes is not None and task.size_bytes is not None and total_bytes != task.size_bytes:
-        raise IntegrityError(
-            f"{task.location}: {task.size_bytes} bytes were listed or promised, the server now says {total_bytes}. "
-            "If the source changed, run again with --refresh (or correct `size` in the manifest)",
-            kind=ErrorKind.SIZE_MISMATCH,
-            location=str(task.location),
-        )
-
-
-async def move_small(task: Task, context: MoveContext) -> bool:
-    """Fetch one small object and hand it to the committer, which tells how it ended.
-
-    Returns
-    -------
-    bool
-        False when the object turned out to be large: nothing was kept of it.
+async def fetch_generally(parcel: SmallParcel, context: MoveContext) -> None:
+    """Fetch one small object by the general way and hand it to the committer, which tells how it ended.
 
     Raises
     ------
+    TooLargeError
+        The object turned out to be large: nothing was kept of it.
     TransportError, IntegrityError
         The object could not be had.
     """
-    receiver = SmallReceiver(task, context)
+    receiver = SmallReceiver(parcel, context)
+    task = parcel.task
     try:
         head = await context.fetcher.transfer(task.location, receiver)
         if head.content_encoding is None and task.size_bytes is not None:
             check_size(task, receiver.size_bytes)
-        await context.committer.submit(
-            SmallObject(
-                task=task,
-                pieces=tuple(receiver.pieces),
-                size_bytes=receiver.size_bytes,
-                validator=head.validator,
-                promised=promised_digests(task.digests, head, etag_is_md5=context.policy(task).etag_is_md5),
-                on_written=receiver.give_back,
-            )
-        )
-    except _TooLargeError:
-        receiver.give_back()
-        return False
     except BaseException:
-        receiver.give_back()
+        if parcel.space:
+            context.buffers.give(parcel.space)
         raise
-    return True
+    hand_over(parcel, receiver.body, head.validator, context, encoded=head.content_encoding is not None)
 
 
-class _TooLargeError(EmasyncError):
+class TooLargeError(EmasyncError):
     """An object of unknown size is no small one."""

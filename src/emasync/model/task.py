@@ -117,12 +117,17 @@ class TaskSetSpec:
         key : str or int
             Key of a listed set, chunk number of a gridded one.
         """
-        text = self._name(key)
+        text = self.name(key)
         if self.encoded:
             return Location.parse(self.base + text)
         return _parsed(self.base).join(text)
 
-    def _name(self, key: TaskKey) -> str:
+    @property
+    def place_of_keys(self) -> Location:
+        """Canonical location that keys are appended to."""
+        return _parsed(self.base)
+
+    def name(self, key: TaskKey) -> str:
         """Key of a member at the source, relative to the base."""
         if isinstance(key, str) or self.grid is None:
             return str(key)
@@ -180,6 +185,11 @@ class Task(NamedTuple):
     def dataset(self) -> str:
         """Dataset id."""
         return self.spec.dataset
+
+    @property
+    def name(self) -> str:
+        """Key of the object at the source, relative to the set's base."""
+        return self.spec.name(self.key)
 
     @property
     def location(self) -> Location:

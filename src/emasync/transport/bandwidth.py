@@ -26,6 +26,11 @@ class Bandwidth:
     def __repr__(self) -> str:
         return f"<Bandwidth {'unlimited' if self._rate is None else f'{self._rate:.0f} B/s'}>"
 
+    @property
+    def capped(self) -> bool:
+        """Whether there is a cap."""
+        return self._rate is not None
+
     def take_share(self, part: float) -> None:
         """Use this part of the cap from now on; the rest belongs to other processes.
 

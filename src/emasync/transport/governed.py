@@ -21,12 +21,23 @@ from emasync.transport.auth import CredentialChain, Credentials
 from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.documents import Collector
 from emasync.transport.exchange import Exchange
-from emasync.transport.interface import BucketAccess, Document, Head, ListPage, OriginStatistics, Receiver
+from emasync.transport.express import Express
+from emasync.transport.interface import (
+    BucketAccess,
+    Document,
+    Head,
+    ListPage,
+    OriginStatistics,
+    P,
+    ParcelSource,
+    Receiver,
+)
 from emasync.transport.limiter import OriginLimiter, Sharing
 from emasync.transport.listing import PAGE_BYTES, Cursor, RawPage, parse_page
 from emasync.transport.mirrors import Mirrors, Route
 from emasync.transport.neighbourhood import Neighbourhood
 from emasync.transport.object_store import Endpoints, ObjectStores
+from emasync.transport.pool import WirePool
 from emasync.transport.places import ListingPlace, PlaceFinder
 from emasync.transport.pursuit import Pursuit
 from emasync.transport.redaction import redact
@@ -115,6 +126,7 @@ class GovernedFetcher:
         self._granted: dict[str, BucketAccess] = {}
         self._session: HttpSession | None = None
         self._exchange: Exchange | None = None
+        self._express: Express | None = None
         self._stores: ObjectStores | None = None
         self._places = PlaceFinder(self._mirrors, self._small_page)
 
@@ -143,6 +155,16 @@ class GovernedFetcher:
             limiter_of=self.limiter,
             lies_inside=Neighbourhood(self._resolver, surroundings).lies_inside,
         )
+        self._pool = WirePool(surroundings, self._resolver, self._clock)
+        self._express = Express(
+            pool=self._pool,
+            stores=self._stores,
+            mirrors=self._mirrors,
+            surroundings=surroundings,
+            bandwidth=self._exchange.bandwidth,
+            clock=self._clock,
+            limiter_of=self.limiter,
+        )
         self._watch.start()
         return self
 
@@ -154,7 +176,8 @@ class GovernedFetcher:
     async def aclose(self) -> None:
         """Close all connections, within 2 s; the fetcher cannot be used afterwards."""
         self._watch.stop()
-        session, self._session, self._exchange = self._session, None, None
+        session, self._session, self._exchange, self._express = self._session, None, None, None
+        await self._pool.aclose()
         if session is not None:
             await session.aclose()
 
@@ -234,6 +257,12 @@ class GovernedFetcher:
     ) -> Head:
         """See :class:`~emasync.transport.interface.Fetcher`."""
         return await self._fetch(Wanted(route=self._mirrors.route(location), span=span, validator=validator), receiver)
+
+    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> P | None:
+        """See :class:`~emasync.transport.interface.Fetcher`."""
+        if self._express is None:
+            return first
+        return await self._express.fetch(base, first, source, encoded=encoded)
 
     async def _fetch(self, wanted: Wanted, receiver: Receiver) -> Head:
         if wanted.route.asked.scheme == "file":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
@@ -69,6 +69,55 @@ class Document:
     head: Head
 
 
+HEAD_ROOM_BYTES = 4 << 10
+"""Space of a parcel beyond its body: a header lands in front of it. A longer header goes the general way."""
+
+
+class Parcel(Protocol):
+    """One small whole object on its way (:meth:`Fetcher.express`).
+
+    Attributes
+    ----------
+    key : str
+        Of the object, below the base of the run.
+    size_bytes : int or None
+        Announced size.
+    space : memoryview
+        Where header and body go, one behind the other: at least :data:`HEAD_ROOM_BYTES` more than the body expected.
+    """
+
+    @property
+    def key(self) -> str: ...  # noqa: D102 - see the class
+
+    @property
+    def size_bytes(self) -> int | None: ...  # noqa: D102 - see the class
+
+    @property
+    def space(self) -> memoryview: ...  # noqa: D102 - see the class
+
+
+P = TypeVar("P", bound=Parcel)
+
+
+class ParcelSource(Protocol[P]):
+    """Who wants parcels. Called on the loop, without awaiting."""
+
+    def next(self) -> P | None:
+        """The next parcel below the same base, its space reserved; None when there is none now."""
+        ...
+
+    def enlarge(self, parcel: P, size_bytes: int) -> memoryview | None:
+        """A new space of at least `size_bytes` for a parcel that is larger than expected; None when there is none.
+
+        What the old space holds is copied by the caller, at once.
+        """
+        ...
+
+    def arrived(self, parcel: P, body: memoryview, validator: Validator) -> None:
+        """The whole body has come; it lies in the parcel's space, which is the source's again."""
+        ...
+
+
 class Fetcher(Protocol):
     """The one door to the network: limits, retries and stall watch included (``governed.py``)."""
 
@@ -118,6 +167,28 @@ class Fetcher(Protocol):
             The object is not the validator's any more.
         TransportError
             As for :meth:`read`.
+        """
+        ...
+
+    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> P | None:
+        """Fetch small whole objects below `base`, one after the other, as long as `source` has some.
+
+        The fast way of usual answers: 200, with a length, as announced. An object whose answer is anything else comes
+        back and wants :meth:`transfer`; what happened to it here does not count.
+
+        Parameters
+        ----------
+        base : Location
+            Canonical place that keys are appended to (:meth:`Location.join`).
+        first : Parcel
+        source : ParcelSource
+        encoded : bool
+            Keys are percent-encoded URL paths, appended to the base's text as they are.
+
+        Returns
+        -------
+        Parcel or None
+            The parcel that has to go the general way; None when `source` had no more.
         """
         ...
 

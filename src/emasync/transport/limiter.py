@@ -14,6 +14,10 @@ from emasync.settings import HostPolicy
 from emasync.transport.interface import OriginStatistics
 
 
+FAIR_RUN = 64
+"""Requests that one holder may send in a row while others wait for a slot."""
+
+
 class OriginGivenUpError(TransientError):
     """The origin is out for this run: trying again now is pointless."""
 
@@ -160,6 +164,17 @@ class OriginLimiter:
         finally:
             self._leave()
 
+    def wanted_back(self, served: int) -> bool:
+        """Whether a slot that served so many requests in a row should be given back to let others in."""
+        urgent, bulk = self._waiting
+        return bool(
+            urgent
+            or (bulk and served % FAIR_RUN == 0)
+            or self._held_until_s is not None
+            or self._given_up
+            or self._in_flight > self._room
+        )
+
     async def _enter(self, *, urgent: bool) -> None:
         if self._in_flight < self._room and not any(self._waiting):
             self._in_flight += 1
@@ -196,7 +211,12 @@ class OriginLimiter:
     # --- time --------------------------------------------------------------------------------------------------
 
     def _hold_s(self) -> float:
-        return 0.0 if self._held_until_s is None else self._held_until_s - self._clock.monotonic_s()
+        if self._held_until_s is None:
+            return 0.0
+        left_s = self._held_until_s - self._clock.monotonic_s()
+        if left_s <= 0:
+            self._held_until_s = None
+        return left_s
 
     def _take_turn(self) -> float:
         """Seconds to wait before asking again for the turn; 0 takes it."""

@@ -75,6 +75,23 @@ class Mirrors:
         return Route(location, location)
 
 
+    def route_all(self, base: Location, *, encoded: bool) -> Location | None:
+        """The place to ask for everything below `base`; None where that is not one place.
+
+        Parameters
+        ----------
+        base : Location
+        encoded : bool
+            Keys are appended to the base's text, not below it.
+        """
+        if not self._rows:
+            return base
+        if (encoded and not base.path.endswith("/")) or any(_below(base, prefix) for prefix, _ in self._rows):
+            return None
+        asked = self.route(base).asked
+        return None if asked.scheme == "file" else asked
+
+
 def _below(prefix: Location, location: Location) -> str | None:
     """What `location` adds to `prefix` (escaped as in the location); None when it is not below it."""
     if prefix.scheme in ("s3", "gs"):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from emasync.errors import InputError
 from emasync.model.clock import Clock
-from emasync.model.location import Location
+from emasync.model.location import PATH_SAFE, Location
 from emasync.transport.answers import DENIED, error_code
 from emasync.transport.auth import Credentials, Signer
 from emasync.transport.interface import BucketAccess
@@ -146,6 +146,22 @@ class ObjectStores:
             fields = {"Authorization": f"Bearer {token}"}
             return Ask(self._url(bucket, None), fields, "with Google application default credentials")
         return await self._signed(bucket, state)
+
+    def open_place(self, base: Location) -> tuple[Location, str] | None:
+        """URL that keys below `base` are appended to, and the characters of a key that stay as they are.
+
+        Returns
+        -------
+        tuple of (Location, str) or None
+            None where requests carry credentials, or may have to.
+        """
+        bucket = _bucket_of(base)
+        if bucket is None:
+            return None if base.query or self._surroundings.login_for(base) else (base, PATH_SAFE)
+        state = self._state(bucket.origin)
+        if state.signing or not state.access.anonymous:
+            return None
+        return self._url(bucket, state.region), KEY_SAFE
 
     async def _signed(self, bucket: Location, state: _Bucket) -> Ask:
         profile = state.access.profile
