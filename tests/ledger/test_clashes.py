@@ -304,12 +304,12 @@ def test_a_page_that_fails_leaves_nothing(planning: SqliteLedger) -> None:
 
 
 def test_a_lost_claim_is_named(planning: SqliteLedger) -> None:
-    add(planning, SPEC, "a")
+    add(planning, SPEC, "a", path="b")
     with sqlite3.connect(planning._database.path) as other:
         other.execute("DELETE FROM objects")
     other.close()
     with pytest.raises(MachineError, match="a claim of task set 1 without its object"):
-        add(planning, OTHER, "a")
+        add(planning, OTHER, "b")
 
 
 def test_a_plan_that_failed_is_a_failure_until_it_begins_again(ledger: SqliteLedger) -> None:

@@ -25,6 +25,7 @@ from emasync.ledger.database import Transaction
 from emasync.ledger.desk import Desk
 from emasync.ledger.interface import Admission, Clash
 from emasync.ledger.listed import (
+    NewRow,
     delete_standing,
     insert_pending,
     insert_standings,
@@ -47,7 +48,6 @@ from emasync.ledger.standing import (
 )
 from emasync.ledger.tasksets import TaskSet
 from emasync.model.packing import (
-    NO_VALIDATOR,
     pack_digests,
     pack_name,
     pack_validator,
@@ -60,10 +60,10 @@ _LOOK_BELOW = 256
 
 
 class Candidate(NamedTuple):
-    """An entry, packed: the columns of a new row, and its place."""
+    """An entry, packed: its place, and the columns of a new row."""
 
-    key: bytes
     place: bytes
+    key: bytes
     size: int | None
     path: bytes | None
     hint: bytes | None
@@ -107,8 +107,8 @@ class Admitter:
         """
         page = [self._pack(entry) for entry in entries]
         if page and not self._admit_new(page):
-            for candidate in page:
-                self._admit_one(candidate)
+            for row in page:
+                self._admit_one(Candidate(self._place(row), *row))
         self._deltas.write(self._desk.connection)
         return Admission(added=self._added, kept=self._kept, clashes=tuple(self._clashes))
 
@@ -120,32 +120,36 @@ class Admitter:
             return
         if (file := self._desk.places.file_above(place)) is not None:
             self._fail_file(file, folder + "/")
-        self._desk.places.claim(place, self._set.set_id, None)
+        self._desk.places.claim_folder(place, self._set.set_id)
         self._deltas.write(self._desk.connection)
 
-    def _pack(self, entry: ObjectEntry) -> Candidate:
-        key, path = pack_name(entry.key), None
-        if entry.path is not None and entry.path != entry.key:
-            path = pack_name(entry.path)
-        place = self._desk.places.inside(self._folder, key if path is None else path)
-        if not place or place.endswith(b"/"):
+    def _pack(self, entry: ObjectEntry) -> NewRow:
+        key, size, path, validator, digests = entry
+        packed = key.encode("utf-8", "surrogatepass")
+        last = packed if path is None else pack_name(path)
+        if not last or last.endswith(b"/"):
             raise DestinationError(
-                f"object {entry.key!r} of {self._set.spec.base} has no file name ({shown(place)!r}); leave it out or"
-                " give it a path",
+                f"object {key!r} of {self._set.spec.base} has no file name ({shown(self._folder + last)!r}); leave it"
+                " out or give it a path",
                 location=self._set.spec.base,
             )
-        hint = None if entry.validator is NO_VALIDATOR else pack_validator(entry.validator)
-        return Candidate(key, place, entry.size_bytes, path, hint, pack_digests(entry.digests))
+        return packed, size, None if last == packed else last, pack_validator(validator), pack_digests(digests)
+
+    def _place(self, row: NewRow) -> bytes:
+        key, _, path, _, _ = row
+        return self._desk.places.inside(self._folder, key if path is None else path)
 
     # --- pages where nothing is known yet -----------------------------------------------------------------------
 
-    def _admit_new(self, page: list[Candidate]) -> bool:
+    def _admit_new(self, page: list[NewRow]) -> bool:
         """Take the whole page in if no place in its range is claimed and it does not clash with itself."""
-        places = {candidate.place for candidate in page}
-        if len(places) < len(page) or len({candidate.key for candidate in page}) < len(page):
+        keys = [row[0] for row in page]
+        names = [self._place(row) for row in page]
+        places = set(names)
+        if len(places) < len(page) or len(set(keys)) < len(page):
             return False
-        stop = max(map(after_folder, places))
-        if self._desk.places.any_between(min(places), stop) or self._clashes_above(places):
+        stop = max(map(after_folder, names))
+        if self._desk.places.any_between(min(names), stop) or self._clashes_above(places):
             return False
         connection = self._desk.connection
         connection.execute("SAVEPOINT page")
@@ -153,10 +157,12 @@ class Admitter:
             insert_pending(connection, self._set.set_id, self._set.plan, page)
         except sqlite3.IntegrityError:  # a key that is known under another place, or lost its place
             connection.execute("ROLLBACK TO page")
-            return False
-        finally:
             connection.execute("RELEASE page")
-        self._claim_all(page)
+            return False
+        connection.execute("RELEASE page")
+        self._desk.places.claim(self._set.set_id, self._folder, list(zip(names, keys, strict=True)))
+        self._count_new(page)
+        self._desk.leases.rewind(self._set.set_id, min(keys))
         return True
 
     def _clashes_above(self, places: set[bytes]) -> bool:
@@ -166,18 +172,13 @@ class Admitter:
                 return True
         return False
 
-    def _claim_all(self, page: list[Candidate]) -> None:
-        set_id, folder, stored_key = self._set.set_id, self._folder, self._desk.places.stored_key
-        self._desk.places.claim_all(
-            [(item.place, set_id, stored_key(item.place, folder, item.key)) for item in page],
-        )
-        sizes = [item.size for item in page if item.size is not None]
-        delta = self._deltas.of(set_id)
+    def _count_new(self, page: list[NewRow]) -> None:
+        sizes = [size for _, size, _, _, _ in page if size is not None]
+        delta = self._deltas.of(self._set.set_id)
         delta[PENDING] += len(page)
         delta[BYTES + PENDING] += sum(sizes)
         delta[UNKNOWN_SIZE] += len(page) - len(sizes)
         self._added += len(page)
-        self._desk.leases.rewind(set_id, min(item.key for item in page))
 
     # --- one by one ---------------------------------------------------------------------------------------------
 
@@ -205,7 +206,7 @@ class Admitter:
             self._count(-1, known)
             self._count(1, again)
             write_standings(self._desk.connection, [(self._set.set_id, new.key, again)])
-            self._desk.leases.rewind(self._set.set_id, new.key)
+            self._desk.leases.bring_back(self._set.set_id, new.key)
 
     def _take_back(self, key: bytes, standing: Standing) -> Standing:
         """Pending again; the file under the final name is of no use any more."""
@@ -260,8 +261,7 @@ class Admitter:
             self._lose(new, known, "file_prefix", shown(new.place) + "/")
             return
         self._put(new, known, standing)
-        stored = self._desk.places.stored_key(new.place, self._folder, new.key)
-        self._desk.places.claim(new.place, self._set.set_id, stored)
+        self._desk.places.claim(self._set.set_id, self._folder, [(new.place, new.key)])
         self._added += 1
 
     def _put(self, new: Candidate, known: Standing | None, standing: Standing) -> None:
@@ -273,7 +273,7 @@ class Admitter:
             standing = standing._replace(generation=max(standing.generation, known.generation + 1))
         insert_standings(self._desk.connection, self._set.set_id, [(new.key, standing)])
         self._count(1, standing)
-        self._desk.leases.rewind(self._set.set_id, new.key)
+        self._desk.leases.bring_back(self._set.set_id, new.key)
 
     def _lose(self, new: Candidate, known: Standing | None, kind: str, other: str) -> None:
         """Record the newcomer as failed: it has a row, and no place."""

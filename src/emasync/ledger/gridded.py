@@ -281,13 +281,12 @@ def lease_chunks(connection: sqlite3.Connection, task_set: TaskSet, leases: Leas
         chunk: (attempts, generation)
         for chunk, attempts, generation in select_chunks(connection, columns, "chunk", task_set.set_id, chosen)
     }
-    for chunk in chosen:
-        leases.take(task_set.set_id, chunk)
+    tasks = [
+        Task(task_set.spec, task_set.set_id, chunk, None, None, None, None, *special.get(chunk, (0, 0)))
+        for chunk in chosen
+    ]
+    leases.take(task_set.set_id, zip(chosen, tasks, strict=True))
     leases.move(task_set.set_id, chosen[-1] + 1 if len(chosen) == limit else len(task_set.grid))
-    tasks = []
-    for chunk in chosen:
-        attempts, generation = special.get(chunk, (0, 0))
-        tasks.append(Task(task_set.spec, task_set.set_id, chunk, attempts=attempts, generation=generation))
     return tasks
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
+from typing import Final
+
 from emasync.ledger.sidenotes import StoredKey
+from emasync.model.task import Task
+
+MAX_RETURNED: Final = 4_096
+"""Keys of one set that are remembered as pending again; beyond, leasing goes back to the first of them."""
 
 
 class Leases:
@@ -12,26 +20,27 @@ class Leases:
     fetches again is not given to a second one.
     """
 
-    __slots__ = ("_start", "_taken")
+    __slots__ = ("_returned", "_start", "_taken")
 
     def __init__(self) -> None:
-        self._taken: dict[int, set[StoredKey]] = {}
+        self._taken: dict[int, dict[StoredKey, Task | None]] = {}
         self._start: dict[int, StoredKey] = {}
+        self._returned: dict[int, list[bytes]] = {}
 
     def __repr__(self) -> str:
         return f"<Leases { ({set_id: len(keys) for set_id, keys in self._taken.items() if keys}) }>"
 
     def start(self, set_id: int) -> StoredKey | None:
-        """First key that may be pending and free; None for the very first."""
+        """First key that may be pending and free, but for those of :meth:`pop_returned`; None for the very first."""
         return self._start.get(set_id)
 
-    def taken(self, set_id: int) -> set[StoredKey]:
-        """Leased keys of a set, to be looked at only."""
-        return self._taken.get(set_id, _NOTHING)
+    def taken(self, set_id: int) -> Mapping[StoredKey, Task | None]:
+        """Leased keys of a set, to be looked at only; what is known of one as it was leased, while that holds."""
+        return self._taken.setdefault(set_id, {})
 
-    def take(self, set_id: int, key: StoredKey) -> None:
-        """Lease a key; everything before it was leased or is not pending."""
-        self._taken.setdefault(set_id, set()).add(key)
+    def take(self, set_id: int, tasks: Iterable[tuple[StoredKey, Task]]) -> None:
+        """Lease keys; everything before them was leased or is not pending."""
+        self._taken.setdefault(set_id, {}).update(tasks)
 
     def move(self, set_id: int, start: StoredKey) -> None:
         """Look from here on next time."""
@@ -40,22 +49,50 @@ class Leases:
     def settle(self, set_id: int, key: StoredKey) -> None:
         """The key is done with."""
         if taken := self._taken.get(set_id):
-            taken.discard(key)
+            taken.pop(key, None)
+
+    def doubt(self, set_id: int, key: StoredKey) -> None:
+        """Something happened to the object: it is not as it was leased."""
+        if (taken := self._taken.get(set_id)) and key in taken:
+            taken[key] = None
+
+    def doubt_all(self) -> None:
+        """Anything may have happened to any object."""
+        for taken in self._taken.values():
+            taken.update(dict.fromkeys(taken))
 
     def release(self, set_id: int, key: StoredKey) -> None:
         """The key may be leased again."""
         self.settle(set_id, key)
-        self.rewind(set_id, key)
+        self.bring_back(set_id, key)
+
+    def bring_back(self, set_id: int, key: StoredKey) -> None:
+        """The object at `key` is pending (again): look there too."""
+        start = self._start.get(set_id)
+        if start is None or key >= start:  # type: ignore[operator]  # keys of one set are of one kind
+            return
+        if isinstance(key, int):
+            self._start[set_id] = key
+            return
+        returned = self._returned.setdefault(set_id, [])
+        heappush(returned, key)
+        if len(returned) > MAX_RETURNED:
+            self._start[set_id] = returned[0]
+            returned.clear()
+
+    def pop_returned(self, set_id: int) -> bytes | None:
+        """The first key that was brought back and not looked at since."""
+        returned = self._returned.get(set_id)
+        return heappop(returned) if returned else None
 
     def rewind(self, set_id: int, key: StoredKey) -> None:
-        """Something at `key` is pending (again): look there too."""
+        """Many objects from `key` on are pending: go back there."""
         start = self._start.get(set_id)
-        if start is not None:
-            self._start[set_id] = min(key, start)  # keys of one set are of one kind
+        if start is not None and key < start:  # type: ignore[operator]  # keys of one set are of one kind
+            self._start[set_id] = key
+            self._returned[set_id] = sorted(other for other in self._returned.get(set_id, ()) if other < key)  # type: ignore[operator]  # as above
 
     def restart(self, set_id: int) -> None:
         """Look from the beginning next time."""
         self._start.pop(set_id, None)
-
-
-_NOTHING: set[StoredKey] = set()
+        self._returned.pop(set_id, None)

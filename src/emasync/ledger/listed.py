@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from emasync.ledger.database import insert_many
 from emasync.ledger.interface import Row
 from emasync.ledger.leases import Leases
 from emasync.ledger.sidenotes import StoredKey
@@ -23,9 +22,12 @@ _VERIFIED_NAMES: Final = ("size_only", "computed", "published")
 _KEYS_A_STATEMENT: Final = 25
 _BEGINNING: Final = b""
 
-Packed = tuple[bytes, bytes, int | None, bytes | None, bytes | None, bytes | None]
+NewRow = tuple[bytes, int | None, bytes | None, bytes | None, bytes | None]
+"""Key, size, path, hint and published digests of a new object."""
 
-_PendingRow = tuple[bytes, int | None, bytes | None, bytes | None, bytes | None, int, int]
+PendingRow = tuple[bytes, bytes | None, int | None, bytes | None, bytes | None, int, int]
+
+_SELECT_PENDING: Final = "SELECT key, path, size, published, hint, attempts, generation FROM objects"
 
 Keyed = tuple[bytes, Standing]
 
@@ -51,12 +53,15 @@ def read_standings(connection: sqlite3.Connection, set_id: int, keys: Sequence[b
             yield key, Standing._make(columns)
 
 
-def insert_pending(connection: sqlite3.Connection, set_id: int, plan: int, page: Sequence[Packed]) -> None:
-    """Add new objects: key, place (not kept here), size, path, hint, published digests."""
-    insert_many(
-        connection,
-        "objects (set_id, key, plan, state, size, path, hint, published)",
-        [(set_id, key, plan, PENDING, size, path, hint, published) for key, _, size, path, hint, published in page],
+def insert_pending(connection: sqlite3.Connection, set_id: int, plan: int, rows: Iterable[NewRow]) -> None:
+    """Add new objects.
+
+    What all rows share is part of the statement: binding it each time would cost as much as the keys do.
+    """
+    connection.executemany(
+        "INSERT INTO objects (set_id, plan, state, key, size, path, hint, published)"  # noqa: S608  # own numbers
+        f" VALUES ({set_id:d}, {plan:d}, {PENDING:d}, ?, ?, ?, ?, ?)",
+        rows,
     )
 
 
@@ -96,36 +101,68 @@ def path_of(standing: Standing) -> str | None:
 
 def lease_objects(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, limit: int) -> list[Task]:
     """Lease up to `limit` pending objects, in key order."""
+    tasks = _lease_returned(connection, task_set, leases, limit)
+    taken = leases.taken(task_set.set_id)
+    while (left := limit - len(tasks)) > 0:
+        rows = pending_rows(connection, task_set, leases.start(task_set.set_id), left)
+        free = [row for row in rows if row[0] not in taken]
+        found = [_task(task_set, row) for row in free]
+        leases.take(task_set.set_id, zip([row[0] for row in free], found, strict=True))
+        tasks += found
+        end = rows[-1][0] if len(rows) == left else last_key(connection, task_set.set_id)
+        leases.move(task_set.set_id, end + b"\0")  # the first name behind this one
+        if len(rows) < left:
+            break
+    return tasks
+
+
+def _lease_returned(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, limit: int) -> list[Task]:
+    """Lease what became pending again before the place that leasing has come to."""
     tasks: list[Task] = []
-    while True:
-        page = lease_page(connection, task_set, leases.start(task_set.set_id), limit)
-        for key, task in page:
-            leases.move(task_set.set_id, key + b"\0")  # the first name behind this one
-            if key not in leases.taken(task_set.set_id):
-                leases.take(task_set.set_id, key)
-                tasks.append(task)
-            if len(tasks) == limit:
-                return tasks
-        if len(page) < limit:
-            return tasks
+    while len(tasks) < limit and (key := leases.pop_returned(task_set.set_id)) is not None:
+        row = connection.execute(
+            f"{_SELECT_PENDING} WHERE set_id = ? AND plan = ? AND state = 0 AND key = ?",
+            (task_set.set_id, task_set.plan, key),
+        ).fetchone()
+        if row is not None and key not in leases.taken(task_set.set_id):
+            tasks.append(_task(task_set, row))
+            leases.take(task_set.set_id, [(key, tasks[-1])])
+    return tasks
 
 
-def lease_page(
+def pending_rows(
     connection: sqlite3.Connection, task_set: TaskSet, start: StoredKey | None, limit: int
-) -> list[tuple[bytes, Task]]:
-    """Up to `limit` pending objects from key `start` on, in key order: reads no more rows than it gives."""
-    rows = connection.execute(
-        "SELECT key, size, path, hint, published, attempts, generation FROM objects INDEXED BY objects_pending"
-        " WHERE set_id = ? AND plan = ? AND state = 0 AND key >= ? ORDER BY key LIMIT ?",
+) -> list[PendingRow]:
+    """Up to `limit` pending objects from key `start` on, in key order.
+
+    What is done in between is read over, at some ten million rows a second: an index of pending rows would cost
+    each object more, once when it is named and once when it is done.
+    """
+    return connection.execute(
+        f"{_SELECT_PENDING} WHERE set_id = ? AND plan = ? AND state = 0 AND key >= ? ORDER BY key LIMIT ?",
         (task_set.set_id, task_set.plan, start or _BEGINNING, limit),
     ).fetchall()
-    return [(row[0], _task(task_set, row)) for row in rows]
 
 
-def _task(task_set: TaskSet, row: _PendingRow) -> Task:
-    key, size, path, hint, published, attempts, generation = row
-    named = None if path is None else unpack_name(path)
-    return Task(task_set.spec, task_set.set_id, unpack_name(key), named, size, published, hint, attempts, generation)
+def last_key(connection: sqlite3.Connection, set_id: int) -> bytes:
+    """The last key of a set; empty where there is none."""
+    found = connection.execute("SELECT max(key) FROM objects WHERE set_id = ?", (set_id,)).fetchone()[0]
+    return _BEGINNING if found is None else bytes(found)
+
+
+def _task(task_set: TaskSet, row: PendingRow) -> Task:
+    key, path, size, published, hint, attempts, generation = row
+    return Task(
+        task_set.spec,
+        task_set.set_id,
+        str(key, "utf-8", "surrogatepass"),
+        None if path is None else unpack_name(path),
+        size,
+        published,
+        hint,
+        attempts,
+        generation,
+    )
 
 
 def walk_page(
@@ -136,8 +173,7 @@ def walk_page(
     state: State | None,
 ) -> tuple[list[Row], bytes | None]:
     """Named objects behind key `after`; the second value is where the next page begins, None at the end."""
-    index = {State.PENDING: "INDEXED BY objects_pending", State.FAILED: "INDEXED BY objects_failed"}
-    hint = "" if state is None else index.get(state, "")
+    hint = "INDEXED BY objects_failed" if state is State.FAILED else ""
     compare = ">=" if after is None else ">"
     filtered = f" AND state = {int(state)}" if state is not None else ""
     rows = connection.execute(

@@ -1,5 +1,8 @@
 """Destinations, claimed once over the whole ledger (law 14).
 
+An object that is called by its key needs no row for its claim (``rooms.py``); one whose layout mapped its name does,
+and on a filesystem that takes two cases for one name every object does.
+
 A gridded set claims its folder only, by a place that ends in a slash: chunk names follow from the grid, so two
 chunks of one set cannot clash, and a listed file can sit beside chunks (array metadata does). A listed file whose
 name is that of a chunk of a gridded set is not noticed here; the rename that replaces nothing is the guard.
@@ -11,7 +14,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from emasync.ledger.database import insert_many
+from emasync.ledger.rooms import Rooms
 from emasync.ledger.tasksets import TaskSets
 from emasync.model.packing import pack_name, unpack_name
 
@@ -55,6 +58,7 @@ class Places:
         self._connection = connection
         self._sets = sets
         self._casefold = casefold
+        self._rooms = Rooms(connection)
         self._folders: set[bytes] = set()
 
     def of(self, destination: str) -> bytes:
@@ -68,33 +72,54 @@ class Places:
     def owner(self, place: bytes) -> Owner | None:
         """Who claims a place."""
         row = self._connection.execute("SELECT set_id, key FROM places WHERE place = ?", (place,)).fetchone()
-        return None if row is None else self._owner(place, row[0], row[1])
+        if row is None:
+            found = None if self._casefold else self._rooms.owner(place)
+            return None if found is None else Owner(*found)
+        return self._owner(place, row[0], row[1])
 
     def _owner(self, place: bytes, set_id: int, key: bytes | None) -> Owner:
         if key is None and not place.endswith(b"/"):
             key = place[len(pack_name(self._sets.get(set_id).folder)) :]
         return Owner(set_id, key)
 
-    def stored_key(self, place: bytes, folder: bytes, key: bytes) -> bytes | None:
+    def claim_folder(self, place: bytes, set_id: int) -> None:
+        """Claim the free folder of a gridded set, given with its slash."""
+        self._insert([(place, set_id, None)])
+
+    def claim(self, set_id: int, folder: bytes, claims: Sequence[tuple[bytes, bytes]]) -> None:
+        """Claim free places for objects whose rows are there already.
+
+        Parameters
+        ----------
+        set_id : int
+        folder : bytes
+            The set's, with its slash, or empty.
+        claims : sequence of (bytes, bytes)
+            Place and key.
+        """
+        if not claims:
+            return
+        keys = [key for _, key in claims]
+        self._rooms.grow(set_id, min(keys), max(keys))
+        kept = [(place, set_id, self._stored_key(place, folder, key)) for place, key in claims]
+        self._insert(kept if self._casefold else [row for row in kept if row[2] is not None])
+
+    def _stored_key(self, place: bytes, folder: bytes, key: bytes) -> bytes | None:
         """What the claim's row has to say of the key: nothing where it follows from the place."""
         return None if place == folder + key else key
 
-    def claim(self, place: bytes, set_id: int, key: bytes | None) -> None:
-        """Claim a free place; `key` as :meth:`stored_key` gives it."""
-        self._connection.execute("INSERT INTO places (place, set_id, key) VALUES (?, ?, ?)", (place, set_id, key))
-
-    def claim_all(self, claims: Sequence[tuple[bytes, int, bytes | None]]) -> None:
-        """Claim free places: (place, set id, stored key)."""
-        insert_many(self._connection, "places (place, set_id, key)", claims)
+    def _insert(self, rows: list[tuple[bytes, int, bytes | None]]) -> None:
+        self._connection.executemany("INSERT INTO places (place, set_id, key) VALUES (?, ?, ?)", rows)
 
     def release(self, place: bytes) -> None:
-        """Give a place up."""
+        """Give a place up; the row of its object is gone, or about to be."""
         self._connection.execute("DELETE FROM places WHERE place = ?", (place,))
         self.forget()
 
     def forget(self) -> None:
-        """Drop what is remembered of folders; after a rollback too."""
+        """Drop what is remembered of folders and sets; after a rollback too."""
         self._folders.clear()
+        self._rooms.forget()
 
     def file_above(self, place: bytes) -> bytes | None:
         """The place of a file where `place` needs a folder, if there is one.
@@ -106,7 +131,7 @@ class Places:
         for folder in above(place):
             if folder in self._folders:
                 break
-            if self._connection.execute("SELECT 1 FROM places WHERE place = ?", (folder,)).fetchone():
+            if self.owner(folder) is not None:
                 return folder
             fresh.append(folder)
         if len(self._folders) > _CACHED_FOLDERS:
@@ -116,18 +141,22 @@ class Places:
 
     def below(self, place: bytes, limit: int) -> list[tuple[bytes, Owner]]:
         """Up to `limit` claims inside `place` as a folder."""
+        start, stop = place + b"/", after_folder(place)
         rows = self._connection.execute(
-            "SELECT place, set_id, key FROM places WHERE place >= ? AND place < ? LIMIT ?",
-            (place + b"/", after_folder(place), limit),
+            "SELECT place, set_id, key FROM places WHERE place >= ? AND place < ? LIMIT ?", (start, stop, limit)
         ).fetchall()
-        return [(inner, self._owner(inner, set_id, key)) for inner, set_id, key in rows]
+        found = [(inner, self._owner(inner, set_id, key)) for inner, set_id, key in rows]
+        if not self._casefold and len(found) < limit:
+            others = self._rooms.between(start, stop, limit - len(found))
+            found += [(inner, Owner(set_id, key)) for inner, set_id, key in others]
+        return found
 
     def any_between(self, start: bytes, stop: bytes) -> bool:
         """Whether anything is claimed in ``[start, stop)``."""
         row = self._connection.execute(
             "SELECT 1 FROM places WHERE place >= ? AND place < ? LIMIT 1", (start, stop)
         ).fetchone()
-        return row is not None
+        return row is not None or (not self._casefold and bool(self._rooms.between(start, stop, 1)))
 
 
 def shown(place: bytes) -> str:

@@ -219,6 +219,6 @@ def settle_leases(desk: Desk, facts: Sequence[Fact]) -> None:
             case Placed() | Failed() | Absent():
                 desk.leases.settle(fact.set_id, stored_key(fact.key))
             case Invalidated():
-                desk.leases.rewind(fact.set_id, stored_key(fact.key))
+                desk.leases.bring_back(fact.set_id, stored_key(fact.key))
             case _:
                 pass

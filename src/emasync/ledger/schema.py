@@ -5,13 +5,15 @@ Shape (laws 1, 4 and 13 of the architecture):
 ``objects``
     Members of listed sets, clustered by (set, key): appending in key order stays an append at any size.
 ``places``
-    Every claimed destination, once over the whole ledger. ``key`` is NULL where it follows from the place. A
-    gridded set claims its folder with one row that ends in a slash.
+    Claimed destinations that do not follow from a row of ``objects`` (see ``rooms.py``), once over the whole ledger.
+    ``key`` is NULL where it follows from the place. A gridded set claims its folder with one row that ends in a slash.
 ``blocks``, ``block_facts``, ``chunks``
     Gridded sets: 4,096 chunks a block; two-bit states apart from sizes and CRCs, so that looking for work reads
     1 KiB a block; what does not fit (failures, generations, huge chunks, extra digests) in ``chunks``.
 ``fresh``
     Facts that recovery must look at: sealed but not placed, or newer than the durable epoch.
+``journal``
+    Batches of sealed small objects that are not in ``objects`` or ``blocks`` yet: one row a batch (``journal.py``).
 ``leftovers``
     Files of ours under final names that no row stands for any more; they may be removed.
 ``set_counts``, ``dataset_counts``
@@ -26,7 +28,7 @@ from pathlib import Path
 
 from emasync.errors import ErrorKind, MachineError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x454D_4153  # "EMAS": tells our file from any other SQLite file
 
 COUNTS = (
@@ -72,7 +74,6 @@ CREATE TABLE objects (
     published BLOB, validator BLOB, computed BLOB,
     PRIMARY KEY (set_id, key)
 ) WITHOUT ROWID;
-CREATE INDEX objects_pending ON objects (set_id, plan, key) WHERE state = 0;
 CREATE INDEX objects_failed ON objects (set_id, plan, key) WHERE state = 4;
 CREATE TABLE places (place BLOB PRIMARY KEY, set_id INTEGER NOT NULL, key BLOB) WITHOUT ROWID;
 CREATE TABLE partials (
@@ -88,6 +89,7 @@ CREATE TABLE fresh (
     set_id INTEGER NOT NULL, key NOT NULL, epoch INTEGER NOT NULL, sealed INTEGER NOT NULL,
     PRIMARY KEY (set_id, key)
 ) WITHOUT ROWID;
+CREATE TABLE journal (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, placed INTEGER NOT NULL, facts BLOB NOT NULL);
 CREATE TABLE failures (
     set_id INTEGER NOT NULL, key NOT NULL, location BLOB, message BLOB NOT NULL,
     PRIMARY KEY (set_id, key)
@@ -113,7 +115,20 @@ CREATE INDEX chunks_failed ON chunks (set_id, chunk) WHERE failure IS NOT NULL;
 Migration = Callable[[sqlite3.Connection], None]
 """Brings tables of one version to the next; runs inside the transaction that moves ``user_version``."""
 
-MIGRATIONS: Mapping[int, Migration] = {}
+
+def _to_2(connection: sqlite3.Connection) -> None:
+    """Claims that follow from rows lose theirs, pending objects their index; batches get a journal."""
+    connection.execute("DROP INDEX objects_pending")
+    casefold = connection.execute("SELECT value FROM meta WHERE name = 'casefold'").fetchone()
+    if casefold is None or not casefold[0]:
+        connection.execute("DELETE FROM places WHERE key IS NULL AND substr(place, -1) <> x'2f'")
+    connection.execute(
+        "CREATE TABLE journal"
+        " (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, placed INTEGER NOT NULL, facts BLOB NOT NULL)"
+    )
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _to_2}
 """Version that a migration starts from → migration. Never edit one that was released."""
 
 

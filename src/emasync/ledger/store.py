@@ -148,6 +148,7 @@ class SqliteLedger:
             found = plans.find_set(self._connection, spec)
             if found is None:
                 set_id = plans.insert_set(self._connection, spec, dataset_id, generation)
+                self._places.forget()
                 if spec.grid is not None:
                     self._add_grid(self._sets.get(set_id), transaction)
             else:

@@ -227,9 +227,8 @@ class Task(NamedTuple):
         return self.spec.absent_ok
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectEntry:
-    """One object as a source names it.
+class ObjectEntry(NamedTuple):
+    """One object as a source names it: a tuple, because one is made for every row of a listing.
 
     Attributes
     ----------

@@ -130,7 +130,7 @@ class BoxOfChunks:
         for item in objects:
             number = number_of(self.grid, item.key)
             if number is not None:
-                entries.append(replace(as_entry(item), path=self.grid.destination(number)))
+                entries.append(as_entry(item)._replace(path=self.grid.destination(number)))
         return {self.shelf.set_id: (self.shelf, entries)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from emasync.errors import DestinationError, ErrorKind
 from emasync.ledger.interface import Admission, Clash, Failed
@@ -234,4 +234,4 @@ def placed(entry: ObjectEntry, layout: Layout) -> ObjectEntry:
     """
     place = layout.place(entry.path if entry.path is not None else entry.key)
     path = None if place == entry.key else place
-    return entry if path == entry.path else replace(entry, path=path)
+    return entry if path == entry.path else entry._replace(path=path)
