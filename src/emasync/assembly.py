@@ -12,7 +12,8 @@ import anyio
 import anyio.to_thread
 
 from emasync.disk.interface import Sink
-from emasync.disk.probe import probe, require_root
+from emasync.disk.pace import WriterPlace
+from emasync.disk.probe import FilesystemFacts, probe, require_root
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.ledger.lock import RootLock, break_lock
@@ -57,6 +58,7 @@ class Resources:
     ledger: LedgerThread
     threads: WriterPool
     fetcher: GovernedFetcher
+    place: WriterPlace
     clock: Clock
     root: Path
     state_dir: Path
@@ -89,22 +91,26 @@ async def open_resources(
         stack.push_async_callback(anyio.to_thread.run_sync, sink.close)
         threads = WriterPool(WRITER_THREADS)
         stack.push_async_callback(threads.aclose)
-        ledger = await stack.enter_async_context(LedgerThread(partial(_open_ledger, spec.root, state_dir, clock)))
+        facts = await anyio.to_thread.run_sync(probe, spec.root)
+        ledger = await stack.enter_async_context(
+            LedgerThread(partial(_open_ledger, spec.root, state_dir, clock, facts))
+        )
         fetcher = await stack.enter_async_context(GovernedFetcher(spec.settings, clock=clock, on_event=on_event))
         yield Resources(
             sink=sink,
             ledger=ledger,
             threads=threads,
             fetcher=fetcher,
+            place=WriterPlace(create_s=facts.create_s, network=facts.network),
             clock=clock,
             root=spec.root,
             state_dir=state_dir,
         )
 
 
-def _open_ledger(root: Path, state_dir: Path, clock: Clock) -> SqliteLedger:
+def _open_ledger(root: Path, state_dir: Path, clock: Clock, facts: FilesystemFacts) -> SqliteLedger:
     """A new ledger has to know whether names that differ in case are one file here; an old one remembers."""
-    casefold = not (state_dir / LEDGER).exists() and probe(root, files=1).case_sensitive is False
+    casefold = not (state_dir / LEDGER).exists() and facts.case_sensitive is False
     return SqliteLedger.open(state_dir, root=root, clock=clock, casefold=casefold)
 
 

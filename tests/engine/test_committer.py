@@ -10,6 +10,7 @@ import pytest
 
 from emasync.disk.crc import crc32c_of
 from emasync.disk.interface import Partial, WrittenBatch
+from emasync.disk.pace import WriterPlace
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.engine.committer import Committer, Note, Release
@@ -84,6 +85,7 @@ class WatchedSink:
         self._inner = LocalSink(root)
         self._steps = journal.steps
         self.stat = self._inner.stat
+        self.has_folder = self._inner.has_folder
         self.read_final = self._inner.read_final
         self.discard = self._inner.discard
         self.reopen = self._inner.reopen
@@ -145,6 +147,7 @@ class Bench:
             max_objects=max_objects,
             max_bytes=max_bytes,
             give_back=self.returned.append,
+            place=WriterPlace(),
             on_outcome=self.outcomes.append,
             on_committed=lambda: None,
         )

@@ -156,6 +156,7 @@ def _engine(
         datasets=wanted,
         adopt=options.adopt,
         objects=options.objects,
+        place=resources.place,
     )
 
 

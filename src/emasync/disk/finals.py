@@ -72,6 +72,17 @@ class FinalFiles:
             raise translate(error, "look at", self._folders.show(destination)) from error
         return FileFacts(facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
 
+    def has_folder(self, path: str) -> bool:
+        """Whether there is anything under `path`; a way that is no folder counts as something."""
+        check_relative(path)
+        try:
+            self._look(path)
+        except FileNotFoundError:
+            return False
+        except (DestinationError, OSError):
+            return True
+        return True
+
     def read(self, destination: str, offset: int, size_bytes: int) -> bytes:
         """Read back part of a final file."""
         check_relative(destination)

@@ -184,6 +184,10 @@ class Sink(Protocol):
         """Facts of a final file; None when there is none. A symlink or folder of that name counts as none."""
         ...
 
+    def has_folder(self, path: str) -> bool:
+        """Whether there is anything under the relative path `path` where files could lie: a folder, a link, a file."""
+        ...
+
     def read_final(self, destination: str, offset: int, size_bytes: int) -> bytes:
         """Read back part of a final file."""
         ...

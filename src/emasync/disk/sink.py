@@ -200,6 +200,10 @@ class LocalSink:
         """
         return self._finals.stat(destination)
 
+    def has_folder(self, path: str) -> bool:
+        """Whether there is anything under the relative path `path` where files could lie."""
+        return self._finals.has_folder(path)
+
     def read_final(self, destination: str, offset: int, size_bytes: int) -> bytes:
         """Read back up to `size_bytes` bytes of a final file at `offset`; less at its end only.
 

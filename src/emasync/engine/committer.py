@@ -12,15 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from emasync.disk.interface import Partial, Sink
+from emasync.disk.pace import WriterPlace
 from emasync.engine.digests import Checks
-from emasync.engine.hops import HopWriter
+from emasync.engine.hops import HopWriter, Writing
 from emasync.engine.interface import Threads
 from emasync.engine.sealing import (
-    Hop,
     LargeObjectDone,
     Outcome,
     SealedObject,
     SmallObject,
+    WrittenHop,
     WrittenSmall,
     discard_all,
     place_all,
@@ -65,17 +66,17 @@ class _Batch:
     Attributes
     ----------
     items : list of Item
-    hops : list of Hop
+    hops : list of WrittenHop
         Small objects that are written.
-    under_way : list of Future of Hop
+    under_way : list of Writing
         Small objects that a thread is writing.
     objects, size_bytes : int
         Small objects, and bytes of all that counts as received.
     """
 
     items: list[Item] = field(default_factory=list)
-    hops: list[Hop] = field(default_factory=list)
-    under_way: list[asyncio.Future[Hop]] = field(default_factory=list)
+    hops: list[WrittenHop] = field(default_factory=list)
+    under_way: list[Writing] = field(default_factory=list)
     objects: int = 0
     size_bytes: int = 0
 
@@ -96,6 +97,8 @@ class Committer:
         The most that is received and not yet placed.
     give_back : callable
         Takes the memory of a small object back.
+    place : WriterPlace
+        Where small objects are written and renamed.
     on_outcome : callable
         Called on the loop for every object that was placed or failed here.
     on_committed : callable
@@ -112,6 +115,7 @@ class Committer:
         max_objects: int,
         max_bytes: int,
         give_back: Callable[[memoryview], None],
+        place: WriterPlace,
         on_outcome: Callable[[Outcome], None],
         on_committed: Callable[[], None],
     ) -> None:
@@ -121,7 +125,8 @@ class Committer:
         # a quarter waits, a quarter is on its way, half is placed and not yet synced: together what a crash may cost
         self._batch_objects = max(1, max_objects // 4)
         self._batch_bytes = max(1, max_bytes // 4)
-        self._writer = HopWriter(sink=sink, threads=threads, checks=checks, give_back=give_back)
+        self._writer = HopWriter(sink=sink, threads=threads, checks=checks, give_back=give_back, place=place)
+        self._place_hops = place
         self._on_outcome = on_outcome
         self._on_committed = on_committed
         self._batch = _Batch()
@@ -252,7 +257,7 @@ class Committer:
         ):
             await self._sync_point(self._epoch - 1)
         self._mark_dirty(batch)
-        small = await self._sync_small([*batch.hops, *[await hop for hop in batch.under_way]])
+        small = await self._sync_small([*batch.hops, *[(await hop)[0] for hop in batch.under_way]])
         sealed = await self._seal_large(batch)
         rows = [entry.row for entry in small]
         number = await self._ledger.call("seal_rows", rows, self._epoch) if rows else 0
@@ -265,7 +270,7 @@ class Committer:
         self._busy = False
         self._on_committed()
 
-    async def _sync_small(self, hops: list[Hop]) -> list[WrittenSmall]:
+    async def _sync_small(self, hops: list[WrittenHop]) -> list[WrittenSmall]:
         if hops:
             await self._threads.submit(sync_hops, self._sink, hops)
         for hop in hops:
@@ -287,7 +292,10 @@ class Committer:
     async def _place_small(self, small: list[WrittenSmall], number: int) -> None:
         if not small:
             return
-        errors = await self._threads.submit(place_small, self._sink, small)
+        if self._place_hops.next_hop().inline:
+            errors = place_small(self._sink, small)
+        else:
+            errors = await self._threads.submit(place_small, self._sink, small)
         refused = [entry for entry, error in zip(small, errors, strict=True) if error is not None]
         names = [(entry.task.set_id, entry.task.key) for entry in refused]
         await self._ledger.call("place_rows", number, names)

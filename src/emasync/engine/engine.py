@@ -10,6 +10,7 @@ from functools import partial
 import anyio
 
 from emasync.disk.interface import Sink
+from emasync.disk.pace import WriterPlace
 from emasync.engine.committer import Committer, Note, absent, failed
 from emasync.engine.context import MoveContext
 from emasync.engine.existing import look
@@ -90,6 +91,8 @@ class Engine:
         The datasets this run is about; others of the ledger are left alone. All by default.
     upkeep : Upkeep, optional
         Recovery and making room, where another process owns ledger and root.
+    place : WriterPlace, optional
+        Where small files are written; in threads until it is known that the loop is quick enough.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Engine:
         objects: bool = False,
         datasets: Collection[str] | None = None,
         upkeep: Upkeep | None = None,
+        place: WriterPlace | None = None,
     ) -> None:
         self.outcome = EngineOutcome()
         self._wake = asyncio.Event()
@@ -126,6 +130,7 @@ class Engine:
             max_objects=settings.commit_objects,
             max_bytes=settings.commit_bytes,
             give_back=buffers.give,
+            place=place or WriterPlace(),
             on_outcome=self._settled,
             on_committed=self._wake.set,
         )
@@ -142,6 +147,7 @@ class Engine:
         )
         self._tries: dict[tuple[int, str | int], int] = {}
         self._workers: set[str] = set()
+        self._had_folder: dict[int, bool] = {}
         self._planned = False
         self._swept = False
         self._done = False
@@ -250,7 +256,10 @@ class Engine:
         """Set aside tasks whose destination is taken; adopt or fail them."""
         context = self._context
         await self._upkeep.clear()
-        job = partial(look, context.sink, tasks, adopt=self._adopt, checks=self._settings.checksums)
+        suspects = await self._where_files_may_lie(tasks)
+        if not suspects:
+            return tasks
+        job = partial(look, context.sink, suspects, adopt=self._adopt, checks=self._settings.checksums)
         existing = await context.threads.submit(job)
         aside: set[int] = set()
         for entry in existing:
@@ -262,6 +271,18 @@ class Engine:
             if entry.error is not None:
                 self._failed(entry.task, entry.error)
         return [task for task in tasks if id(task) not in aside]
+
+    async def _where_files_may_lie(self, tasks: list[Task]) -> list[Task]:
+        """Tasks of sets whose folder was there before this run: in a folder of ours there is nothing to look for.
+
+        Should somebody else put a file there meanwhile, the rename finds it: it never replaces.
+        """
+        for task in tasks:
+            if task.set_id not in self._had_folder:
+                folder = task.spec.destination
+                job = partial(self._context.sink.has_folder, folder)
+                self._had_folder[task.set_id] = not folder or await self._context.threads.submit(job)
+        return [task for task in tasks if self._had_folder[task.set_id]]
 
     # --- workers -----------------------------------------------------------------------------------------------
 

@@ -7,28 +7,17 @@ import time
 from collections.abc import Callable
 
 from emasync.disk.interface import Sink
+from emasync.disk.pace import Hop, WriterPlace
 from emasync.engine.digests import Checks, wanted_hashes
 from emasync.engine.interface import Threads
-from emasync.engine.sealing import Hop, SmallObject, write_hop
+from emasync.engine.sealing import SmallObject, WrittenHop, write_hop
 from emasync.errors import MachineError
+
+Writing = asyncio.Future[tuple[WrittenHop, float]]
+"""A hop in a thread, and the seconds it took."""
 
 INLINE_OBJECTS = 8
 """A hop on the loop: few objects, so that their memory is still in the processor's cache."""
-
-THREAD_OBJECTS = 32
-"""A hop in a thread: handing over costs as much as writing three files."""
-
-
-class WriterPlace:
-    def __init__(self) -> None:
-        self.inline = False
-        self._file_s = 0.0
-        self._hops = 0
-
-    def observed(self, files: int, took_s: float) -> None:
-        self._hops += 1
-        self._file_s += 0.2 * (took_s / files - self._file_s)
-        self.inline = self._hops > 2 and self._file_s < 250e-6 and took_s < 0.05
 
 
 class HopWriter:
@@ -41,20 +30,34 @@ class HopWriter:
     checks : {"published", "sha256", "size"}
     give_back : callable
         Takes the memory of an object back.
+    place : WriterPlace
+        Decides, from what hops took.
+    clock : callable
+        Monotonic seconds.
     """
 
     def __init__(
-        self, *, sink: Sink, threads: Threads, checks: Checks, give_back: Callable[[memoryview], None]
+        self,
+        *,
+        sink: Sink,
+        threads: Threads,
+        checks: Checks,
+        give_back: Callable[[memoryview], None],
+        place: WriterPlace,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._sink = sink
         self._threads = threads
         self._checks = checks
         self._give_back = give_back
         self._arrived: list[SmallObject] = []
-        self._under_way: list[asyncio.Future[Hop]] = []
-        self._written: list[Hop] = []
+        self._arrived_bytes = 0
+        self._under_way: list[Writing] = []
+        self._written: list[WrittenHop] = []
         self._error: MachineError | None = None
-        self._place = WriterPlace()
+        self._place = place
+        self._clock = clock
+        self._hop = place.next_hop()
 
     @property
     def empty(self) -> bool:
@@ -64,33 +67,50 @@ class HopWriter:
     def add(self, item: SmallObject) -> None:
         """Take an object; a full hop is written."""
         self._arrived.append(item)
-        if len(self._arrived) >= (INLINE_OBJECTS if self._place.inline else THREAD_OBJECTS):
+        self._arrived_bytes += len(item.body)
+        hop = self._hop
+        files = min(hop.files, INLINE_OBJECTS) if hop.inline else hop.files
+        if len(self._arrived) >= files or self._arrived_bytes >= hop.size_bytes:
             self._start()
 
     def _start(self) -> None:
-        items, self._arrived = self._arrived, []
-        if self._place.inline and not any(wanted_hashes(item.promised, self._checks) for item in items):
-            try:
-                self._written.append(self._write(items))
-            except MachineError as error:
-                self._error = error  # told by `take`: nobody here could
+        hop, items, size_bytes = self._hop, self._arrived, self._arrived_bytes
+        self._arrived, self._arrived_bytes = [], 0
+        if hop.inline and not any(wanted_hashes(item.promised, self._checks) for item in items):
+            self._write_here(hop, items, size_bytes)
+        else:
+            self._write_there(hop, items, size_bytes)
+        self._hop = self._place.next_hop()
+
+    def _write_here(self, hop: Hop, items: list[SmallObject], size_bytes: int) -> None:
+        try:
+            written, took_s = self._write(items)
+        except MachineError as error:
+            self._error = error  # told by `take`: nobody here could
+        else:
+            self._written.append(written)
+            self._place.observed(hop, len(items), size_bytes, took_s)
+        self._release(items)
+
+    def _write_there(self, hop: Hop, items: list[SmallObject], size_bytes: int) -> None:
+        def ended(job: asyncio.Future[tuple[WrittenHop, float]]) -> None:
             self._release(items)
-            return
+            if not job.cancelled() and job.exception() is None:
+                self._place.observed(hop, len(items), size_bytes, job.result()[1])
+
         job = self._threads.submit(self._write, items)
-        job.add_done_callback(lambda _: self._release(items))
+        job.add_done_callback(ended)
         self._under_way.append(job)
 
-    def _write(self, items: list[SmallObject]) -> Hop:
-        began_s = time.perf_counter()
-        hop = write_hop(self._sink, items, self._checks)
-        self._place.observed(len(items), time.perf_counter() - began_s)
-        return hop
+    def _write(self, items: list[SmallObject]) -> tuple[WrittenHop, float]:
+        began_s = self._clock()
+        return write_hop(self._sink, items, self._checks), self._clock() - began_s
 
     def _release(self, items: list[SmallObject]) -> None:
         for item in items:
             self._give_back(item.space)
 
-    def take(self) -> tuple[list[Hop], list[asyncio.Future[Hop]]]:
+    def take(self) -> tuple[list[WrittenHop], list[Writing]]:
         """Hops that are written and hops under way, with all that has arrived.
 
         Raises

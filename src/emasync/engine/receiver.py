@@ -12,7 +12,7 @@ from emasync.engine.version import Version
 from emasync.errors import RefusedError
 from emasync.model.digest import Span
 from emasync.model.task import Task
-from emasync.transport.interface import Head
+from emasync.transport.interface import Head, LendingReceiver
 
 WRITES_AHEAD = 2
 """Slabs of one part that may be on their way to the disk while the next one fills."""
@@ -32,8 +32,11 @@ class PartOwner(Protocol):
         ...
 
 
-class PartReceiver:
+class PartReceiver(LendingReceiver):
     """Receives one span into slabs and writes them in threads, in whatever order the threads finish.
+
+    Whoever waits for a slab here holds none that is not on its way to the disk: however small the memory, somebody
+    can go on.
 
     Parameters
     ----------
@@ -69,20 +72,34 @@ class PartReceiver:
             self._restart_at = head.start
 
     async def feed(self, data: bytes | memoryview) -> None:
-        """Copy `data` into slabs; full ones go to the disk. Waits when memory or disk is behind."""
-        if self._restart_at is not None:
-            await self._rewind(self._restart_at)
-        self._context.on_received(len(data))
+        """Copy `data` into slabs. Waits when memory or disk is behind."""
         view = memoryview(data)
         while view:
-            if self._slab is None:
-                self._slab, self._filled = await self._context.slabs.take(), 0
-            taken = min(len(view), len(self._slab) - self._filled)
-            self._slab[self._filled : self._filled + taken] = view[:taken]
-            self._filled += taken
-            view = view[taken:]
-            if self._filled == len(self._slab):
-                await self._flush()
+            room = (await self.room())[: len(view)]
+            room[:] = view[: len(room)]
+            self.took(len(room))
+            view = view[len(room) :]
+
+    async def room(self) -> memoryview:
+        """The rest of the present slab; a full one goes to the disk first. Waits when memory or disk is behind."""
+        if self._restart_at is not None:
+            await self._rewind(self._restart_at)
+        if self._slab is not None and self._filled == len(self._slab):
+            await self._flush()
+        if self._slab is None:
+            self._slab, self._filled = await self._context.slabs.take(), 0
+        return memoryview(self._slab)[self._filled :]
+
+    def took(self, size_bytes: int) -> None:
+        """So many bytes of the last room came."""
+        self._filled += size_bytes
+        self._context.on_received(size_bytes)
+
+    async def put_down(self) -> None:
+        """Send what came to the disk and give the slab back: others may need it while this one waits (law 4)."""
+        if self._restart_at is None and self._filled:
+            await self._flush()
+        self._drop_slab()
 
     async def _rewind(self, position: int) -> None:
         """Start again: older writes must have landed before newer ones may go to the same place."""

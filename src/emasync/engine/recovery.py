@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Container, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,7 +12,7 @@ from emasync.engine.interface import Threads
 from emasync.errors import DestinationError, ErrorKind
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import Fact, Failed, Invalidated, LedgerCalls, Placed, Row
-from emasync.model.task import State, partial_name
+from emasync.model.task import State, TaskKey, partial_name
 
 REMOVED = "removed"
 """Partial name that a final file takes on its way out; one thread at a time does that."""
@@ -52,12 +52,8 @@ async def recover(ledger: LedgerCalls, sink: Sink, threads: Threads, suspect_aft
     suspect_after_epoch : int or None
         After an unclean stop, the durable epoch: placed files newer than it are read before they are trusted.
     """
-    placed = dropped = 0
-    async for page in pages(ledger, state=State.SEALED):
-        facts = await threads.submit(_settle_sealed, sink, page)
-        await ledger.call("record", facts, durable=True)
-        placed += sum(isinstance(fact, Placed) for fact in facts)
-        dropped += sum(isinstance(fact, Invalidated) for fact in facts)
+    found = await settle_sealed(ledger, sink, threads)
+    dropped = found.dropped
     if suspect_after_epoch is not None:
         async for page in pages(ledger, state=State.PLACED, after_epoch=suspect_after_epoch):
             bad = await threads.submit(_untrue, sink, page)
@@ -67,6 +63,26 @@ async def recover(ledger: LedgerCalls, sink: Sink, threads: Threads, suspect_aft
     await clear_leftovers(ledger, sink, threads)
     await threads.submit(_discard_orphans, sink, await ledger.call("unfinished"))
     await threads.submit(sink.sync_folders)
+    return Recovery(placed=found.placed, dropped=dropped)
+
+
+async def settle_sealed(
+    ledger: LedgerCalls, sink: Sink, threads: Threads, only: Container[tuple[int, TaskKey]] | None = None
+) -> Recovery:
+    """Finish the renames of sealed objects that nobody is at work on; what is not whole is dropped.
+
+    Parameters
+    ----------
+    only : container of (set id, key), optional
+        Objects that somebody left behind while others are at work; all by default.
+    """
+    placed = dropped = 0
+    async for page in pages(ledger, state=State.SEALED):
+        rows = [row for row in page if only is None or (row.set_id, row.key) in only]
+        facts = await threads.submit(_settle_sealed, sink, rows)
+        await ledger.call("record", facts, durable=True)
+        placed += sum(isinstance(fact, Placed) for fact in facts)
+        dropped += sum(isinstance(fact, Invalidated) for fact in facts)
     return Recovery(placed=placed, dropped=dropped)
 
 

@@ -47,7 +47,7 @@ class WrittenSmall(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Hop:
+class WrittenHop:
     """Small objects that were written together.
 
     Attributes
@@ -94,7 +94,7 @@ class SealedObject:
     fact: Sealed
 
 
-def write_hop(sink: Sink, items: Sequence[SmallObject], checks: Checks) -> Hop:
+def write_hop(sink: Sink, items: Sequence[SmallObject], checks: Checks) -> WrittenHop:
     """Check each body and write it under its partial name. Blocks; where is for the caller to choose.
 
     Raises
@@ -133,7 +133,7 @@ def write_hop(sink: Sink, items: Sequence[SmallObject], checks: Checks) -> Hop:
             written.append(entry)
         else:
             refused.append(Outcome(task=entry.task, error=error))
-    return Hop(batch, written, refused)
+    return WrittenHop(batch, written, refused)
 
 
 def _check(item: SmallObject, checks: Checks) -> Findings:
@@ -142,7 +142,7 @@ def _check(item: SmallObject, checks: Checks) -> Findings:
     return judge(item.promised, computed, crc, item.validator, checks=checks, location=item.task)
 
 
-def sync_hops(sink: Sink, hops: Sequence[Hop]) -> None:
+def sync_hops(sink: Sink, hops: Sequence[WrittenHop]) -> None:
     """In a thread: make small objects durable together."""
     batches = [hop.batch for hop in hops]
     try:

@@ -191,6 +191,10 @@ class CrashDisk:
         """As LocalSink."""
         return self._sink.stat(destination)
 
+    def has_folder(self, path: str) -> bool:
+        """As LocalSink."""
+        return self._sink.has_folder(path)
+
     def read_final(self, destination: str, offset: int, size_bytes: int) -> bytes:
         """As LocalSink."""
         return self._sink.read_final(destination, offset, size_bytes)
