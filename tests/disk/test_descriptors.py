@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.disk.desk import open_descriptors
 from typing_extensions import Buffer
 
 from emasync.disk.interface import Sink
@@ -23,10 +24,6 @@ def put(sink: Sink, destination: str, data: bytes = b"data", name: str = "p-0") 
     partial.seal(len(data))
     partial.close()
     sink.place(name, destination)
-
-
-def open_descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 class SlowWrite(System):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typing_extensions import Buffer
+from tests.disk.desk import Faulty, ShortWrites
 
 from emasync.disk.interface import Sink
 from emasync.disk.sink import LocalSink
@@ -23,66 +23,6 @@ def put(sink: Sink, destination: str, data: bytes = b"data", name: str = "p-0") 
     partial.seal(len(data))
     partial.close()
     sink.place(name, destination)
-
-
-class Faulty(System):
-    """Fails one kind of call with one error number."""
-
-    def __init__(self, call: str, number: int) -> None:
-        super().__init__()
-        self.error = OSError(number, os.strerror(number))
-        self.calls = 0
-        self.call = call
-
-    def fail(self, call: str) -> None:
-        if call == self.call:
-            self.calls += 1
-            raise self.error
-
-    def open(self, name: str, flags: int, dir_fd: int, mode: int = 0o666) -> int:
-        self.fail("create" if flags & os.O_CREAT else "open folder" if flags & os.O_DIRECTORY else "open")
-        return super().open(name, flags, dir_fd, mode)
-
-    def pwrite(self, fd: int, data: Buffer, offset: int) -> int:
-        self.fail("pwrite")
-        return super().pwrite(fd, data, offset)
-
-    def preallocate(self, fd: int, size_bytes: int) -> bool:
-        self.fail("preallocate")
-        return super().preallocate(fd, size_bytes)
-
-    def fdatasync(self, fd: int) -> None:
-        self.fail("fdatasync")
-        super().fdatasync(fd)
-
-    def fsync(self, fd: int) -> None:
-        self.fail("fsync")
-        super().fsync(fd)
-
-    def mkdir(self, name: str, dir_fd: int) -> None:
-        if name != ".emasync":
-            self.fail("mkdir")
-        super().mkdir(name, dir_fd)
-
-    def unlink(self, name: str, dir_fd: int) -> None:
-        self.fail("unlink")
-        super().unlink(name, dir_fd)
-
-    def stat(self, name: str, dir_fd: int) -> os.stat_result:
-        self.fail("stat")
-        return super().stat(name, dir_fd)
-
-    def truncate(self, fd: int, size_bytes: int) -> None:
-        self.fail("truncate")
-        super().truncate(fd, size_bytes)
-
-    def rename(self, old: str, old_fd: int, new: str, new_fd: int) -> None:
-        self.fail("rename back")
-        super().rename(old, old_fd, new, new_fd)
-
-    def rename_exclusive(self, old: str, old_fd: int, new: str, new_fd: int) -> None:
-        self.fail("rename")
-        super().rename_exclusive(old, old_fd, new, new_fd)
 
 
 @pytest.mark.parametrize("call", ["create", "pwrite", "preallocate", "mkdir", "rename"])
@@ -296,13 +236,6 @@ def test_a_root_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(MachineError):
         LocalSink(tmp_path / "file")
-
-
-class ShortWrites(System):
-    """Writes at most three bytes a call."""
-
-    def pwrite(self, fd: int, data: Buffer, offset: int) -> int:
-        return super().pwrite(fd, memoryview(data)[:3], offset)
 
 
 def test_short_writes_go_on(root: Path) -> None:

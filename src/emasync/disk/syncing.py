@@ -77,9 +77,8 @@ class _Record:
     cost_s: float = 0.0
     batches: int = 0
 
-    def with_cost(self, cost_s: float, rival: _Record) -> _Record:
-        fresh = self.batches == 0 or (rival.batches > 0 and cost_s > _OUTLIER * rival.cost_s)
-        smoothed = cost_s if fresh else self.cost_s + _SMOOTHING * (cost_s - self.cost_s)
+    def with_cost(self, cost_s: float, *, afresh: bool) -> _Record:
+        smoothed = cost_s if afresh or self.batches == 0 else self.cost_s + _SMOOTHING * (cost_s - self.cost_s)
         return _Record(smoothed, self.batches + 1)
 
 
@@ -127,9 +126,13 @@ class SyncChoice:
         """
         if len(self.ways) == 1 or files < _FEW_FILES or way not in self.ways:
             return self
-        at = self.ways.index(way)
-        record = self._records[at].with_cost(elapsed_s / files, self._records[1 - at])
-        records = (record, self._records[1]) if at == 0 else (self._records[0], record)
+        at, cost_s = self.ways.index(way), elapsed_s / files
+        other = self._records[1 - at]
+        tried = other.batches >= _TRIALS
+        # what a trial tells replaces what is long out of date; what is far too dear needs no second word
+        afresh = tried and (at != self._preferred or cost_s > _OUTLIER * other.cost_s)
+        record = self._records[at].with_cost(cost_s, afresh=afresh)
+        records = (record, other) if at == 0 else (other, record)
         own, rival = records[self._preferred], records[1 - self._preferred]
         if min(own.batches, rival.batches) < _TRIALS:
             return replace(self, _records=records)

@@ -13,7 +13,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import final
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Self, final
 
 from typing_extensions import Buffer
 
@@ -63,7 +65,10 @@ class BatchSync:
 
     def sync(self, batches: Sequence[LocalBatch]) -> None:
         """Make all that is in `batches` durable."""
-        with self._lock:
+        with ExitStack() as stack:
+            for batch in batches:
+                stack.enter_context(batch)
+            stack.enter_context(self._lock)
             if self._error is not None:
                 raise self._error
             for way in SyncWay:
@@ -85,8 +90,8 @@ class BatchSync:
 
     def _act(self, way: SyncWay, batches: Sequence[LocalBatch]) -> None:
         if way is SyncWay.WHOLE:
-            for batch in batches:  # after the first there is little left; each descriptor has its own view of errors
-                self._system.syncfs(batch.folder_fd)
+            for fd in {batch.folder_fd for batch in batches}:  # each descriptor has its own view of errors
+                self._system.syncfs(fd)
         if way is SyncWay.TOGETHER:
             for batch in batches:
                 for fd in batch.fds:
@@ -99,7 +104,7 @@ class BatchSync:
 
 @final
 class LocalBatch:
-    """Files written below the folder of unfinished files. One user at a time.
+    """Files written below the folder of unfinished files. May be closed while a thread syncs it.
 
     Attributes
     ----------
@@ -112,7 +117,21 @@ class LocalBatch:
         Kept for the sync.
     """
 
-    __slots__ = ("_folder", "_folders", "_on_close", "_sync", "_system", "errors", "fds", "unsynced", "way")
+    __slots__ = (
+        "_closed",
+        "_folder",
+        "_folders",
+        "_lock",
+        "_on_close",
+        "_sync",
+        "_system",
+        "_users",
+        "errors",
+        "fds",
+        "folder_fd",
+        "unsynced",
+        "way",
+    )
 
     def __init__(
         self,
@@ -125,29 +144,43 @@ class LocalBatch:
         on_close: Callable[[LocalBatch], None],
     ) -> None:
         self._folders = folders
-        self._folder: Folder | None = folder
+        self._folder = folder
         self._system = system
         self._sync = sync
         self._on_close = on_close
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closed = False
         self.way = way
         self.errors: list[EmasyncError | None] = []
         self.fds: list[int] = []
+        self.folder_fd = folder.fd
         self.unsynced = 0
 
     def __repr__(self) -> str:
         return f"<LocalBatch {len(self.errors)} files, {self.unsynced} unsynced, {self.way}>"
 
     @property
-    def folder_fd(self) -> int:
-        """Descriptor of the folder, opened before the first write."""
-        if self._folder is None:
-            raise ValueError("the batch is closed")
-        return self._folder.fd
-
-    @property
     def folder_shown(self) -> str:
         """Path of the folder, for messages."""
-        return self._folders.show("" if self._folder is None else self._folder.path)
+        return self._folders.show(self._folder.path)
+
+    def __enter__(self) -> Self:
+        """Begin a use; the last one to end gives the descriptors of a closed batch back (law 5)."""
+        with self._lock:
+            if self._closed:
+                raise ValueError("the batch is closed")
+            self._users += 1
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._users -= 1
+            last = self._closed and self._users == 0
+        if last:
+            self._give_back()
 
     def sync(self) -> None:
         """Make bytes and sizes of the batch durable.
@@ -157,7 +190,7 @@ class LocalBatch:
         MachineError
             ``sync_failed``: now, or by any batch of this sink before.
         ValueError
-            The batch is closed and was not synced.
+            The batch is closed.
         """
         self._sync.sync((self,))
 
@@ -184,20 +217,27 @@ class LocalBatch:
             raise translate(failed, "close files in", self.folder_shown) from failed
 
     def close(self) -> None:
-        """Give descriptors back; the files stay.
+        """Give descriptors back, now or when a thread that writes or syncs is done; the files stay.
 
         Raises
         ------
         MachineError
             A network filesystem reports a failed write on close.
         """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            idle = self._users == 0
+        if idle:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._on_close(self)
         try:
             self._close_files()
         finally:
-            folder, self._folder = self._folder, None
-            if folder is not None:
-                self._folders.give_back(folder)
-                self._on_close(self)
+            self._folders.give_back(self._folder)
 
 
 @final
@@ -232,8 +272,9 @@ class WholeFiles:
         )
         self._open.add(batch)  # one step of the interpreter, as the removal: threads need no lock here
         try:
-            for file in files:
-                batch.errors.append(self._write_one(file, batch, folder.fd))
+            with batch:
+                for file in files:
+                    batch.errors.append(self._write_one(file, batch, folder.fd))
         except BaseException:
             batch.close()
             raise
@@ -304,4 +345,5 @@ class WholeFiles:
     def close(self) -> None:
         """Close what a run that was stopped left open; the files stay."""
         for batch in tuple(self._open):
-            batch.close()
+            with suppress(MachineError):  # nobody was told that these bytes are on disk
+                batch.close()
