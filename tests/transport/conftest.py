@@ -31,7 +31,13 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def opened(clock: ManualClock, events: list[Event]) -> Opener:
+def wire() -> bool:
+    """Over this package's own connections; tests of both transports override it."""
+    return True
+
+
+@pytest.fixture
+def opened(clock: ManualClock, events: list[Event], wire: bool) -> Opener:
     """GovernedFetcher(...) with this test's clock and events, repeatable jitter, and no machine around it."""
 
     def make(settings: Settings | None = None, **options: object) -> GovernedFetcher:
@@ -41,6 +47,7 @@ def opened(clock: ManualClock, events: list[Event]) -> Opener:
             "rng": random.Random(7),
             "surroundings": Surroundings(),
             "heartbeat_s": 0.01,
+            "wire": wire,
             **options,
         }
         return GovernedFetcher(settings or Settings(), **chosen)  # type: ignore[arg-type]  # checked by the fetcher

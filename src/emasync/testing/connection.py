@@ -208,7 +208,8 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         """Close with RST instead of FIN (SO_LINGER with a linger time of zero)."""
-        if (connected := self._transport.get_extra_info("socket")) is not None:
+        connected = self._transport.get_extra_info("socket")
+        if connected is not None and not self._transport.is_closing():  # else the client was faster
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 

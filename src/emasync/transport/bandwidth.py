@@ -7,6 +7,9 @@ from emasync.model.clock import Clock
 BURST_S = 0.25
 """Seconds' worth of bytes that may come at once: small enough for a smooth rate, large enough for big reads."""
 
+MIN_PORTION_BYTES = 16 << 10
+MAX_PORTION_BYTES = 1 << 30
+
 
 class Bandwidth:
     """A token bucket that goes into debt: bytes are counted when they have come, the debt is slept off before more.
@@ -40,6 +43,11 @@ class Bandwidth:
             In (0, 1].
         """
         self._rate = None if self._whole is None else self._whole * part
+
+    @property
+    def portion_bytes(self) -> int:
+        """Most bytes to ask for at once, so that a cap is kept smoothly; never so few that asking is the work."""
+        return MAX_PORTION_BYTES if self._rate is None else max(MIN_PORTION_BYTES, int(self._rate * BURST_S))
 
     def charge(self, size_bytes: int) -> float:
         """Count `size_bytes`; gives the seconds to wait before more is read."""

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from emasync.errors import (
-    EmasyncError,
     ErrorKind,
     PreconditionFailedError,
     RangeNotSatisfiedError,
@@ -21,26 +20,18 @@ from emasync.model.events import Event, OnEvent
 from emasync.model.location import Location
 from emasync.transport import answers
 from emasync.transport.bandwidth import Bandwidth
-from emasync.transport.decoding import GzipDecoder
+from emasync.transport.delivery import Delivery, ReceiverError, put_down
 from emasync.transport.interface import Head, Receiver
 from emasync.transport.limiter import OriginGivenUpError, OriginLimiter
 from emasync.transport.object_store import Ask, ObjectStores
 from emasync.transport.patience import rate_hold_s
 from emasync.transport.pursuit import Pursuit
 from emasync.transport.redirects import Trail
-from emasync.transport.session import Answer, HttpSession
+from emasync.transport.session import OpenAnswer, Session
 from emasync.transport.watch import Pace, Watch
 
 ERROR_BODY_BYTES = 64 << 10
 """An error's body is read this far, for its code; what is longer costs its connection."""
-
-
-class _ReceiverError(Exception):
-    """What a receiver raised: not ours to retry, whatever it is."""
-
-    def __init__(self, error: EmasyncError) -> None:
-        super().__init__(error.message)
-        self.error = error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +40,7 @@ class _Hop:
 
     pursuit: Pursuit
     receiver: Receiver
+    session: Session
     here: Location
     ask: Ask
     limiter: OriginLimiter
@@ -62,7 +54,8 @@ class Exchange:
 
     Attributes
     ----------
-    session : HttpSession
+    documents, data : Session
+        What asks for either.
     stores : ObjectStores
     watch : Watch
     bandwidth : Bandwidth
@@ -75,7 +68,8 @@ class Exchange:
         Whether a location's host is on a private or loopback address.
     """
 
-    session: HttpSession
+    documents: Session
+    data: Session
     stores: ObjectStores
     watch: Watch
     bandwidth: Bandwidth
@@ -95,7 +89,7 @@ class Exchange:
             Where to begin; redirects lead on from there.
         receiver : Receiver
         urgent : bool
-            Before bulk data.
+            A document: before bulk data, and over the general client.
 
         Raises
         ------
@@ -112,6 +106,7 @@ class Exchange:
                     hop = _Hop(
                         pursuit=pursuit,
                         receiver=receiver,
+                        session=self.documents if urgent else self.data,
                         here=here,
                         ask=ask,
                         limiter=limiter,
@@ -121,7 +116,7 @@ class Exchange:
                     there = await self._believed(hop)
             except OriginGivenUpError:
                 raise
-            except _ReceiverError as wrapped:
+            except ReceiverError as wrapped:
                 raise wrapped.error from None
             except TransientError as error:
                 await self._back_off(hop, error)
@@ -138,12 +133,13 @@ class Exchange:
         if isinstance(error, ThrottledError) and error.retry_after_s:
             limiter.hold(error.retry_after_s)
         if isinstance(error, StalledError):
-            self.session.forget_addresses(hop.ask.location)
+            hop.session.forget_addresses(hop.ask.location)
         delay_s = pursuit.failed(
             error, limiter.policy, answers_seen=limiter.answers, now_s=self.clock.monotonic_s(), rng=self.rng
         )
         limiter.retries += 1
         self.on_event(_failed_event(hop, error, delay_s))
+        await put_down(hop.receiver)
         await self.clock.sleep(delay_s)
 
     async def _believed(self, hop: _Hop) -> Location | None:
@@ -159,7 +155,7 @@ class Exchange:
     async def _exchange(self, hop: _Hop) -> Location | None:
         """One request and its answer; gives the place to ask next, None at the end."""
         headers = {**hop.pursuit.request_headers(), **hop.ask.headers}
-        opening = self.session.open(hop.ask.location, headers, hop.limiter.policy, hop.pursuit.name)
+        opening = hop.session.open(hop.ask.location, headers, hop.limiter.policy, hop.pursuit.name)
         try:
             answer = await hop.pace.answer(opening)
         except TransientError as error:
@@ -174,7 +170,7 @@ class Exchange:
                 return None
             return await self._other(hop, answer)
 
-    async def _other(self, hop: _Hop, answer: Answer) -> Location | None:
+    async def _other(self, hop: _Hop, answer: OpenAnswer) -> Location | None:
         """An answer that is not the object."""
         body = await _error_body(answer, hop.pace)
         if self.stores.learn(hop.here, answer.status, answer.headers, body):
@@ -188,7 +184,7 @@ class Exchange:
             return None
         raise error
 
-    async def _redirect(self, trail: Trail, answer: Answer) -> Location:
+    async def _redirect(self, trail: Trail, answer: OpenAnswer) -> Location:
         start = trail.start
         there = trail.follow(answer.headers.get("location"))
         if there.authority != start.authority and await self.lies_inside(there) and not await self.lies_inside(start):
@@ -196,29 +192,19 @@ class Exchange:
             raise RefusedError(message, location=trail.name)
         return there
 
-    async def _body(self, hop: _Hop, answer: Answer) -> None:
+    async def _body(self, hop: _Hop, answer: OpenAnswer) -> None:
         """Read the body of a 200 or 206 into the receiver."""
-        pursuit, pace = hop.pursuit, hop.pace
-        head = pursuit.accept(answer.status, answer.headers)
-        if pursuit.dispelled():
+        head = hop.pursuit.accept(answer.status, answer.headers)
+        if hop.pursuit.dispelled():
             hop.limiter.flapped()
-        data = b""
-        if head.start == 0 and not pursuit.satisfied and answers.suspicious(answer.headers, hop.here.path):
-            data = await _beginning(answer, pace)
-            if head.content_encoding is None:
-                answers.check_no_error_page(data, answer.headers, pursuit.name)
-        decoder = GzipDecoder(pursuit.name) if head.content_encoding else None
-        _begin(hop.receiver, head)
-        while not pursuit.satisfied and (data := data or await pace.piece(answer.read())):
-            data = pursuit.advance(data)
-            hop.limiter.bytes_received += len(data)
-            for piece in (data,) if decoder is None else decoder.feed(data):
-                await _feed(hop.receiver, piece)
-            await self.bandwidth.spend(len(data))
-            data = b""
-        for piece in () if decoder is None else decoder.finish():
-            await _feed(hop.receiver, piece)
-        pursuit.end()
+        delivery = Delivery(
+            pursuit=hop.pursuit,
+            receiver=hop.receiver,
+            pace=hop.pace,
+            limiter=hop.limiter,
+            bandwidth=self.bandwidth,
+        )
+        await delivery.deliver(answer, head, hop.here)
 
 
 def _failed_event(hop: _Hop, error: TransientError, delay_s: float) -> Event:
@@ -235,34 +221,12 @@ def _failed_event(hop: _Hop, error: TransientError, delay_s: float) -> Event:
     )
 
 
-async def _beginning(answer: Answer, pace: Pace) -> bytes:
-    """Enough of a body to see what it is."""
-    data = b""
-    while len(data) < answers.SNIFF_BYTES and (more := await pace.piece(answer.read())):
-        data += more
-    return data
-
-
-async def _error_body(answer: Answer, pace: Pace) -> bytes:
+async def _error_body(answer: OpenAnswer, pace: Pace) -> bytes:
     """The beginning of an error's body; what cannot be read of it is not missed."""
     data = b""
     try:
-        while len(data) < ERROR_BODY_BYTES and (more := await pace.piece(answer.read())):
+        while len(data) < ERROR_BODY_BYTES and (more := await pace.read(answer)):
             data += more
     except TransientError:
         return data
     return data[:ERROR_BODY_BYTES]
-
-
-def _begin(receiver: Receiver, head: Head) -> None:
-    try:
-        receiver.begin(head)
-    except EmasyncError as error:
-        raise _ReceiverError(error) from error
-
-
-async def _feed(receiver: Receiver, data: bytes) -> None:
-    try:
-        await receiver.feed(data)
-    except EmasyncError as error:
-        raise _ReceiverError(error) from error

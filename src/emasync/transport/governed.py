@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
@@ -37,14 +38,15 @@ from emasync.transport.listing import PAGE_BYTES, Cursor, RawPage, parse_page
 from emasync.transport.mirrors import Mirrors, Route
 from emasync.transport.neighbourhood import Neighbourhood
 from emasync.transport.object_store import Endpoints, ObjectStores
-from emasync.transport.pool import WirePool
 from emasync.transport.places import ListingPlace, PlaceFinder
+from emasync.transport.pool import WirePool
 from emasync.transport.pursuit import Pursuit
 from emasync.transport.redaction import redact
 from emasync.transport.resolver import DaemonResolver
 from emasync.transport.session import HttpSession
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.watch import HEARTBEAT_S, Watch
+from emasync.transport.wire_session import WireSession
 
 DOCUMENT_BYTES = 64 << 20
 """Longest document unless the caller says otherwise."""
@@ -95,6 +97,8 @@ class GovernedFetcher:
         Jitter of the back-off.
     heartbeat_s : float
         How often the stall watch looks.
+    wire : bool
+        Whether data goes over this package's own connections; False: all of it over aiohttp.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class GovernedFetcher:
         resolver: DaemonResolver | None = None,
         rng: random.Random | None = None,
         heartbeat_s: float = HEARTBEAT_S,
+        wire: bool = True,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
@@ -118,6 +123,7 @@ class GovernedFetcher:
         self._credentials = credentials or CredentialChain(self._clock)
         self._resolver = resolver or DaemonResolver()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
+        self._wire = wire
         self._mirrors = Mirrors(settings.mirrors)
         self._watch = Watch(self._clock, heartbeat_s=heartbeat_s)
         self._limiters: dict[str, OriginLimiter] = {}
@@ -125,6 +131,7 @@ class GovernedFetcher:
         self._bandwidth = Bandwidth(settings.max_bandwidth, self._clock)
         self._granted: dict[str, BucketAccess] = {}
         self._session: HttpSession | None = None
+        self._pool: WirePool | None = None
         self._exchange: Exchange | None = None
         self._express: Express | None = None
         self._stores: ObjectStores | None = None
@@ -144,8 +151,10 @@ class GovernedFetcher:
         self._stores = ObjectStores(self._endpoints, self._credentials, surroundings, self._clock)
         for origin, access in self._granted.items():
             self._stores.grant(origin, access)
+        self._pool = pool = WirePool(surroundings, self._resolver, self._clock)
         self._exchange = Exchange(
-            session=self._session,
+            documents=self._session,
+            data=WireSession(pool, self._session, surroundings) if self._wire else self._session,
             stores=self._stores,
             watch=self._watch,
             bandwidth=self._bandwidth,
@@ -155,9 +164,8 @@ class GovernedFetcher:
             limiter_of=self.limiter,
             lies_inside=Neighbourhood(self._resolver, surroundings).lies_inside,
         )
-        self._pool = WirePool(surroundings, self._resolver, self._clock)
         self._express = Express(
-            pool=self._pool,
+            pool=pool,
             stores=self._stores,
             mirrors=self._mirrors,
             surroundings=surroundings,
@@ -177,9 +185,11 @@ class GovernedFetcher:
         """Close all connections, within 2 s; the fetcher cannot be used afterwards."""
         self._watch.stop()
         session, self._session, self._exchange, self._express = self._session, None, None, None
-        await self._pool.aclose()
-        if session is not None:
-            await session.aclose()
+        pool, self._pool = self._pool, None
+        async with asyncio.TaskGroup() as group:
+            for connections in (session, pool):
+                if connections is not None:
+                    group.create_task(connections.aclose())
 
     def grant(self, origin: str, access: BucketAccess) -> None:
         """Say how a bucket is asked; without a word it is asked without credentials.
@@ -260,7 +270,7 @@ class GovernedFetcher:
 
     async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> P | None:
         """See :class:`~emasync.transport.interface.Fetcher`."""
-        if self._express is None:
+        if self._express is None or not self._wire:
             return first
         return await self._express.fetch(base, first, source, encoded=encoded)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
@@ -57,6 +57,38 @@ class Receiver(Protocol):
         """Take the next bytes. Waiting here is back-pressure; the silence clock stands still meanwhile.
 
         ``data`` is valid until this returns.
+        """
+        ...
+
+
+@runtime_checkable
+class LendingReceiver(Receiver, Protocol):
+    """A receiver that lends its own memory, so that bodies go from the socket to their place without a copy.
+
+    ``begin`` comes first, as for any receiver; then ``room`` and ``took`` in turn. ``feed`` may come between them.
+    """
+
+    async def room(self) -> memoryview:
+        """Space for the next bytes, not empty. Waiting here is back-pressure; the silence clock stands still meanwhile.
+
+        Raises
+        ------
+        EmasyncError
+            It reaches the caller of :meth:`Fetcher.transfer`.
+        """
+        ...
+
+    def took(self, size_bytes: int) -> None:
+        """So many bytes at the beginning of the last room are valid: fewer than asked for, or none, after a break."""
+        ...
+
+    async def put_down(self) -> None:
+        """A wait is ahead that is not the network's: give back what memory is held.
+
+        Raises
+        ------
+        EmasyncError
+            As :meth:`room`.
         """
         ...
 

@@ -107,8 +107,12 @@ class WirePool:
         return kept or await self._connect((location.scheme, location.authority), policy, name)
 
     def give(self, connection: WireConnection) -> None:
-        """Take a connection back; it is kept when it may carry another request, and closed otherwise."""
-        if connection.phase is not Phase.IDLE or self._closed:
+        """Take a connection back; it is kept when it may carry another request, and closed otherwise.
+
+        A blind one (see :class:`~emasync.transport.wire.WireConnection`) may not: what came behind the last answer
+        would be taken for the beginning of the next one.
+        """
+        if connection.phase is not Phase.IDLE or connection.blind or self._closed:
             connection.abort()
             return
         connection.idle_since_s = self._clock.monotonic_s()

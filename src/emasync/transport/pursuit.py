@@ -173,18 +173,22 @@ class Pursuit:
         return self._stop is not None and self._position >= self._stop
 
     def advance(self, data: bytes) -> bytes:
-        """Count the next bytes of the body as sent; gives those that were promised.
+        """Count the next bytes of the body as sent; gives those that were promised."""
+        return data[: self.advance_by(len(data))]
+
+    def advance_by(self, size_bytes: int) -> int:
+        """Count so many more bytes of the body; gives how many of them were promised.
 
         Only bytes never seen before reset the count of failures: an answer that begins again and again and always
         breaks at the same place must come to an end.
         """
-        if self._stop is not None and self._position + len(data) > self._stop:
-            data = data[: self._stop - self._position]
-        self._position += len(data)
+        if self._stop is not None:
+            size_bytes = min(size_bytes, self._stop - self._position)
+        self._position += size_bytes
         if self._position > self._furthest:
             self._furthest = self._position
             self.failures, self._waits, self._failing_since_s = 0, 0, None
-        return data
+        return size_bytes
 
     def end(self) -> None:
         """The body ended.

@@ -28,7 +28,17 @@ _BEGINNING = b"HTTP/1."
 
 
 class MalformedHeadError(ValueError):
-    """What came is no HTTP/1.1 response header, or one out of bounds."""
+    """What came is no HTTP/1.1 response header, or one out of bounds.
+
+    Attributes
+    ----------
+    elsewhere : bool
+        Whether a general client may make something of it.
+    """
+
+    def __init__(self, reason: str, *, elsewhere: bool = False) -> None:
+        super().__init__(reason)
+        self.elsewhere = elsewhere
 
 
 class Framing(Enum):
@@ -121,7 +131,7 @@ def parse_head(data: bytes) -> ResponseHead | None:
 def _check_beginning(data: bytes, start: int) -> None:
     """Tell a header that goes on from one that is wrong already."""
     if len(data) >= MAX_HEAD_BYTES:
-        raise MalformedHeadError(f"a header longer than {MAX_HEAD_BYTES} bytes")
+        raise MalformedHeadError(f"a header longer than {MAX_HEAD_BYTES} bytes", elsewhere=True)
     fields = _Fields()
     _feed(HttpResponseParser(fields), data[start:])
     if fields.complete:
@@ -134,7 +144,7 @@ def _parse(data: bytes, end: int) -> ResponseHead:
     _feed(parser, data)
     status = parser.get_status_code()
     if status == _SWITCHING or not data.startswith(_BEGINNING):
-        raise MalformedHeadError(f"status {status} of {data[:8]!r}: nobody asked for another protocol")
+        raise MalformedHeadError(f"status {status} of {data[:8]!r}: nobody asked for another protocol", elsewhere=True)
     found = fields.found
     framing, length = _framing(status, found)
     keep_alive = framing is not Framing.UNTIL_CLOSE and parser.should_keep_alive()

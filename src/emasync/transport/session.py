@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -33,25 +33,29 @@ CLOSE_TIMEOUT_S = 1.5
 """Stopping takes at most 2 s in all (law 16)."""
 
 
-class Answer:
-    """Header of an answer, and its body as it comes.
+class OpenAnswer(Protocol):
+    """Header of an answer, and its body as it comes. Close it by leaving its context.
 
     Attributes
     ----------
     status : int
     headers : mapping of str to str
-        Lower-case names; see :func:`joined`.
+        Lower-case names; repeated fields are one list (RFC 9110, section 5.3).
     name : str
         Of what was asked, for messages.
+    taken : int
+        Bytes of the view of the last :meth:`read_into` that are valid, also after it failed or was cancelled.
     """
 
-    __slots__ = ("_response", "headers", "name", "status")
+    status: int
+    headers: Mapping[str, str]
+    name: str
+    taken: int
 
-    def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
-        self.name = name
-        self.status = response.status
-        self.headers: Mapping[str, str] = joined(response.headers.items())
-        self._response = response
+    @property
+    def received(self) -> int:
+        """Grows with each byte that comes; the stall watch compares it."""
+        ...
 
     async def read(self) -> bytes:
         """Next bytes of the body as sent; empty at its end.
@@ -61,8 +65,76 @@ class Answer:
         TransientError
             The body broke off.
         """
+        ...
+
+    async def read_into(self, view: memoryview) -> int:
+        """Fill `view` as far as the body of a 200 or 206 goes; gives :attr:`taken`.
+
+        Raises
+        ------
+        TransientError
+            The body broke off.
+        """
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the connection back when the body was read to its end; close it otherwise."""
+        ...
+
+
+class Session(Protocol):
+    """Sends requests: no retries, no rules."""
+
+    async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> OpenAnswer:
+        """Send a GET and wait for the header of the answer; redirects are answers.
+
+        Raises
+        ------
+        TransientError
+            ``unreachable`` when no connection came about.
+        RefusedError
+            A certificate that does not hold, a header out of bounds.
+        """
+        ...
+
+    def forget_addresses(self, location: Location) -> None:
+        """Look the host up again for the next connection."""
+        ...
+
+
+class Answer:
+    """An :class:`OpenAnswer` of aiohttp."""
+
+    __slots__ = ("_response", "headers", "name", "received", "status", "taken")
+
+    def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
+        self.name = name
+        self.status = response.status
+        self.headers: Mapping[str, str] = joined(response.headers.items())
+        self.received = 0
+        self.taken = 0
+        self._response = response
+
+    async def read(self) -> bytes:
+        """See :class:`OpenAnswer`."""
         with translated(self.name):
-            return await self._response.content.readany()
+            data = await self._response.content.readany()
+        self.received += len(data)
+        return data
+
+    async def read_into(self, view: memoryview) -> int:
+        """See :class:`OpenAnswer`."""
+        self.taken = 0
+        with translated(self.name):
+            while self.taken < len(view) and (data := await self._response.content.read(len(view) - self.taken)):
+                view[self.taken : self.taken + len(data)] = data
+                self.taken += len(data)
+                self.received += len(data)
+        return self.taken
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,7 +142,7 @@ class Answer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give the connection back when the body was read to its end; close it otherwise."""
+        """See :class:`OpenAnswer`."""
         if not self._response.content.at_eof():
             self._response.close()
         else:
@@ -111,25 +183,7 @@ class HttpSession:
         self._session._retry_connection = False  # noqa: SLF001 - see above
 
     async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> Answer:
-        """Send a GET and wait for the header of the answer; redirects are answers.
-
-        Parameters
-        ----------
-        location : Location
-            http(s), sent exactly as written.
-        headers : mapping
-        policy : HostPolicy
-            For ``connect_timeout_s``.
-        name : str
-            What messages call it.
-
-        Raises
-        ------
-        TransientError
-            ``unreachable`` when no connection came about.
-        RefusedError
-            A certificate that does not hold, a header out of bounds.
-        """
+        """See :class:`Session`."""
         with translated(name):
             response = await self._session.get(
                 URL(str(location), encoded=True),

@@ -1,14 +1,15 @@
 """Time-outs on silence and on crawling, never on totals (law 7).
 
 Only time spent waiting for the network counts: not the receiver's time, not bandwidth pauses, not the time in which
-the loop itself stood still. A heartbeat of the loop looks at all waits at once, so that a wait costs no task.
+the loop itself stood still. A heartbeat of the loop looks at all waits at once, so that a wait costs no task. Silence
+is what a heartbeat sees: no byte more than at the one before, however much is waited for at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Coroutine
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from emasync.errors import StalledError
 from emasync.model.clock import Clock
@@ -23,15 +24,47 @@ STANDSTILL_S = 2.0
 """A heartbeat that comes this late means that the process was stopped or the loop blocked, not the network."""
 
 
-class Wait:
+class Judge(Protocol):
+    """Decides whether a wait has lasted too long."""
+
+    def look(self, now_s: float, forgiven_s: float) -> bool:
+        """Whether it has; asked at each heartbeat.
+
+        Parameters
+        ----------
+        now_s : float
+            Of the monotonic clock.
+        forgiven_s : float
+            Seconds since the last look that are not the network's.
+        """
+        ...
+
+
+class Patience:
+    """Judges by the clock alone: for an answer that has not begun.
+
+    Parameters
+    ----------
+    since_s, limit_s : float
+    """
+
+    __slots__ = ("_limit_s", "_since_s")
+
+    def __init__(self, since_s: float, limit_s: float) -> None:
+        self._since_s = since_s
+        self._limit_s = limit_s
+
+    def look(self, now_s: float, forgiven_s: float) -> bool:
+        """See :class:`Judge`."""
+        self._since_s += forgiven_s
+        return now_s - self._since_s >= self._limit_s
+
+
+class Wait(NamedTuple):
     """One wait for the network that is being measured."""
 
-    __slots__ = ("limit_s", "scope", "since_s")
-
-    def __init__(self, scope: asyncio.Timeout, since_s: float, limit_s: float) -> None:
-        self.scope = scope
-        self.since_s = since_s
-        self.limit_s = limit_s
+    scope: asyncio.Timeout
+    judge: Judge
 
 
 class Watch:
@@ -85,24 +118,20 @@ class Watch:
         """
         forgiven_s = now_s - self._seen_s if stood_still else 0.0
         self._seen_s = now_s
-        late = []
-        for wait in self._waits:
-            wait.since_s += forgiven_s
-            if now_s - wait.since_s >= wait.limit_s:
-                late.append(wait)
+        late = [wait for wait in self._waits if wait.judge.look(now_s, forgiven_s)]
         self._waits.difference_update(late)
         return late
 
-    async def wait(self, awaitable: Awaitable[T], limit_s: float) -> T:
-        """Await something of the network for at most `limit_s` seconds of silence.
+    async def wait(self, awaitable: Awaitable[T], judge: Judge) -> T:
+        """Await something of the network until `judge` has had enough.
 
         Raises
         ------
         TimeoutError
-            Nothing came.
+            It has.
         """
         async with asyncio.timeout(None) as scope:
-            wait = Wait(scope, self._clock.monotonic_s(), limit_s)
+            wait = Wait(scope, judge)
             self._waits.add(wait)
             try:
                 return await awaitable
@@ -110,8 +139,27 @@ class Watch:
                 self._waits.discard(wait)
 
 
+class Body(Protocol):
+    """What a pace is measured by: the body of an answer."""
+
+    taken: int
+
+    @property
+    def received(self) -> int:
+        """Grows with each byte that comes."""
+        ...
+
+    async def read(self) -> bytes:
+        """Next bytes; empty at the end."""
+        ...
+
+    async def read_into(self, view: memoryview) -> int:
+        """Fill `view` as far as the body goes."""
+        ...
+
+
 class Pace:
-    """Silence and crawl of one body.
+    """Silence and crawl of one answer: the :class:`Judge` of all waits for it.
 
     Parameters
     ----------
@@ -122,15 +170,32 @@ class Pace:
         Of the object, for messages.
     """
 
-    __slots__ = ("_bytes", "_clock", "_name", "_policy", "_spent_s", "_watch")
+    __slots__ = (
+        "_body",
+        "_clock",
+        "_name",
+        "_policy",
+        "_progress_s",
+        "_seen",
+        "_seen_s",
+        "_verdict",
+        "_watch",
+        "_window_bytes",
+        "_window_s",
+    )
 
     def __init__(self, policy: HostPolicy, clock: Clock, watch: Watch, name: str) -> None:
         self._policy = policy
         self._clock = clock
         self._watch = watch
         self._name = name
-        self._bytes = 0
-        self._spent_s = 0.0
+        self._body: Body | None = None
+        self._seen = 0  # bytes at the last look
+        self._seen_s = 0.0  # when that was
+        self._progress_s = 0.0  # when bytes had come for the last time
+        self._window_bytes = 0  # bytes when the present span of judging a crawl began
+        self._window_s = 0.0  # seconds waited in it
+        self._verdict = ""
 
     async def answer(self, opening: Awaitable[T]) -> T:
         """Await connection and header of an answer.
@@ -141,11 +206,11 @@ class Pace:
         """
         limit_s = self._policy.connect_timeout_s + self._policy.first_byte_timeout_s
         try:
-            return await self._watch.wait(opening, limit_s)
+            return await self._watch.wait(opening, Patience(self._clock.monotonic_s(), limit_s))
         except TimeoutError as error:
             raise StalledError(f"{self._name}: no answer within {limit_s:g} s", location=self._name) from error
 
-    async def piece(self, reading: Awaitable[bytes]) -> bytes:
+    async def read(self, body: Body) -> bytes:
         """Await the next bytes of a body.
 
         Raises
@@ -153,26 +218,56 @@ class Pace:
         StalledError
             Silence for the stall time-out, or a crawl over twice that.
         """
-        began_s = self._clock.monotonic_s()
-        try:
-            data = await self._watch.wait(reading, self._policy.stall_timeout_s)
-        except TimeoutError as error:
-            raise StalledError(
-                f"{self._name}: no byte for {self._policy.stall_timeout_s:g} s in the middle of the body",
-                location=self._name,
-            ) from error
-        self._count(len(data), self._clock.monotonic_s() - began_s)
-        return data
+        return await self._measured(body, body.read())
 
-    def _count(self, size_bytes: int, spent_s: float) -> None:
-        self._bytes += size_bytes
-        self._spent_s += spent_s
-        if self._spent_s < 2 * self._policy.stall_timeout_s:
-            return
-        rate = self._bytes / self._spent_s
-        self._bytes, self._spent_s = 0, 0.0
-        if rate < self._policy.crawl_bytes_per_s and size_bytes:
-            raise StalledError(
-                f"{self._name}: crawls at {rate:.0f} B/s, expected at least {self._policy.crawl_bytes_per_s:.0f} B/s",
-                location=self._name,
-            )
+    async def fill(self, body: Body, view: memoryview) -> int:
+        """Await the next bytes of a body in `view`, as many as fit; ``body.taken`` holds whatever happens.
+
+        Raises
+        ------
+        StalledError
+            As for :meth:`read`.
+        """
+        body.taken = 0
+        return await self._measured(body, body.read_into(view))
+
+    async def _measured(self, body: Body, reading: Coroutine[Any, Any, T]) -> T:
+        if self._body is not body:
+            self._body, self._window_bytes, self._window_s = body, body.received, 0.0
+        if self._verdict:
+            reading.close()
+            raise self._stalled()
+        self._seen, self._seen_s = body.received, self._clock.monotonic_s()
+        self._progress_s = self._seen_s
+        try:
+            return await self._watch.wait(reading, self)
+        except TimeoutError as error:
+            raise self._stalled() from error
+        finally:
+            self.look(self._clock.monotonic_s(), 0.0)
+
+    def _stalled(self) -> StalledError:
+        return StalledError(f"{self._name}: {self._verdict}", location=self._name)
+
+    def look(self, now_s: float, forgiven_s: float) -> bool:
+        """See :class:`Judge`; what comes in the last moment is judged when more is waited for."""
+        if self._body is None:
+            return False
+        self._window_s += max(0.0, now_s - self._seen_s - forgiven_s)
+        self._progress_s += forgiven_s
+        received, self._seen_s = self._body.received, now_s
+        if received != self._seen:
+            self._seen, self._progress_s = received, now_s
+        self._verdict = self._verdict or self._silence(now_s) or self._crawl(received)
+        return bool(self._verdict)
+
+    def _silence(self, now_s: float) -> str:
+        limit_s = self._policy.stall_timeout_s
+        return f"no byte for {limit_s:g} s in the middle of the body" if now_s - self._progress_s >= limit_s else ""
+
+    def _crawl(self, received: int) -> str:
+        if self._window_s < 2 * self._policy.stall_timeout_s:
+            return ""
+        rate, least = (received - self._window_bytes) / self._window_s, self._policy.crawl_bytes_per_s
+        self._window_bytes, self._window_s = received, 0.0
+        return f"crawls at {rate:.0f} B/s, expected at least {least:.0f} B/s" if rate < least else ""

@@ -25,11 +25,14 @@ class BrokenConnectionError(ConnectionError):
     ----------
     malformed : bool
         Whether the other side sent something that cannot be read.
+    elsewhere : bool
+        Whether a general client may read it: it is out of this path's bounds only.
     """
 
-    def __init__(self, reason: str, *, malformed: bool = False) -> None:
+    def __init__(self, reason: str, *, malformed: bool = False, elsewhere: bool = False) -> None:
         super().__init__(reason)
         self.malformed = malformed
+        self.elsewhere = elsewhere
 
 
 class Taker(Protocol):
@@ -39,7 +42,7 @@ class Taker(Protocol):
         """The header is complete; ``connection.body`` holds what came behind it.
 
         For a body with a length the connection goes on filling its space and calls :meth:`on_filled` when the body or
-        the space ends; for others it stops, and the taker decides.
+        the space ends. For others :meth:`on_filled` follows at once, and the taker finds the end by itself.
         """
         ...
 
@@ -78,7 +81,9 @@ class WireConnection(asyncio.BufferedProtocol):
     head : ResponseHead or None
         Of the answer under way.
     left : int
-        Bytes of the body that are still to come; bodies with a length only.
+        Bytes of the body that are still to come; 0 for bodies without a length.
+    blind : bool
+        The last answer filled its space to the last byte: bytes beyond its end would not have been seen (yet).
     answers : int
         Answers that were read to their end.
     idle_since_s : float
@@ -89,6 +94,7 @@ class WireConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_begin",
         "_filled",
+        "_limit",
         "_on_gone",
         "_paused",
         "_poisoned",
@@ -98,6 +104,7 @@ class WireConnection(asyncio.BufferedProtocol):
         "_transport",
         "_wanted",
         "answers",
+        "blind",
         "head",
         "idle_since_s",
         "left",
@@ -112,6 +119,7 @@ class WireConnection(asyncio.BufferedProtocol):
         self.head: ResponseHead | None = None
         self.left = 0
         self.answers = 0
+        self.blind = False
         self.idle_since_s = 0.0
         self.place = ("", "")
         self._on_gone = on_gone
@@ -119,6 +127,7 @@ class WireConnection(asyncio.BufferedProtocol):
         self._space = self._scratch
         self._begin = 0
         self._filled = 0
+        self._limit = 1
         self._wanted = 0
         self._paused = False
         self._poisoned = False
@@ -152,7 +161,7 @@ class WireConnection(asyncio.BufferedProtocol):
             raise BrokenConnectionError("the connection was closed")
         self.phase = Phase.HEAD
         self.head = None
-        self._space, self._filled, self._wanted, self._taker = space, 0, 1, taker
+        self._space, self._filled, self._limit, self._taker = space, 0, len(space), taker
         transport.write(request)
 
     @property
@@ -160,28 +169,44 @@ class WireConnection(asyncio.BufferedProtocol):
         """What of the body lies in the present space."""
         return self._space[self._begin : self._filled]
 
-    def go_on(self, space: memoryview) -> None:
-        """Receive the rest of the body into `space`; :meth:`Taker.on_filled` follows when it or the body ends."""
+    def go_on(self, space: memoryview, *, eager: bool = False) -> None:
+        """Receive the rest of the body into `space`; :meth:`Taker.on_filled` follows when it or the body ends.
+
+        Parameters
+        ----------
+        space : memoryview
+            Not empty.
+        eager : bool
+            :meth:`Taker.on_filled` follows the next bytes, however few; so it is for bodies without a length.
+        """
         self._space, self._begin, self._filled = space, 0, 0
-        self._wanted = min(len(space), self.left)
+        self._aim(eager=eager)
         self._unpause()
 
     def move(self, space: memoryview) -> None:
         """Put what is in the present space into a larger one and receive on from there."""
         space[: self._filled] = self._space[: self._filled]
         self._space = space
-        self._wanted = min(len(space), self._filled + self.left)
+        self._aim()
         self._unpause()
 
-    def release(self) -> bool:
-        """The answer was taken whole: whether the connection may carry another request (it is closed otherwise)."""
+    def release(self, *, whole: bool = True) -> bool:
+        """The answer was taken whole: whether the connection may carry another request (it is closed otherwise).
+
+        Parameters
+        ----------
+        whole : bool
+            For bodies without a length: whether the body ended where the bytes ended.
+        """
         head = self.head
+        self.blind = self._filled >= len(self._space)
         self._taker = None
         self._space = self._scratch
         self.answers += 1
-        if self.phase is Phase.BODY and self.left == 0 and not self._poisoned and head is not None and head.keep_alive:
+        whole = whole and self.phase is Phase.BODY and self.left == 0 and not self._poisoned
+        if whole and head is not None and head.keep_alive:
             self.phase = Phase.IDLE
-            self._filled, self._wanted = 0, 1
+            self._filled, self._limit = 0, 1
             self._unpause()
             return True
         self.abort()
@@ -202,7 +227,7 @@ class WireConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's name; the space is what there is
         """See :class:`asyncio.BufferedProtocol`."""
-        return self._space[self._filled : self._wanted if self.phase is Phase.BODY else None] or self._scratch
+        return self._space[self._filled : self._limit] or self._scratch
 
     def buffer_updated(self, nbytes: int) -> None:
         """See :class:`asyncio.BufferedProtocol`."""
@@ -211,6 +236,7 @@ class WireConnection(asyncio.BufferedProtocol):
         if self.phase is Phase.BODY:
             self.left -= nbytes
             if filled >= self._wanted:
+                self._trim()
                 self._full()
         elif self.phase is Phase.HEAD:
             self._look_for_head(filled)
@@ -236,34 +262,52 @@ class WireConnection(asyncio.BufferedProtocol):
             if head is None and filled > _FIRST_LOOK_BYTES:
                 head = parse_head(bytes(self._space[: min(filled, MAX_HEAD_BYTES)]))
         except MalformedHeadError as error:
-            self._fail(BrokenConnectionError(str(error), malformed=True))
+            self._fail(BrokenConnectionError(str(error), malformed=True, elsewhere=error.elsewhere))
             return
         if head is not None:
             self._begin_body(head, filled)
         elif filled == len(self._space):
-            self._fail(BrokenConnectionError(f"a header longer than {filled} bytes", malformed=True))
+            reason = f"a header longer than {filled} bytes"
+            self._fail(BrokenConnectionError(reason, malformed=True, elsewhere=True))
 
     def _begin_body(self, head: ResponseHead, filled: int) -> None:
         self.phase = Phase.BODY
         self.head = head
         self._begin = head.end
-        come = filled - head.end
-        self.left = max(0, head.length - come)
-        self._poisoned = come > head.length  # bytes beyond the body (law 8)
-        if self._poisoned and head.framing is Framing.LENGTH:
-            filled = self._filled = head.end + head.length
-        self._wanted = min(len(self._space), filled + self.left)
+        self.left = head.length - (filled - head.end)
+        self._poisoned = False
+        self._trim()
+        self._aim()
         taker = self._taker
         if taker is not None:
             taker.on_head(head)
-            if self._taker is taker and self.phase is Phase.BODY and self._filled >= self._wanted:
+            at_end = self._filled >= self._wanted or head.framing is not Framing.LENGTH
+            if self._taker is taker and self.phase is Phase.BODY and at_end:
                 self._full()
 
+    def _aim(self, *, eager: bool = False) -> None:
+        """Say when the space is full enough, and how far it may be written."""
+        filled = self._filled
+        if self.head is not None and self.head.framing is not Framing.LENGTH:
+            self._wanted, self._limit = filled + 1, len(self._space)
+            return
+        stop = filled + self.left
+        self._wanted = min(len(self._space), filled + 1 if eager else stop)
+        self._limit = stop + 1  # one more, to see whether bytes come beyond the end (law 8)
+
+    def _trim(self) -> None:
+        """Bytes beyond the body poison the connection (law 8); a body without a length has no such end."""
+        if self.left < 0:
+            if self.head is not None and self.head.framing is Framing.LENGTH:
+                self._poisoned = True
+                self._filled += self.left
+            self.left = 0
+
     def _full(self) -> None:
-        space, taker = self._space, self._taker
+        space, taker, filled = self._space, self._taker, self._filled
         if taker is not None:
             taker.on_filled()
-        if self.phase is Phase.BODY and self._space is space and self._filled >= self._wanted and not self._paused:
+        if self.phase is Phase.BODY and self._space is space and self._filled == filled and not self._paused:
             self._paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
