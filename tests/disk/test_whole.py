@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import threading
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from tests.disk.desk import Faulty, ShortWrites, open_descriptors
 from typing_extensions import Buffer
 
-from emasync.disk import whole
 from emasync.disk.interface import WholeFile
 from emasync.disk.sink import LocalSink
 from emasync.disk.syncing import SyncWay
@@ -201,16 +201,54 @@ def test_batches_are_synced_at_the_price_of_one(root: Path) -> None:
         sink.close()
 
 
-def test_a_batch_longer_than_the_descriptors_it_may_keep(root: Path) -> None:
+@pytest.fixture
+def few_descriptors() -> Iterator[int]:
+    """This process may open 256 files, so a sink keeps 64."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    yield 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_more_files_than_descriptors_are_synced_on_the_way(root: Path, few_descriptors: int) -> None:
     system = Counting()
     sink = LocalSink(root, system=system, sync_ways=(SyncWay.EACH,))
     before = open_descriptors()
-    batch = sink.write_whole(whole_files([b"x"] * (whole.OPEN_FILES + 10)))
-    assert open_descriptors() <= before + 10 + 2
-    assert len(system.asked) == whole.OPEN_FILES
-    batch.sync()
-    assert len(system.asked) == whole.OPEN_FILES + 10
+    batches = [sink.write_whole(whole_files([b"x"] * 40, 40 * number)) for number in range(4)]
+    assert open_descriptors() <= before + few_descriptors + 2 * 17
+    assert system.asked
+    sink.sync_batches(batches)
+    assert len(system.asked) == 160, "each of them once"
+    for batch in batches:
+        batch.close()
+    asked = len(system.asked)
+    batch = sink.write_whole(whole_files([b"x"] * 40, 200))
+    assert len(system.asked) == asked, "what was closed makes room"
     batch.close()
+    sink.close()
+
+
+def test_where_syncfs_will_do_more_files_than_descriptors_are_closed(root: Path, few_descriptors: int) -> None:
+    system = Counting()
+    sink = LocalSink(root, system=system, sync_ways=(SyncWay.TOGETHER, SyncWay.WHOLE))
+    batch = sink.write_whole(whole_files([b"x"] * 100))
+    assert system.asked == []
+    batch.sync()
+    assert system.asked == ["syncfs"]
+    batch.close()
+    sink.close()
+
+
+def test_small_batches_that_are_synced_together_count_together(root: Path) -> None:
+    system = Counting()
+    sink = LocalSink(root, system=system, sync_ways=(SyncWay.TOGETHER, SyncWay.WHOLE))
+    for _ in range(8):
+        batches = [sink.write_whole(whole_files([b"x"] * 4, 4 * number)) for number in range(4)]
+        sink.sync_batches(batches)
+        for batch in batches:
+            batch.close()
+    assert 2 <= system.asked.count("syncfs") <= 6
+    assert 2 * 16 <= system.asked.count("fdatasync") <= 6 * 16
     sink.close()
 
 

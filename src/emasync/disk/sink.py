@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import final
 
+from emasync.disk.batch import LocalBatch
 from emasync.disk.faults import translate
 from emasync.disk.finals import FinalFiles
 from emasync.disk.folders import Folders
@@ -17,7 +18,7 @@ from emasync.disk.replacing import DocumentWriter
 from emasync.disk.syncing import SyncWay
 from emasync.disk.system import System
 from emasync.disk.unfinished import UnfinishedFiles
-from emasync.disk.whole import LocalBatch, WholeFiles
+from emasync.disk.whole import WholeFiles
 from emasync.errors import EmasyncError
 
 PARTIAL_FOLDER = STATE_FOLDER + "/partial"

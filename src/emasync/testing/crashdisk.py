@@ -12,11 +12,11 @@ from typing import Literal, final, get_args, overload
 
 from typing_extensions import Buffer
 
+from emasync.disk.batch import LocalBatch
 from emasync.disk.interface import FileFacts, WholeFile, WrittenBatch
 from emasync.disk.partial import LocalPartial
 from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
 from emasync.disk.syncing import SyncWay
-from emasync.disk.whole import LocalBatch
 from emasync.errors import EmasyncError
 from emasync.testing.journal import JournalingSystem
 from emasync.testing.powercut import Operation, remains
