@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 MAX_HEAD_BYTES = 32 << 10
 """Longest header: status line, fields and the empty line."""
@@ -78,15 +78,18 @@ class ResponseHead(NamedTuple):
 class _Fields:
     """Collects header fields for llhttp."""
 
-    __slots__ = ("complete", "count", "found")
+    __slots__ = ("complete", "count", "found", "keep_alive", "parser")
 
     def __init__(self) -> None:
         self.found: dict[str, str] = {}
         self.count = 0
         self.complete = False
+        self.keep_alive = False
+        self.parser = HttpResponseParser(self)
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()  # an empty body ends the message, and then nobody knows
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.count += 1
@@ -133,27 +136,30 @@ def _check_beginning(data: bytes, start: int) -> None:
     if len(data) >= MAX_HEAD_BYTES:
         raise MalformedHeadError(f"a header longer than {MAX_HEAD_BYTES} bytes", elsewhere=True)
     fields = _Fields()
-    _feed(HttpResponseParser(fields), data[start:])
+    _feed(fields.parser, data[start:])
     if fields.complete:
         raise MalformedHeadError(f"a header with bare line feeds: {data[start : start + 60]!r}")
 
 
 def _parse(data: bytes, end: int) -> ResponseHead:
     fields = _Fields()
-    parser = HttpResponseParser(fields)
+    parser = fields.parser
     _feed(parser, data)
+    del fields.parser  # they hold each other: no work for the garbage collector
     status = parser.get_status_code()
     if status == _SWITCHING or not data.startswith(_BEGINNING):
         raise MalformedHeadError(f"status {status} of {data[:8]!r}: nobody asked for another protocol", elsewhere=True)
     found = fields.found
     framing, length = _framing(status, found)
-    keep_alive = framing is not Framing.UNTIL_CLOSE and parser.should_keep_alive()
+    keep_alive = framing is not Framing.UNTIL_CLOSE and fields.keep_alive
     return ResponseHead(status, found, framing, length, keep_alive, end)
 
 
 def _feed(parser: HttpResponseParser, data: bytes) -> None:
     try:
         parser.feed_data(data)
+    except HttpParserUpgrade as error:
+        raise MalformedHeadError(f"another protocol: {data[:60]!r}", elsewhere=True) from error
     except HttpParserError as error:
         if isinstance(error.__context__, MalformedHeadError):
             raise error.__context__ from None

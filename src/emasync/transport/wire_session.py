@@ -1,23 +1,19 @@
-"""Awaitable answers over the wire path; what it does not carry goes over the general client. No retries, no rules."""
+"""Requests over the wire path; what it does not carry goes over the general client. No retries, no rules."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
 
-from emasync.errors import RefusedError, TransientError
+from emasync.errors import RefusedError
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
-from emasync.transport import failures
-from emasync.transport.chunked import ChunkedBody, MalformedChunksError
 from emasync.transport.pool import Place, WirePool
 from emasync.transport.request_head import UnfitRequestError, get_request, writable
-from emasync.transport.response_head import Framing, ResponseHead
+from emasync.transport.response_head import Framing
 from emasync.transport.session import OpenAnswer, Session
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import BrokenConnectionError, WireConnection
+from emasync.transport.wire_answer import WireAnswer, translated
 
 SPACE_BYTES = 64 << 10
 """Where a header and the beginning of its body land; a usual small body fits."""
@@ -25,260 +21,7 @@ SPACE_BYTES = 64 << 10
 SPARE_SPACES = 64
 MAX_REMEMBERED = 1024
 
-MAX_UNMEASURED_BYTES = 256 << 10
-"""Longest body without a length that is read here: errors only, and of those the beginning."""
-
-TURNS_TO_SEE = 2
-"""Turns of the loop after which bytes that had come behind a body would have been noticed."""
-
 _SUCCESS = range(200, 300)
-
-
-class WireAnswer:
-    """Header of an answer, and its body as it comes; implements :class:`~emasync.transport.wire.Taker`.
-
-    Attributes
-    ----------
-    status : int
-    headers : mapping of str to str
-        Lower-case names.
-    name : str
-        Of what was asked, for messages.
-    taken : int
-        Bytes of the view of the last :meth:`read_into` that are valid, also after it failed or was cancelled.
-    """
-
-    __slots__ = (
-        "_chunks",
-        "_connection",
-        "_ended",
-        "_filled",
-        "_from",
-        "_head",
-        "_kept",
-        "_left",
-        "_lost",
-        "_session",
-        "_space",
-        "_used",
-        "_waiter",
-        "headers",
-        "name",
-        "status",
-        "taken",
-    )
-
-    def __init__(self, name: str, connection: WireConnection, space: memoryview, session: WireSession) -> None:
-        self.name = name
-        self.status = 0
-        self.headers: Mapping[str, str] = {}
-        self.taken = 0
-        self._connection = connection
-        self._space = space
-        self._session = session
-        self._from = connection.received
-        self._kept = memoryview(b"")  # what lay in the connection's space when it ended
-        self._used = 0  # bytes in the present space that were handed out
-        self._left = 0  # bytes of the body that were not handed out
-        self._ended = False
-        self._head: ResponseHead | None = None
-        self._chunks: ChunkedBody | None = None
-        self._lost: BrokenConnectionError | None = None
-        self._filled = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def __repr__(self) -> str:
-        return f"<WireAnswer {self.status} of {self.name}, {self._connection!r}>"
-
-    @property
-    def received(self) -> int:
-        """Bytes that have come, the header among them."""
-        return self._connection.received - self._from
-
-    # --- what the connection tells -------------------------------------------------------------------------------
-
-    def on_head(self, head: ResponseHead) -> None:
-        """See :class:`~emasync.transport.wire.Taker`."""
-        self._head = head
-        self.status, self.headers = head.status, head.fields
-        self._wake()
-
-    def on_filled(self) -> None:
-        """See :class:`~emasync.transport.wire.Taker`."""
-        self._filled = True
-        self._wake()
-
-    def on_broken(self, error: BrokenConnectionError) -> None:
-        """See :class:`~emasync.transport.wire.Taker`."""
-        self._lost, self._kept = error, self._connection.body
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _news(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    # --- orders --------------------------------------------------------------------------------------------------
-
-    async def begin(self, request: bytes) -> ResponseHead:
-        """Send `request` and wait for the header of its answer.
-
-        Raises
-        ------
-        BrokenConnectionError
-        """
-        self._connection.ask(request, self._space, self)
-        while self._head is None:
-            if self._lost is not None:
-                raise self._lost
-            await self._news()
-        if self._head.framing is Framing.CHUNKED:
-            self._chunks = ChunkedBody()
-        self._left = self._head.length
-        return self._head
-
-    async def read(self) -> bytes:
-        """Next bytes of the body, decoded where it is chunked; empty at its end.
-
-        Raises
-        ------
-        TransientError
-            The body broke off, or is malformed.
-        """
-        if self._head is not None and self._head.framing is not Framing.LENGTH:
-            return await self._read_unmeasured()
-        if self._left and not self._unread():
-            await self._more(self._space, eager=True)
-        data = bytes(self._unread())
-        self._used += len(data)
-        self._left -= len(data)
-        return data
-
-    async def read_into(self, view: memoryview) -> int:
-        """Fill `view` as far as the body goes; only for bodies with a length, as all accepted ones here have.
-
-        Parameters
-        ----------
-        view : memoryview
-            Not empty; the connection's until this returns.
-
-        Raises
-        ------
-        TransientError
-            The body broke off; :attr:`taken` bytes came before.
-        """
-        there = self._unread()[: len(view)]
-        view[: len(there)] = there
-        self.taken = len(there)
-        self._used += len(there)
-        self._left -= len(there)
-        if self._left and len(there) < len(view):
-            before = self.taken
-            try:
-                await self._more(view[before:])
-            finally:
-                self._used = len(self._come())
-                self._left -= self._used
-                self.taken = before + self._used
-            if not self._filled:
-                raise self._broken()
-        return self.taken
-
-    def _come(self) -> memoryview:
-        """What lies in the space that is being filled."""
-        return self._connection.body if self._lost is None else self._kept
-
-    def _unread(self) -> memoryview:
-        return self._come()[self._used :]
-
-    async def _more(self, space: memoryview, *, eager: bool = False) -> None:
-        """Let the connection fill `space`, which it owns until this returns (law 5)."""
-        if self._lost is not None:
-            raise self._broken()
-        self._filled, self._used = False, 0
-        self._connection.go_on(space, eager=eager)
-        try:
-            while not self._filled and self._lost is None:
-                await self._news()
-        except BaseException:
-            self._connection.abort()
-            raise
-        if eager and not self._filled:
-            raise self._broken()
-
-    async def _read_unmeasured(self) -> bytes:
-        """Of a body in chunks, or one that ends with its connection: errors of some servers."""
-        chunks = self._chunks
-        while not self._ended:
-            if not self._unread():
-                await self._more_unmeasured()
-            data = bytes(self._unread())
-            self._used += len(data)
-            found = data if chunks is None else self._decoded(chunks, data)
-            if found:
-                return found
-        return b""
-
-    async def _more_unmeasured(self) -> None:
-        if self.received > MAX_UNMEASURED_BYTES:
-            raise failures.no_http(self.name, "a body without an end")
-        try:
-            await self._more(self._space, eager=True)
-        except TransientError:
-            if self._chunks is not None:
-                raise
-            self._ended = True
-
-    def _decoded(self, chunks: ChunkedBody, data: bytes) -> bytes:
-        try:
-            found = chunks.feed(data)
-        except MalformedChunksError as error:
-            raise failures.no_http(self.name, str(error)) from error
-        self._ended = chunks.complete
-        return found
-
-    def _broken(self) -> TransientError:
-        assert self._lost is not None  # noqa: S101 - asked for then only
-        return translated(self.name, self._lost)
-
-    # --- ending --------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the connection back when the whole body came; close it otherwise."""
-        try:
-            if self._whole():
-                await self._let_go()
-        finally:
-            self.close()
-
-    def _whole(self) -> bool:
-        if self._lost is not None or self._head is None:
-            return False
-        if self._chunks is not None:
-            return self._chunks.complete and not self._chunks.surplus and not self._unread()
-        return self._head.framing is Framing.LENGTH and self._connection.left == 0
-
-    async def _let_go(self) -> None:
-        connection = self._connection
-        if connection.release() and connection.blind:
-            for _ in range(TURNS_TO_SEE):
-                await asyncio.sleep(0)
-            connection.blind = False
-
-    def close(self) -> None:
-        """Give the connection back as it is: in the middle of an answer it is closed."""
-        self._session.retire(self._connection, self._space)
 
 
 class WireSession:
@@ -345,7 +88,7 @@ class WireSession:
         while True:
             connection = await self._pool.take(location, policy, name, fresh=fresh)
             kept = connection.answers > 0
-            answer = WireAnswer(name, connection, self._spaces.pop() if self._spaces else _space(), self)
+            answer = WireAnswer(name, connection, self._spaces.pop() if self._spaces else _space(), self._retire)
             try:
                 head = await answer.begin(request)
             except BrokenConnectionError as error:
@@ -369,7 +112,7 @@ class WireSession:
             self._unfit.clear()
         self._unfit.add(place)
 
-    def retire(self, connection: WireConnection, space: memoryview) -> None:
+    def _retire(self, connection: WireConnection, space: memoryview) -> None:
         """Take back what an answer had."""
         self._pool.give(connection)
         if len(self._spaces) < SPARE_SPACES:
@@ -379,11 +122,6 @@ class WireSession:
         """Look the host up again for the next connection (a stalled one may have had a bad address)."""
         self._pool.forget_addresses(location)
         self._general.forget_addresses(location)
-
-
-def translated(name: str, error: BrokenConnectionError) -> TransientError:
-    """What became of a connection, in this package's words."""
-    return failures.no_http(name, str(error)) if error.malformed else failures.broken(name, error)
 
 
 def _space() -> memoryview:
