@@ -319,6 +319,22 @@ def large(given: argparse.Namespace) -> None:
         partial.close()
         return written_s, time.perf_counter() - begin_s - written_s
 
+    def each_piece() -> None:
+        """What an unfinished file adds to a write, without the write's own weight."""
+        with fresh(given.root):
+            sink = LocalSink(given.root)
+            partial = sink.reserve("p-0", None)
+            fd = os.open(given.root / "plain", os.O_WRONLY | os.O_CREAT)
+            times_us = []
+            for write in (lambda: os.pwrite(fd, b"x", 0), lambda: partial.write(0, b"x")):
+                begin_s = time.perf_counter()
+                for _ in range(10_000):
+                    write()
+                times_us.append(us(time.perf_counter() - begin_s, 10_000))
+            os.close(fd)
+            sink.close()
+        report(what="one byte", kernel_us=times_us[0], unfinished_file_us=times_us[1])
+
     def kernel(_sink: LocalSink, piece: memoryview) -> tuple[float, float]:
         fd = os.open(given.root / "plain", os.O_WRONLY | os.O_CREAT)
         begin_s = time.perf_counter()
@@ -329,6 +345,7 @@ def large(given: argparse.Namespace) -> None:
         os.close(fd)
         return written_s, time.perf_counter() - begin_s - written_s
 
+    each_piece()
     for _ in range(2):
         large_file(given.root, pieces * MIB, "kernel alone", kernel)
         large_file(given.root, pieces * MIB, "unfinished file", through_sink)

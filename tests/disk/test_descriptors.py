@@ -125,3 +125,32 @@ def test_a_closed_sink_waits_for_the_write_under_way(root: Path) -> None:
     thread.join()
     assert (root / PARTIAL / "p-0").read_bytes() == b"late"
     assert open_descriptors() == before
+
+
+def test_a_large_file_is_on_its_way_to_the_disk_before_its_end(root: Path) -> None:
+    class Fast(System):
+        """Takes everything at once and writes nothing."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.written_bytes = 0
+            self.begun_at: list[int] = []
+
+        def pwrite(self, fd: int, data: Buffer, offset: int) -> int:
+            self.written_bytes += memoryview(data).nbytes
+            return memoryview(data).nbytes
+
+        def start_writeback(self, fd: int) -> None:
+            self.begun_at.append(self.written_bytes >> 20)
+
+    system = Fast()
+    sink = LocalSink(root, system=system)
+    piece = bytes(1 << 20)
+    for number, size_mib in enumerate((63, 200)):
+        system.written_bytes = 0
+        partial = sink.reserve(f"p-{number}", None)
+        for offset_mib in reversed(range(size_mib)):  # parts come in any order
+            partial.write(offset_mib << 20, piece)
+        partial.close()
+    assert system.begun_at == [64, 96, 128, 160, 192]
+    sink.close()

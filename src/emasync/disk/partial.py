@@ -16,6 +16,15 @@ from emasync.errors import ErrorKind, IntegrityError, MachineError
 _READ_BYTES = 16 << 20
 """Most that one read asks for: the kernel's answer is bounded by the file, Python's buffer only by this."""
 
+WRITEBACK_FROM_BYTES = 64 << 20
+"""Smaller files leave it to the kernel when their pages go to the disk."""
+WRITEBACK_STEP_BYTES = 32 << 20
+"""Larger ones begin to be written back each time so much has come.
+
+Measured on ext4 (2 GiB in pieces of 1 MiB, 400 MiB/s coming in): the final fdatasync takes 10-20 ms instead of 0.9 s,
+and the whole 6.3 s instead of 7.4 s, as the disk works while the network does. Steps of 8 and 32 MiB do alike.
+"""
+
 
 def read_at(fd: int, offset: int, size_bytes: int) -> bytes:
     """Read up to `size_bytes` bytes at `offset`; less at the end of the file only."""
@@ -30,13 +39,14 @@ def read_at(fd: int, offset: int, size_bytes: int) -> bytes:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def write_at(system: System, fd: int, offset: int, data: Buffer) -> None:
-    """Write all of `data` at `offset`, going on after short writes, copying nothing."""
+def write_at(system: System, fd: int, offset: int, data: Buffer) -> int:
+    """Write all of `data` at `offset`, going on after short writes, copying nothing; gives its size in bytes."""
     with memoryview(data) as view, view.cast("B") as flat:
         done = system.pwrite(fd, flat, offset)
         while done < flat.nbytes:
             with flat[done:] as rest:
                 done += system.pwrite(fd, rest, offset + done)
+    return done
 
 
 @final
@@ -68,6 +78,7 @@ class LocalPartial:
         "_sync_error",
         "_system",
         "_users",
+        "_writeback_left",
         "name",
     )
 
@@ -91,6 +102,7 @@ class LocalPartial:
         self._users = 0
         self._closed = False
         self._sync_error: MachineError | None = None
+        self._writeback_left = WRITEBACK_FROM_BYTES
 
     def __repr__(self) -> str:
         return f"<LocalPartial {self.name!r} users={self._users} closed={self._closed}>"
@@ -127,11 +139,21 @@ class LocalPartial:
         """
         fd = self._begin()
         try:
-            write_at(self._system, fd, offset, data)
+            written_bytes = write_at(self._system, fd, offset, data)
+            if self._writeback_due(written_bytes):
+                self._system.start_writeback(fd)
         except OSError as error:
             raise translate(error, "write", self._shown) from error
         finally:
             self._end()
+
+    def _writeback_due(self, written_bytes: int) -> bool:
+        with self._lock:
+            self._writeback_left -= written_bytes
+            due = self._writeback_left <= 0
+            if due:
+                self._writeback_left = WRITEBACK_STEP_BYTES
+        return due
 
     def read(self, offset: int, size_bytes: int) -> bytes:
         """Read back up to `size_bytes` bytes at `offset`; less at the end of the file only.
