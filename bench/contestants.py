@@ -15,7 +15,8 @@ from bench.content import BUCKET, Dataset
 
 CLIENTS = Path(__file__).with_name("clients")
 NULL_RUN = Path(__file__).with_name("null_run.py")
-"""Takes the arguments of ``emasync run``; the engine with nothing to remember, check or make durable."""
+"""Takes ``MANIFEST --root DIR --quiet`` as ``emasync run`` does, and leaves the objects at the same place: the engine with
+nothing to remember, check or make durable."""
 
 EMASYNC = "emasync"
 PATIENCE_S = 5
@@ -194,9 +195,9 @@ def _aria2c(options: list[str]) -> Callable[[Job], Launch]:
     return launch
 
 
-def s5cmd(workers: int) -> Contestant:
-    """s5cmd over the listing; ranges of large objects side by side."""
-    launch = _s5cmd(["--numworkers", str(workers)], ["--concurrency", "16", "--part-size", "16"])
+def s5cmd(workers: int, streams: int = 16) -> Contestant:
+    """s5cmd over the listing; `streams` ranges of a large object side by side."""
+    launch = _s5cmd(["--numworkers", str(workers)], ["--concurrency", str(streams), "--part-size", "16"])
     return Contestant(name=f"s5cmd {workers}", family="s5cmd", kind="best", launch=launch)
 
 
@@ -214,9 +215,9 @@ def _s5cmd(options: list[str], copy_options: list[str]) -> Callable[[Job], Launc
     return launch
 
 
-def rclone(transfers: int, *, hangs: bool = False) -> Contestant:
+def rclone(transfers: int, streams: int = 16, *, hangs: bool = False) -> Contestant:
     """Copy with rclone over the listing; no request for the time of an object, none for its checksum."""
-    best = ["--transfers", str(transfers), "--checkers", "4", "--multi-thread-streams", "16"]
+    best = ["--transfers", str(transfers), "--checkers", "4", "--multi-thread-streams", str(streams)]
     best += ["--multi-thread-cutoff", "32M", "--use-server-modtime", "--s3-no-head-object", "--fast-list"]
     best += ["--ignore-checksum", "--no-traverse", "--buffer-size", "0"]
     patience = ["--timeout", f"{PATIENCE_S}s", "--low-level-retries", "20"]

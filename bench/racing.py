@@ -108,21 +108,20 @@ class Arena:
                 if on_disk:
                     os.sync()
                 run = measure(launch.command, folder, environment, time_limit_s=race.time_limit_s, sync=on_disk)
-            return replace(run, problem=run.problem or check(dataset, launch.data)), anonymous(launch.command, folder)
+            problem = run.problem or check(dataset, launch.data)
+            names = {folder: "RUN", self.origin.authority: "AUTHORITY"}
+            run = replace(run, problem=problem and anonymous(problem, names))
+            return run, anonymous(shlex.join(launch.command), names)
         finally:
             shutil.rmtree(folder)
 
 
-def anonymous(command: Sequence[str], folder: Path) -> str:
-    """A command line without the folders of this machine."""
-    text = shlex.join(command)
-    for known, name in (
-        (folder, "RUN"),
-        (sys.executable, "python"),
-        (Path(sys.executable).parent, ""),
-        (REPOSITORY, "."),
-    ):
-        text = text.replace(str(known), name)
+def anonymous(text: str, names: Mapping[Path, str]) -> str:
+    """A text without the folders of this machine: `names` of paths, and those of Python and the repository."""
+    known = {str(path): name for path, name in names.items()}
+    known |= {sys.executable: "python", f"{Path(sys.executable).parent}/": "", f"{REPOSITORY}/": ""}
+    for path, name in known.items():
+        text = text.replace(path, name)
     return text
 
 
@@ -169,15 +168,23 @@ def sits_out(race: Race, contestant: Contestant, index: int, runs: Mapping[str, 
     """Whether a contestant leaves round `index` out, so that the others can be measured today.
 
     Those that were stopped once; the second half of the rounds of a sweep; at shaped servers, where times hardly
-    vary, those that are far behind the fastest.
+    vary, those that are far behind the fastest of their own: of the sweep, or of the peers.
     """
     own = runs[contestant.name]
     if any(run.timed_out for run in own) or (contestant.kind == "fixed" and index >= (race.rounds + 1) // 2):
         return True
-    if race.case.shape is None or index == 0:
+    if race.case.shape is None or index == 0 or is_ours(contestant):
         return False
-    fastest_s = min((each[0].wall_s for each in runs.values() if each and each[0].problem is None), default=0.0)
+    swept = contestant.kind == "fixed"
+    rivals = [one for one in race.contestants if not is_ours(one) and (one.kind == "fixed") == swept]
+    first = [runs[one.name][0] for one in rivals]
+    fastest_s = min((run.wall_s for run in first if run.problem is None), default=0.0)
     return own[0].wall_s > HOPELESS * fastest_s > 0
+
+
+def is_ours(contestant: Contestant) -> bool:
+    """Whether this is emasync as it comes."""
+    return contestant.family == EMASYNC and contestant.kind == "defaults"
 
 
 def tell(contestant: Contestant, run: Run) -> None:

@@ -152,7 +152,8 @@ def _shaped_peers(shape: str) -> list[Contestant]:
     peers = [curl_defaults(), aria2c_defaults(), s5cmd_defaults(), rclone_defaults()]
     if (most := manners.max_connections) is not None:
         rivals = [curl(most, hangs=hangs), aria2c(most, 1, hangs=hangs), aria2c(1, most, hangs=hangs)]
-        return [*rivals, rclone(most, hangs=hangs), s5cmd(most), obstore(most), aiohttp(most, hangs=hangs), *peers]
+        rivals += [rclone(most, 0, hangs=hangs), s5cmd(most, 1), obstore(most), aiohttp(most, hangs=hangs)]
+        return [*rivals, *peers]
     return [*(make(64) for make in (curl, s5cmd, rclone, obstore, aiohttp)), aria2c(64, 1), *peers]
 
 

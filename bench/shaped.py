@@ -25,6 +25,9 @@ STEP_S = 0.01
 SMALLEST_STEP_BYTES = 16 << 10
 HEAD_BYTES = 64 << 10
 
+GONE = (ConnectionError, asyncio.SendfileNotAvailableError)
+"""How a client that has left shows; the second stands for any error of a step's first system call."""
+
 _RANGE = re.compile(rb"\r\nrange:\s*bytes=(\d+)-(\d*)\s*\r\n", re.IGNORECASE)
 _TOKEN = re.compile(r"(?:^|&)continuation-token=([A-Za-z0-9.]+)(?:&|$)")
 _AFTER = re.compile(r"(?:^|&)start-after=([A-Za-z0-9]+)(?:%2[Ff]|/)([A-Za-z0-9.]+)(?:&|$)")
@@ -136,7 +139,7 @@ class ShapedServer:
         admitted = self.shape.max_connections is None or self._open <= self.shape.max_connections
         buffer = bytearray()
         try:
-            with connection, contextlib.suppress(ConnectionError):
+            with connection, contextlib.suppress(*GONE):
                 while head := await read_head(loop, connection, buffer):
                     if not admitted:
                         await refuse(loop, connection, "503 Service Unavailable", close=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +11,13 @@ from bench.cases import CASES, MIB
 from bench.content import Dataset
 from bench.contestants import EMASYNC, PATIENCE_S, Contestant, Job, Launch, aria2c, curl, emasync, missing_peers, s5cmd
 from bench.measuring import Run
-from bench.racing import Race, anonymous, rotated, sits_out, standing
+from bench.origins import Origin
+from bench.racing import REPOSITORY, Arena, Race, anonymous, rotated, sits_out, standing
 from bench.report import as_markdown, read, write
 from bench.schedule import SWEEP, Options, line_up, programme
-from bench.standings import RaceResult, Results
+from bench.standings import RaceResult, Results, Where
+
+from bench import racing
 
 
 def contestant(name: str, kind: str = "best", family: str = "x") -> Contestant:
@@ -27,15 +31,16 @@ def test_each_round_begins_with_another_one_and_all_run_in_each() -> None:
 
 
 def test_who_was_stopped_or_is_hopeless_sits_out(a_run: Callable[..., Run]) -> None:
-    slow, fast, stuck, fixed = (contestant(name) for name in ("slow", "fast", "stuck", "fixed"))
-    fixed = replace(fixed, kind="fixed")
+    slow, fast, stuck = (contestant(name) for name in ("slow", "fast", "stuck"))
+    fixed, ours = contestant("fixed", "fixed", EMASYNC), contestant("ours", "defaults", EMASYNC)
     runs = {
+        "ours": [a_run(99.0)],
         "fast": [a_run(10.0)],
         "slow": [a_run(31.0)],
         "stuck": [a_run(20.0, timed_out=True, problem="not done")],
-        "fixed": [a_run(10.0)],
+        "fixed": [a_run(40.0)],
     }
-    race = Race(case=CASES["ebi"], contestants=(slow, fast, stuck, fixed), rounds=3, time_limit_s=1)
+    race = Race(case=CASES["ebi"], contestants=(slow, fast, stuck, fixed, ours), rounds=3, time_limit_s=1)
     assert [one.name for one in race.contestants if sits_out(race, one, 1, runs)] == ["slow", "stuck"]
     assert [one.name for one in race.contestants if sits_out(race, one, 2, runs)] == ["slow", "stuck", "fixed"]
     plain = replace(race, case=CASES["small64k"])
@@ -58,7 +63,29 @@ def test_medians_need_all_runs_to_be_right(a_run: Callable[..., Run]) -> None:
 
 
 def test_command_lines_name_no_folder_of_this_machine(tmp_path: Path) -> None:
-    assert anonymous(["curl", "--config", f"{tmp_path}/curl.conf"], tmp_path) == "curl --config RUN/curl.conf"
+    names = {tmp_path: "RUN", Path("/ca.pem"): "AUTHORITY"}
+    assert anonymous(f"aria2c --ca-certificate=/ca.pem -i {tmp_path}/urls.txt", names) == (
+        "aria2c --ca-certificate=AUTHORITY -i RUN/urls.txt"
+    )
+    assert anonymous(f"{sys.executable} {REPOSITORY}/bench/null_run.py", {}) == "python bench/null_run.py"
+
+
+def test_objects_that_do_not_fit_beside_their_copies_lie_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: dict[Where, Path] = {"tmpfs": tmp_path / "shm", "disk": tmp_path / "disk"}
+    files, pages = tmp_path / "files", tmp_path / "pages"
+    for each in (*folders.values(), files, pages):
+        each.mkdir()
+    arena = Arena(Origin("", "", files, pages, tmp_path / "authority.pem"), folders)
+    case = CASES["one4g"].scaled(1e-9)
+    for budget_bytes, home in ((3 * MIB, files), (2 * MIB, folders["disk"])):
+        monkeypatch.setattr(racing, "MEMORY_BUDGET_BYTES", budget_bytes)
+        with arena.dataset(case) as made:
+            assert made.folder.is_relative_to(home)
+            assert (files / case.name / made.names[0]).stat().st_size == MIB
+        assert not (files / case.name).exists()
+        assert not made.folder.exists()
 
 
 def job(dataset: Dataset, folder: Path) -> Job:

@@ -63,11 +63,19 @@ class Line:
 
     async def get(self, target: str, fields: str = "", method: str = "GET") -> tuple[int, bytes, bytes]:
         """Status, head, body."""
-        self._writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode())
+        self.ask(target, fields, method)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length: ")[2].split()[0])
         body = b"" if method == "HEAD" else await self._reader.readexactly(length)
         return int(head.split()[1]), head, body
+
+    def ask(self, target: str, fields: str = "", method: str = "GET") -> None:
+        self._writer.write(f"{method} {target} HTTP/1.1\r\nHost: x\r\n{fields}\r\n".encode())
+
+    async def abort(self) -> None:
+        """Leave with the answer unread: the server's next step meets a reset."""
+        await self._reader.readuntil(b"\r\n\r\n")
+        self._writer.transport.abort()
 
     async def close(self) -> None:
         self._writer.close()
@@ -138,6 +146,18 @@ async def test_a_hanging_body_stops_and_listings_never_hang(dataset: Dataset) ->
             await asyncio.wait_for(line.get(f"/tiny/{dataset.names[-1]}"), 0.3)
 
     await with_server(dataset, replace(QUICK, hang_fraction=1.0), visit)
+
+
+async def test_a_client_that_leaves_in_the_middle_harms_nobody_else(dataset: Dataset) -> None:
+    async def visit(connect: Connect) -> None:
+        rude, polite = await connect(), await connect()
+        await rude.get(f"/tiny/{dataset.names[-1]}", method="HEAD")
+        rude.ask(f"/tiny/{dataset.names[-1]}")
+        await rude.abort()
+        for _ in range(3):
+            assert (await polite.get(f"/tiny/{dataset.names[-1]}"))[0] == 200
+
+    await with_server(dataset, Shape(first_byte_s=0.02, bytes_per_s=5e6), visit)
 
 
 async def test_a_body_takes_the_time_of_its_size_after_the_wait(dataset: Dataset) -> None:
