@@ -15,8 +15,10 @@ from bench.content import BUCKET, Dataset
 
 CLIENTS = Path(__file__).with_name("clients")
 NULL_RUN = Path(__file__).with_name("null_run.py")
-"""Takes ``MANIFEST --root DIR --quiet`` as ``emasync run`` does, and leaves the objects at the same place: the engine with
-nothing to remember, check or make durable."""
+"""The engine with nothing to remember, check or make durable.
+
+Takes ``MANIFEST --root DIR --quiet`` as ``emasync run`` does, and leaves the objects at the same place.
+"""
 
 EMASYNC = "emasync"
 PATIENCE_S = 5
