@@ -132,15 +132,24 @@ class PartReceiver(LendingReceiver):
             self._slab, self._filled = None, 0
 
     async def settle(self) -> None:
-        """Write what is left and wait for the disk; after an error or cancellation nothing of this part is kept."""
+        """Write what is left and wait for the disk: afterwards nobody works on this part any more."""
         try:
             if self._restart_at is not None:
                 await self._rewind(self._restart_at)
             if self._slab is not None and self._filled:
                 await self._flush()
-            await self._drain(0)
         finally:
             self._drop_slab()
+            await self._land()
+
+    async def _land(self) -> None:
+        """Wait for all writes, also for those behind one that failed: they own the partial until they end (law 5)."""
+        if self._writes:
+            await asyncio.wait(self._writes)
+        failures = [error for write in self._writes if (error := write.exception()) is not None]
+        if failures:
+            raise failures[0]
+        await self._drain(0)
 
     def result(self) -> tuple[int, int, int]:
         """Start, stop and CRC-32C of what was written."""
