@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from emasync.errors import ErrorKind, MachineError
+from emasync.ledger.batch import SealedRow
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, Placed, Sealed, Tally
 from emasync.ledger.store import SqliteLedger
+from emasync.model.digest import Digest, Validator
 from emasync.model.grid import ChunkGrid
 from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
 
@@ -35,6 +37,8 @@ class Known:
     verified: str = ""
     generation: int = 0
     epoch: int = 0
+    validator: Validator = Validator()
+    computed: tuple[Digest, ...] = ()
 
     @property
     def size(self) -> int | None:
@@ -48,6 +52,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.clock = StillClock()
         self.model: dict[tuple[int, TaskKey], Known] = {}
         self.leased: dict[tuple[int, TaskKey], Task] = {}
+        self.batches: dict[int, list[tuple[int, TaskKey]]] = {}
         self.durable = 0
         self.epoch = 1
         self.clean = True
@@ -61,6 +66,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "ledger"):
+            self.agrees()
             self.ledger.close(clean=False)
         shutil.rmtree(self.folder)
 
@@ -108,7 +114,7 @@ class LedgerMachine(RuleBasedStateMachine):
         set_id, key = name
         known = self.model[name]
         placed = replace(known, state=State.PLACED)
-        bare = replace(known, stored=None, verified="", epoch=0)
+        bare = replace(known, stored=None, verified="", epoch=0, validator=Validator(), computed=())
         seal = Sealed(
             set_id=set_id,
             key=key,
@@ -118,7 +124,7 @@ class LedgerMachine(RuleBasedStateMachine):
             generation=known.generation,
             epoch=self.epoch,
         )
-        sealed = replace(known, state=State.SEALED, stored=size, verified=verified, epoch=self.epoch)
+        sealed = replace(bare, state=State.SEALED, stored=size, verified=verified, epoch=self.epoch)
         on_disk = known.state in (State.SEALED, State.PLACED)
         failed = Failed(set_id=set_id, key=key, location="x", kind=ErrorKind.STALLED, message="m", attempts=2)
         outcomes: dict[str, tuple[list[Fact], bool, Known]] = {
@@ -147,6 +153,62 @@ class LedgerMachine(RuleBasedStateMachine):
         if after.state in (State.PLACED, State.FAILED, State.ABSENT):
             self.leased.pop(name, None)
 
+    @precondition(lambda self: self.leased)
+    @rule(
+        data=st.data(),
+        sizes=st.lists(st.integers(0, 2**33), min_size=1, max_size=5),
+        verified=st.sampled_from(["published", "computed", "size_only"]),
+        etag=st.none() | st.sampled_from(['"e"', 'W/"w%"']),
+    )
+    def seal_batch(self, data: st.DataObject, sizes: list[int], verified: str, etag: str | None) -> None:
+        """A batch of leased objects: with the right generation, or with nothing of it kept."""
+        names = st.sampled_from(sorted(self.leased, key=self.order))
+        chosen = data.draw(st.lists(names, min_size=1, max_size=len(sizes), unique=True))
+        stale = data.draw(st.integers(0, 9)) == 0
+        digests = data.draw(st.sampled_from([(), (Digest("sha256", "ab"),)]))
+        validator = Validator(etag=etag)
+        rows = [
+            SealedRow(*name, size, 7, verified, validator, digests, self.model[name].generation + stale)
+            for name, size in zip(chosen, sizes, strict=False)
+        ]
+        if stale or any(self.model[name].state is State.PLACED for name in chosen):
+            with pytest.raises(MachineError):
+                self.ledger.seal_rows(rows, self.epoch)
+            return
+        number = self.ledger.seal_rows(rows, self.epoch)
+        self.batches[number] = [row[:2] for row in rows]
+        for row in rows:
+            name = row[:2]
+            sealed = replace(self.model[name], state=State.SEALED, stored=row.size_bytes, verified=verified)
+            self.model[name] = replace(sealed, epoch=self.epoch, validator=validator, computed=digests)
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def place_batch(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.batches)))
+        names = self.batches[number]
+        if any(self.model[name].state not in (State.SEALED, State.PLACED) for name in names):
+            return  # something of it was taken back meanwhile
+        refused = data.draw(st.just([]) | st.lists(st.sampled_from(names), unique=True))
+        self.ledger.place_rows(number, refused)
+        del self.batches[number]
+        for name in names:
+            known = self.model[name]
+            if name in refused:
+                bare = replace(known, stored=None, verified="", epoch=0, validator=Validator(), computed=())
+                self.model[name] = replace(bare, state=State.PENDING, generation=known.generation + 1)
+            else:
+                self.model[name] = replace(known, state=State.PLACED)
+                self.leased.pop(name, None)
+        with pytest.raises(MachineError, match="is not known, or was placed"):
+            self.ledger.place_rows(number)
+
+    @rule()
+    def fold(self) -> None:
+        """As when the journal is full: what is placed and durable leaves it."""
+        journal = self.ledger._desk.journal
+        self.ledger._fold([b for b in journal.batches.values() if b.placed and b.epoch <= self.durable])
+
     @rule(further=st.integers(0, 2))
     def sync(self, further: int) -> None:
         self.durable = max(self.durable, self.epoch - 1)
@@ -167,18 +229,34 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger = SqliteLedger.open(self.folder / "s", root=self.folder, clock=self.clock, boot_id=boot_id)
         assert self.ledger.clean is (clean and before == boot_id)
         self.leased.clear()
+        self.batches.clear()
         assert self.ledger.durable_epoch() == self.durable
 
+    @rule()
+    def look(self) -> None:
+        """What the journal holds is brought to its rows first."""
+        self.agrees()
+
     @invariant()
+    def counts(self) -> None:
+        """Tallies and open sets are right whatever the journal holds."""
+        if hasattr(self, "ledger"):
+            self.count(self.ledger.tallies()[0])
+            open_sets = {item.set_id: item.pending for item in self.ledger.open_sets()}
+            for set_id in (self.listed, self.gridded):
+                known = [known for (owner, _), known in self.model.items() if owner == set_id]
+                assert open_sets.get(set_id, 0) == sum(item.state is State.PENDING for item in known)
+
     def agrees(self) -> None:
-        if not hasattr(self, "ledger"):
-            return
         rows = {(row.set_id, row.key): row for row in self.ledger.rows()}
         assert list(rows) == sorted(self.model, key=self.order)
         for name, known in self.model.items():
             row = rows[name]
             assert (row.state, row.verified, row.generation) == (known.state, known.verified, known.generation)
             assert row.size_bytes == (None if known.state is State.ABSENT else known.size)
+            assert row.computed == known.computed
+            if name[0] == self.listed:  # a chunk's is not kept
+                assert row.validator == known.validator
             if known.epoch > self.durable:
                 assert row.epoch == known.epoch
         for state in State:
@@ -186,12 +264,6 @@ class LedgerMachine(RuleBasedStateMachine):
             assert [(row.set_id, row.key) for row in self.ledger.rows(state=state)] == expected
         fresh = [name for name in rows if self.model[name].epoch > self.durable]
         assert [(row.set_id, row.key) for row in self.ledger.rows(after_epoch=self.durable)] == fresh
-        (tally,) = self.ledger.tallies()
-        self.count(tally)
-        open_sets = {item.set_id: item.pending for item in self.ledger.open_sets()}
-        for set_id in (self.listed, self.gridded):
-            pending = sum(known.state is State.PENDING for (owner, _), known in self.model.items() if owner == set_id)
-            assert open_sets.get(set_id, 0) == pending
 
     def count(self, tally: Tally) -> None:
         known = self.model.values()
@@ -209,7 +281,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 LedgerMachine.TestCase.settings = settings(
-    max_examples=40,
+    max_examples=100,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

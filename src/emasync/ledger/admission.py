@@ -96,7 +96,7 @@ class Admitter:
         self._kept = 0
 
     def admit(self, entries: Sequence[ObjectEntry]) -> Admission:
-        """Take a page in.
+        """Take a page in, one by one; the journal holds nothing of its objects, nor of those it may clash with.
 
         Raises
         ------
@@ -105,10 +105,22 @@ class Admitter:
         DestinationError
             A destination without a name.
         """
+        for row in [self._pack(entry) for entry in entries]:
+            self._admit_one(Candidate(self._place(row), *row))
+        return self._admission()
+
+    def admit_new(self, entries: Sequence[ObjectEntry]) -> Admission | None:
+        """Take a page in of which nothing is known and nothing clashes, at once; None when it is none.
+
+        Raises
+        ------
+        DestinationError
+            A destination without a name.
+        """
         page = [self._pack(entry) for entry in entries]
-        if page and not self._admit_new(page):
-            for row in page:
-                self._admit_one(Candidate(self._place(row), *row))
+        return self._admission() if not page or self._admit_new(page) else None
+
+    def _admission(self) -> Admission:
         self._deltas.write(self._desk.connection)
         return Admission(added=self._added, kept=self._kept, clashes=tuple(self._clashes))
 
@@ -206,6 +218,7 @@ class Admitter:
             self._count(-1, known)
             self._count(1, again)
             write_standings(self._desk.connection, [(self._set.set_id, new.key, again)])
+            self._desk.leases.doubt(self._set.set_id, new.key)
             self._desk.leases.bring_back(self._set.set_id, new.key)
 
     def _take_back(self, key: bytes, standing: Standing) -> Standing:
@@ -272,6 +285,7 @@ class Admitter:
             self._drop(self._set, new.key, known, old_place if owned else None)
             standing = standing._replace(generation=max(standing.generation, known.generation + 1))
         insert_standings(self._desk.connection, self._set.set_id, [(new.key, standing)])
+        self._desk.leases.doubt(self._set.set_id, new.key)
         self._count(1, standing)
         self._desk.leases.bring_back(self._set.set_id, new.key)
 
@@ -345,6 +359,7 @@ class Admitter:
         self._forget_notes(other_set, key)
         self._desk.details.drop(other_set.dataset_id, other_set.set_id, key)
         delete_standing(self._desk.connection, other_set.set_id, key)
+        self._desk.leases.doubt(other_set.set_id, key)
         if place is not None:
             self._desk.places.release(place)
 

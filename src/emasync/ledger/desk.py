@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from emasync.ledger.journal import Journal
 from emasync.ledger.leases import Leases
 from emasync.ledger.places import Places
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
@@ -22,9 +23,10 @@ class Desk:
     leftovers : Leftovers
     partials : Partials
     leases : Leases
+    journal : Journal
     """
 
-    __slots__ = ("connection", "details", "leases", "leftovers", "partials", "places", "sets")
+    __slots__ = ("connection", "details", "journal", "leases", "leftovers", "partials", "places", "sets")
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class Desk:
         leftovers: Leftovers,
         partials: Partials,
         leases: Leases,
+        journal: Journal,
     ) -> None:
         self.connection = connection
         self.sets = sets
@@ -44,3 +47,4 @@ class Desk:
         self.leftovers = leftovers
         self.partials = partials
         self.leases = leases
+        self.journal = journal

@@ -197,6 +197,14 @@ def select_chunks(
         yield from connection.execute(f"SELECT {what} WHERE set_id = ? AND {column} IN ({marks})", (set_id, *part))
 
 
+def read_exception(connection: sqlite3.Connection, set_id: int, key: int) -> Exceptional:
+    """What a block cannot say of one chunk."""
+    columns = "chunk, generation, attempts, failure, stored, computed FROM chunks"
+    for _, *exception in select_chunks(connection, columns, "chunk", set_id, [key]):
+        return cast("Exceptional", tuple(exception))
+    return NOTHING_SPECIAL
+
+
 def write_exception(connection: sqlite3.Connection, set_id: int, key: int, exception: Exceptional) -> None:
     """Keep what a block cannot say of a chunk; nothing where there is nothing to say."""
     if exception == NOTHING_SPECIAL:

@@ -234,3 +234,8 @@ def row_of(task_set: TaskSet, key: str | int, standing: Standing, *, destination
 def stored_key(key: str | int) -> StoredKey:
     """A key as the tables hold it."""
     return key if isinstance(key, int) else pack_name(key)
+
+
+def named_key(stored: StoredKey) -> str | int:
+    """A key as others know it."""
+    return stored if isinstance(stored, int) else unpack_name(stored)

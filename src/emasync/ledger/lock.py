@@ -112,6 +112,10 @@ class RootLock:
         _write(descriptor.number, json.dumps(asdict(owner)).encode())
         return cls(path, descriptor.number, owner, taken_over=found)
 
+    def fileno(self) -> int | None:
+        """Descriptor of the lock, for child processes to inherit: it is held until the last of them is gone, too."""
+        return self._descriptor
+
     def release(self) -> None:
         """Give the lock up; a second time nothing happens. The file stays, empty: removing it would race."""
         if self._descriptor is not None:

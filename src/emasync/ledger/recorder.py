@@ -215,6 +215,7 @@ class Recorder:
 def settle_leases(desk: Desk, facts: Sequence[Fact]) -> None:
     """Leases after a commit: what is done with is free, what is pending again may be found."""
     for fact in facts:
+        desk.leases.doubt(fact.set_id, stored_key(fact.key))
         match fact:
             case Placed() | Failed() | Absent():
                 desk.leases.settle(fact.set_id, stored_key(fact.key))

@@ -85,6 +85,11 @@ class Leftovers:
         """Look again whether there are any, after a rollback too."""
         self._some = self._connection.execute("SELECT 1 FROM leftovers LIMIT 1").fetchone() is not None
 
+    @property
+    def some(self) -> bool:
+        """Whether there may be any."""
+        return self._some
+
     def note(self, destination: str, size_bytes: int | None, crc32c: int | None) -> None:
         """Remember a file that may be in the way of a newer one."""
         self._connection.execute(
@@ -104,7 +109,8 @@ class Leftovers:
             return []
         rows = self._connection.execute(
             "SELECT destination, size, crc FROM leftovers ORDER BY destination LIMIT ?", (limit,)
-        )
+        ).fetchall()
+        self._some = bool(rows) or limit <= 0
         return [Leftover(destination=unpack_name(name), size_bytes=size, crc32c=crc) for name, size, crc in rows]
 
 
@@ -125,6 +131,10 @@ class Partials:
         """Read the headers again (not the parts), after a rollback too."""
         rows = self._connection.execute("SELECT set_id, key, generation, size, validator FROM partials")
         self._open = {(set_id, key): (generation, size, data) for set_id, key, generation, size, data in rows}
+
+    def known(self, set_id: int, key: StoredKey) -> bool:
+        """Whether an object has an open partial."""
+        return bool(self._open) and (set_id, key) in self._open
 
     def start(self, fact: PartialStarted, key: StoredKey, generation: int) -> None:
         """Begin, or go on with, the partial of the object's present generation.

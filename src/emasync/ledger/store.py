@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -17,9 +18,10 @@ from emasync.ledger.absences import read_wholly_absent
 from emasync.ledger.admission import Admitter
 from emasync.ledger.answers import read_failures, reset_failed
 from emasync.ledger.batch import Name, SealedRow
-from emasync.ledger.counts import read_tallies, reopen_set_counts, show_set_counts
-from emasync.ledger.database import Database, Transaction
+from emasync.ledger.counts import Deltas, read_tallies, reopen_set_counts, show_set_counts
+from emasync.ledger.database import Database, Transaction, damaged
 from emasync.ledger.desk import Desk
+from emasync.ledger.folding import fold, ripe
 from emasync.ledger.gridded import GriddedBook, count_new_blocks, create_blocks, lease_chunks
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import (
@@ -34,16 +36,18 @@ from emasync.ledger.interface import (
     Sealed,
     Tally,
 )
+from emasync.ledger.journal import Batch, Journal
 from emasync.ledger.leases import Leases
-from emasync.ledger.listed import lease_objects, stored_key
+from emasync.ledger.listed import lease_objects, named_key, stored_key
 from emasync.ledger.machine import boot_id as this_boot
 from emasync.ledger.opening import open_database
 from emasync.ledger.places import Places
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
 from emasync.ledger.removal import forget_file, removable
+from emasync.ledger.sealing import count_placed, take_rows
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
 from emasync.ledger.tasksets import TaskSet, TaskSets
-from emasync.ledger.walking import walk, walk_unwanted
+from emasync.ledger.walking import Shelf, walk, walk_unwanted
 from emasync.model.clock import Clock
 from emasync.model.receipt import Failure
 from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
@@ -70,10 +74,10 @@ class SqliteLedger:
             leftovers=Leftovers(self._connection),
             partials=Partials(self._connection),
             leases=Leases(),
+            journal=Journal(self._connection),
         )
         self._durable_epoch = database.meta("durable_epoch", 0)
-        self._batches: dict[int, list[Name]] = {}
-        self._last_batch = 0
+        self._recorded: dict[int, list[Name]] = {}
 
     @classmethod
     def open(
@@ -109,7 +113,12 @@ class SqliteLedger:
         )
         try:
             with database.errors():
-                return cls(database, clean=clean, casefold=bool(database.meta("casefold", 0)))
+                ledger = cls(database, clean=clean, casefold=bool(database.meta("casefold", 0)))
+            ledger._settle_journal()
+            return ledger
+        except ValueError as error:
+            database.close()
+            raise damaged(database.path, f"its journal cannot be read ({error})") from error
         except BaseException:
             database.close()
             raise
@@ -143,6 +152,7 @@ class SqliteLedger:
 
     def add_set(self, spec: TaskSetSpec) -> int:
         """Open a task set, or find it again by its identity; gives its id."""
+        self._settle_journal()
         with self._write() as transaction:
             dataset_id, generation = plans.dataset_of(self._connection, spec.dataset)
             found = plans.find_set(self._connection, spec)
@@ -179,6 +189,7 @@ class SqliteLedger:
             show_set_counts(self._connection, set_id, dataset_id)
         self._sets.forget()
         self._desk.leases.restart(set_id)
+        self._desk.leases.doubt_all()
 
     def add_entries(self, set_id: int, entries: Sequence[ObjectEntry], cursor: str | None = None) -> Admission:
         """Add listed objects and remember where the listing stands, in one transaction.
@@ -193,17 +204,29 @@ class SqliteLedger:
             A destination has no file name.
         """
         with self._write() as transaction:
-            task_set = self._sets.get(set_id)
-            if task_set.spec.grid is not None or not task_set.current:
-                raise MachineError(
-                    f"task set {set_id} of {task_set.spec.dataset} takes no entries: it is gridded, or add_set did not"
-                    " name it in this plan; report this as a bug",
-                    kind=ErrorKind.LEDGER,
-                )
-            admission = Admitter(self._desk, task_set, transaction).admit(entries)
-            if cursor is not None:
-                plans.write_cursor(self._connection, set_id, cursor)
+            admission = self._admitter(set_id, transaction).admit_new(entries)
+            if admission is not None:
+                self._write_cursor(set_id, cursor)
+                return admission
+        self._settle_journal()
+        with self._write() as transaction:
+            admission = self._admitter(set_id, transaction).admit(entries)
+            self._write_cursor(set_id, cursor)
         return admission
+
+    def _admitter(self, set_id: int, transaction: Transaction) -> Admitter:
+        task_set = self._sets.get(set_id)
+        if task_set.spec.grid is not None or not task_set.current:
+            raise MachineError(
+                f"task set {set_id} of {task_set.spec.dataset} takes no entries: it is gridded, or add_set did not"
+                " name it in this plan; report this as a bug",
+                kind=ErrorKind.LEDGER,
+            )
+        return Admitter(self._desk, task_set, transaction)
+
+    def _write_cursor(self, set_id: int, cursor: str | None) -> None:
+        if cursor is not None:
+            plans.write_cursor(self._connection, set_id, cursor)
 
     def cursor(self, set_id: int) -> str | None:
         """Last listed key of an unfinished set of this plan generation; None at the beginning."""
@@ -260,6 +283,9 @@ class SqliteLedger:
         MachineError
             ``ledger``: a fact that cannot follow what is known (nothing of the batch is kept); ``disk_full``.
         """
+        leases = self._desk.leases
+        if self._desk.journal.objects and any(leases.journalled(fact.set_id, stored_key(fact.key)) for fact in facts):
+            self._settle_journal()
         with self._write(durable=durable or negative(facts)):
             listed, gridded = ListedBook(self._connection), GriddedBook(self._connection)
             recorder = Recorder(self._desk, self._durable_epoch, listed=listed, gridded=gridded)
@@ -289,10 +315,20 @@ class SqliteLedger:
         MachineError
             As :meth:`record`.
         """
-        self.record([Sealed(**row._asdict(), epoch=epoch) for row in rows], durable=True)
-        self._last_batch += 1
-        self._batches[self._last_batch] = [(row.set_id, row.key) for row in rows]
-        return self._last_batch
+        deltas = Deltas()
+        entries = take_rows(self._desk, rows, epoch, deltas)
+        number = self._desk.journal.next_number()
+        if entries is None:
+            self.record([Sealed(**row._asdict(), epoch=epoch) for row in rows], durable=True)
+            self._recorded[number] = [(row.set_id, row.key) for row in rows]
+            return number
+        batch = Batch(number, epoch, entries)
+        with self._write(durable=True):
+            self._desk.journal.write(batch)
+            deltas.write(self._connection)
+        self._desk.journal.add(batch)
+        self._desk.leases.journal(entries)
+        return number
 
     def place_rows(self, batch: int, refused: Collection[Name] = ()) -> None:
         """The batch's objects are under their final names, but for the refused ones, which are invalidated.
@@ -302,10 +338,44 @@ class SqliteLedger:
         MachineError
             As :meth:`record`; also for a batch that is not known or was placed before.
         """
-        names = self._batches.pop(batch)
-        no = frozenset(refused)
-        facts = [(Invalidated if name in no else Placed)(set_id=name[0], key=name[1]) for name in names]
-        self.record(facts)
+        found = self._desk.journal.batches.get(batch)
+        if found is None or found.placed or refused or self._desk.leftovers.some:
+            self._place_recorded(batch, frozenset(refused))
+            return
+        deltas = Deltas()
+        count_placed(found.entries, deltas)
+        with self._write():
+            self._desk.journal.write_placed(found)
+            deltas.write(self._connection)
+        found.placed = True
+        journal = self._desk.journal
+        self._fold(ripe(journal.batches.values(), journal.objects, self._durable_epoch))
+
+    def _place_recorded(self, batch: int, refused: frozenset[Name]) -> None:
+        self._settle_journal()
+        if batch not in self._recorded:
+            raise MachineError(
+                f"batch {batch} of sealed objects is not known, or was placed; report this as a bug",
+                kind=ErrorKind.LEDGER,
+            )
+        names = self._recorded[batch]
+        self.record([(Invalidated if name in refused else Placed)(set_id=name[0], key=name[1]) for name in names])
+        del self._recorded[batch]
+
+    def _settle_journal(self, *, placed_only: bool = False) -> None:
+        """Bring what the journal holds to its rows: whoever is to read them comes after."""
+        self._fold([batch for batch in self._desk.journal.batches.values() if batch.placed or not placed_only])
+
+    def _fold(self, batches: Sequence[Batch]) -> None:
+        if not batches:
+            return
+        with self._write():
+            fold(self._desk, batches, self._durable_epoch)
+        self._desk.journal.drop(batches)
+        for batch in batches:
+            self._desk.leases.unjournal(batch.entries, placed=batch.placed)
+            if not batch.placed:
+                self._recorded[batch.number] = [(entry[0], named_key(entry[1])) for entry in batch.entries]
 
     def partial(self, set_id: int, key: TaskKey) -> PartialState | None:
         """What is known of an unfinished large object."""
@@ -348,7 +418,7 @@ class SqliteLedger:
         with self._database.errors():
             facts = self._connection.execute("SELECT max(epoch) FROM fresh").fetchone()[0]
             parts = self._connection.execute("SELECT max(epoch) FROM parts").fetchone()[0]
-        return max(facts or 0, parts or 0, self._durable_epoch)
+        return max(facts or 0, parts or 0, self._desk.journal.last_epoch(), self._durable_epoch)
 
     def rows(
         self, *, dataset: str | None = None, state: State | None = None, after_epoch: int | None = None
@@ -359,7 +429,9 @@ class SqliteLedger:
         the size of the ledger.
         """
         with self._database.errors():
-            yield from walk(self._connection, self._sets, dataset=dataset, state=state, after_epoch=after_epoch)
+            settle = partial(self._settle_journal, placed_only=state is State.PLACED)
+            shelf = Shelf(self._connection, self._sets, settle)
+            yield from walk(shelf, dataset=dataset, state=state, after_epoch=after_epoch)
 
     def retry_failed(self, dataset: str | None = None) -> int:
         """Make failed objects pending again; gives how many. Name clashes stay failed: only a plan can mend them."""
@@ -382,11 +454,13 @@ class SqliteLedger:
 
     def removable(self, destination: str) -> Leftover | None:
         """The file of ours under a final name that may make room there: a leftover, or unwanted."""
+        self._settle_journal()
         with self._database.errors():
             return removable(self._desk, destination)
 
     def forget_leftovers(self, destinations: Sequence[str]) -> None:
         """These files are gone."""
+        self._settle_journal()
         with self._write():
             for destination in destinations:
                 forget_file(self._desk, destination)
@@ -394,10 +468,11 @@ class SqliteLedger:
     def unwanted(self, dataset: str | None = None) -> Iterator[Row]:
         """Walk objects on disk that complete plans no longer name, in (set, key) order in pages."""
         with self._database.errors():
-            yield from walk_unwanted(self._connection, self._sets, dataset)
+            yield from walk_unwanted(Shelf(self._connection, self._sets, self._settle_journal), dataset)
 
     def forget_unwanted(self, rows: Sequence[Row]) -> None:
         """These files are gone, and so are their rows."""
+        self._settle_journal()
         with self._write():
             for row in rows:
                 forget_file(self._desk, row.destination)
@@ -423,6 +498,7 @@ class SqliteLedger:
         """Commit and close; `clean` sets the clean-shutdown flag."""
         try:
             if clean:
+                self._settle_journal()
                 with self._database.transaction(durable=True):
                     self._database.set_meta("clean", 1)
         finally:

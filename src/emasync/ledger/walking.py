@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from emasync.ledger.gridded import GriddedBook, chunk_row, walk_block
@@ -17,38 +18,55 @@ PAGE: Final = 1_000
 _SELECT_ID: Final = "SELECT s.id FROM sets s JOIN datasets d ON d.id = s.dataset_id"
 
 
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where rows are read from.
+
+    Attributes
+    ----------
+    connection : sqlite3.Connection
+    sets : TaskSets
+    settle : callable
+        Brings the rows up to date; called before each page.
+    """
+
+    connection: sqlite3.Connection
+    sets: TaskSets
+    settle: Callable[[], None]
+
+
 def walk(
-    connection: sqlite3.Connection,
-    sets: TaskSets,
+    shelf: Shelf,
     *,
     dataset: str | None,
     state: State | None,
     after_epoch: int | None,
 ) -> Iterator[Row]:
     """Named objects in (set, key) order; filters combine."""
-    for set_id in _set_ids(connection, dataset, current=True):
-        task_set = sets.get(set_id)
+    for set_id in _set_ids(shelf.connection, dataset, current=True):
+        task_set = shelf.sets.get(set_id)
         if after_epoch is not None or state is State.SEALED:
-            yield from _walk_fresh(connection, task_set, state, after_epoch)
+            yield from _walk_fresh(shelf, task_set, state, after_epoch)
         elif task_set.spec.grid is None:
-            yield from _walk_listed(connection, task_set, state)
+            yield from _walk_listed(shelf, task_set, state)
         else:
-            yield from _walk_gridded(connection, task_set, None if state is None else (state,))
+            yield from _walk_gridded(shelf, task_set, None if state is None else (state,))
 
 
-def walk_unwanted(connection: sqlite3.Connection, sets: TaskSets, dataset: str | None) -> Iterator[Row]:
+def walk_unwanted(shelf: Shelf, dataset: str | None) -> Iterator[Row]:
     """Objects on disk that completed plans no longer name, in (set, key) order."""
-    for set_id in _set_ids(connection, dataset, current=None):
-        task_set = sets.get(set_id)
+    for set_id in _set_ids(shelf.connection, dataset, current=None):
+        task_set = shelf.sets.get(set_id)
         if task_set.spec.grid is None:
             after: bytes | None = None
             while True:
-                rows, after = unnamed_page(connection, task_set, after, PAGE)
+                shelf.settle()
+                rows, after = unnamed_page(shelf.connection, task_set, after, PAGE)
                 yield from rows
                 if after is None:
                     break
         elif not task_set.current:
-            yield from _walk_gridded(connection, task_set, (State.SEALED, State.PLACED))
+            yield from _walk_gridded(shelf, task_set, (State.SEALED, State.PLACED))
 
 
 def _set_ids(connection: sqlite3.Connection, dataset: str | None, *, current: bool | None) -> Iterator[int]:
@@ -66,39 +84,40 @@ def _set_ids(connection: sqlite3.Connection, dataset: str | None, *, current: bo
         yield set_id
 
 
-def _walk_listed(connection: sqlite3.Connection, task_set: TaskSet, state: State | None) -> Iterator[Row]:
+def _walk_listed(shelf: Shelf, task_set: TaskSet, state: State | None) -> Iterator[Row]:
     after: bytes | None = None
     while True:
-        rows, after = walk_page(connection, task_set, after, PAGE, state)
+        shelf.settle()
+        rows, after = walk_page(shelf.connection, task_set, after, PAGE, state)
         yield from rows
         if after is None:
             return
 
 
-def _walk_gridded(connection: sqlite3.Connection, task_set: TaskSet, states: tuple[State, ...] | None) -> Iterator[Row]:
+def _walk_gridded(shelf: Shelf, task_set: TaskSet, states: tuple[State, ...] | None) -> Iterator[Row]:
     block = -1
     only_pending = " AND pending > 0" if states == (State.PENDING,) else ""
     while True:
-        row = connection.execute(
+        shelf.settle()
+        row = shelf.connection.execute(
             f"SELECT block FROM blocks WHERE set_id = ? AND block > ?{only_pending} ORDER BY block LIMIT 1",  # noqa: S608  # own text
             (task_set.set_id, block),
         ).fetchone()
         if row is None:
             return
         block = row[0]
-        yield from walk_block(connection, task_set, block, states)
+        yield from walk_block(shelf.connection, task_set, block, states)
 
 
-def _walk_fresh(
-    connection: sqlite3.Connection, task_set: TaskSet, state: State | None, after_epoch: int | None
-) -> Iterator[Row]:
+def _walk_fresh(shelf: Shelf, task_set: TaskSet, state: State | None, after_epoch: int | None) -> Iterator[Row]:
     """What recovery looks at: sealed or newer than the durable epoch; never more than a few batches."""
-    keys = connection.execute(
+    shelf.settle()
+    keys = shelf.connection.execute(
         "SELECT key FROM fresh WHERE set_id = ? AND epoch > ? ORDER BY key",
         (task_set.set_id, -1 if after_epoch is None else after_epoch),
     ).fetchall()
     for (key,) in keys:
-        row = _row(connection, task_set, key)
+        row = _row(shelf.connection, task_set, key)
         if row is not None and (state is None or row.state is state):
             yield row
 
