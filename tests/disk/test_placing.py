@@ -94,6 +94,22 @@ def test_a_bad_name_of_an_unfinished_file_is_refused(sink: LocalSink, name: str)
     assert kinds(sink.place_many([("p-0", "d/a"), (name, "d/b")])) == [None, ErrorKind.UNSAFE_NAME]
 
 
+def test_what_lies_beside_the_partial_folder_is_not_moved(sink: LocalSink, root: Path) -> None:
+    wrote(sink, 1)
+    (root / ".emasync/state").write_bytes(b"the ledger")
+    assert kinds(sink.place_many([("p-0", "d/a"), ("../state", "d/b")])) == [None, ErrorKind.UNSAFE_NAME]
+    assert (root / ".emasync/state").read_bytes() == b"the ledger"
+
+
+def test_a_path_is_no_longer_for_the_files_before_it(sink: LocalSink) -> None:
+    wrote(sink, 2)
+    deep = "/".join(["x" * 98] * 40)
+    assert kinds(sink.place_many([("p-0", f"{deep}/a"), ("p-1", f"{deep}/{'b' * 90}")])) == [
+        None,
+        ErrorKind.UNSAFE_NAME,
+    ]
+
+
 def test_a_kept_folder_that_vanished_is_made_again(sink: LocalSink, root: Path) -> None:
     wrote(sink, 4)
     assert sink.place_many([("p-0", "a/b/0")]) == [None]
@@ -159,6 +175,10 @@ def test_every_folder_that_changed_is_synced_with_the_next_batch(root: Path) -> 
     sink = LocalSink(root, system=system)
     wrote(sink, 4)
     sink.sync_folders()
+    system.synced.clear()
+    wrote(sink, 4)
+    sink.sync_folders()
+    assert system.synced == {root / PARTIAL}
     system.synced.clear()
     sink.place_many([("p-0", "a/0"), ("p-1", "b/1"), ("p-2", "a/2")])
     sink.sync_folders()

@@ -162,6 +162,33 @@ def test_the_machine_s_errors_stop_the_run(root: Path, call: str, way: SyncWay, 
     sink.close()
 
 
+class FullAfter(System):
+    """Has room for so many files."""
+
+    def __init__(self, files: int) -> None:
+        super().__init__()
+        self.files = files
+
+    def pwrite(self, fd: int, data: Buffer, offset: int) -> int:
+        self.files -= 1
+        if self.files < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().pwrite(fd, data, offset)
+
+
+@pytest.mark.parametrize("way", [SyncWay.TOGETHER, SyncWay.WHOLE])
+def test_a_disk_that_fills_up_in_a_batch_leaves_nothing_open(root: Path, way: SyncWay) -> None:
+    sink = LocalSink(root, system=FullAfter(3), sync_ways=(way,))
+    sink.write_whole(whole_files([b"x"])).close()
+    before = open_descriptors()
+    with pytest.raises(MachineError) as caught:
+        sink.write_whole(whole_files([b"x"] * 5, 1))
+    assert caught.value.kind is ErrorKind.DISK_FULL
+    assert open_descriptors() == before
+    assert set(sink.partials()) >= {"p-0", "p-1", "p-2"}, "left to be discarded"
+    sink.close()
+
+
 # --- syncing ---
 
 
@@ -322,7 +349,69 @@ def test_in_memory_nothing_is_synced(root: Path) -> None:
     sink.close()
 
 
+def test_small_batches_keep_nothing_open_where_syncfs_is_cheaper(root: Path) -> None:
+    class Slow(Counting):
+        def fdatasync(self, fd: int) -> None:
+            threading.Event().wait(0.005)
+            super().fdatasync(fd)
+
+    system = Slow()
+    sink = LocalSink(root, system=system, sync_ways=(SyncWay.TOGETHER, SyncWay.WHOLE))
+    for _ in range(6):
+        batches = [sink.write_whole(whole_files([b"x"] * 4, 4 * number)) for number in range(4)]
+        sink.sync_batches(batches)
+        for batch in batches:
+            batch.close()
+    before = open_descriptors()
+    batch = sink.write_whole(whole_files([b"x"] * 4))
+    assert open_descriptors() == before
+    batch.close()
+    sink.close()
+
+
+def test_the_kernel_s_own_calls(root: Path) -> None:
+    system = System()
+    root.mkdir()
+    fd = os.open(root, os.O_RDONLY)
+    system.syncfs(fd)
+    system.start_writeback(fd)
+    os.close(fd)
+    system.start_writeback(-1)  # a hint
+    with pytest.raises(OSError, match="syncfs"):
+        system.syncfs(-1)
+    assert system.filesystem_type("/proc") in {"proc", "unknown"}
+    assert system.kernel()[0] == os.uname().sysname
+
+
 # --- descriptors ---
+
+
+def test_a_server_may_tell_on_close_that_it_lost_the_bytes(root: Path) -> None:
+    class Late(System):
+        armed = False
+
+        def close(self, fd: int) -> None:
+            super().close(fd)
+            if self.armed:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    for way in (SyncWay.EACH, SyncWay.WHOLE):
+        system = Late()
+        sink = LocalSink(root, system=system, sync_ways=(way,))
+        sink.write_whole(whole_files([b"x"])).close()
+        before = open_descriptors()
+        system.armed = True
+        with pytest.raises(MachineError):
+            sink.write_whole(whole_files([b"x", b"y"], 1)).close()
+        system.armed = False
+        assert open_descriptors() == before
+        sink.close()
+
+
+def test_a_closed_batch_is_forgotten(sink: LocalSink) -> None:
+    for number in range(3):
+        sink.write_whole(whole_files([b"x"], number)).close()
+    assert not sink._whole._open
 
 
 @pytest.mark.parametrize("way", WAYS)
