@@ -317,17 +317,18 @@ class Engine:
         """Move `first` and the small objects of its set that follow, until one has to go another way."""
         run = SmallRun(queue, first, self._context, self._wake.set)
         spec = first.task.spec
-        left = await self._context.fetcher.express(spec.place_of_keys, first, run, encoded=spec.encoded)
-        if left is None:
+        detour = await self._context.fetcher.express(spec.place_of_keys, first, run, encoded=spec.encoded)
+        if detour is None:
             return
+        task = detour.parcel.task
         try:
-            await fetch_generally(left, self._context)
+            await fetch_generally(detour, self._context)
         except TooLargeError:
-            await self._open_large(queue, left.task)
+            await self._open_large(queue, task)
         except MachineError:
             raise
         except EmasyncError as error:
-            self._trouble(queue, left.task, error)
+            self._trouble(queue, task, error)
         finally:
             run.done()
 

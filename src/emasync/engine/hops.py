@@ -58,6 +58,7 @@ class HopWriter:
         self._place = place
         self._clock = clock
         self._hop = place.next_hop()
+        self._warm = False  # the first hop makes folders and looks at the filesystem: not on the loop
 
     @property
     def empty(self) -> bool:
@@ -76,7 +77,8 @@ class HopWriter:
     def _start(self) -> None:
         hop, items, size_bytes = self._hop, self._arrived, self._arrived_bytes
         self._arrived, self._arrived_bytes = [], 0
-        if hop.inline and not any(wanted_hashes(item.promised, self._checks) for item in items):
+        hashing = any(wanted_hashes(item.promised, self._checks) for item in items)
+        if hop.inline and self._warm and not hashing:
             self._write_here(hop, items, size_bytes)
         else:
             self._write_there(hop, items, size_bytes)
@@ -95,6 +97,7 @@ class HopWriter:
     def _write_there(self, hop: Hop, items: list[SmallObject], size_bytes: int) -> None:
         def ended(job: asyncio.Future[tuple[WrittenHop, float]]) -> None:
             self._release(items)
+            self._warm = True
             if not job.cancelled() and job.exception() is None:
                 self._place.observed(hop, len(items), size_bytes, job.result()[1])
 

@@ -15,7 +15,7 @@ from emasync.engine.sealing import SmallObject
 from emasync.errors import EmasyncError, ErrorKind, IntegrityError
 from emasync.model.digest import Validator
 from emasync.model.task import Task
-from emasync.transport.interface import HEAD_ROOM_BYTES, Head
+from emasync.transport.interface import HEAD_ROOM_BYTES, Detour, Head
 
 DECODED_LIMIT = 16
 """A body with a content encoding may grow to this many times the small-object size (law 14)."""
@@ -203,8 +203,8 @@ class SmallReceiver:
         self._parcel.space = space
 
 
-async def fetch_generally(parcel: SmallParcel, context: MoveContext) -> None:
-    """Fetch one small object by the general way and hand it to the committer, which tells how it ended.
+async def fetch_generally(detour: Detour[SmallParcel], context: MoveContext) -> None:
+    """Bring one small object to its end by the general way and hand it to the committer, which tells how it ended.
 
     Raises
     ------
@@ -213,10 +213,11 @@ async def fetch_generally(parcel: SmallParcel, context: MoveContext) -> None:
     TransportError, IntegrityError
         The object could not be had.
     """
+    parcel = detour.parcel
     receiver = SmallReceiver(parcel, context)
     task = parcel.task
     try:
-        head = await context.fetcher.transfer(task.location, receiver)
+        head = await detour.transfer(task.location, receiver)
         if head.content_encoding is None and task.size_bytes is not None:
             check_size(task, receiver.size_bytes)
     except BaseException:

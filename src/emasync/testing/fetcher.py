@@ -23,6 +23,7 @@ from emasync.testing.conditions import http_date
 from emasync.testing.listing import PAGE_LIMIT, Page, iso_date, page_of
 from emasync.testing.objects import EPOCH_S, Listed, StoredObject, from_bytes
 from emasync.transport.interface import (
+    Detour,
     Document,
     Head,
     ListedObject,
@@ -179,9 +180,9 @@ class MemoryFetcher:
             await self._feed(receiver, found, Span(at, stop), location)
             return first
 
-    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> P | None:  # noqa: ARG002 - the Protocol's signature
+    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> Detour[P]:  # noqa: ARG002 - the Protocol's signature
         """Carry nothing: every object goes the general way, where tests script what happens to it."""
-        return first
+        return Detour(first, self.transfer)
 
     async def _feed(self, receiver: Receiver, found: StoredObject, span: Span, location: Location) -> None:
         # one buffer for all pieces, wiped after use: who keeps a view instead of the bytes finds out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from emasync.errors import (
@@ -29,9 +30,43 @@ from emasync.transport.pursuit import Pursuit
 from emasync.transport.redirects import Trail
 from emasync.transport.session import OpenAnswer, Session
 from emasync.transport.watch import Pace, Watch
+from emasync.transport.wire import BrokenConnectionError
+from emasync.transport.wire_answer import WireAnswer, translated
 
 ERROR_BODY_BYTES = 64 << 10
 """An error's body is read this far, for its code; what is longer costs its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A request that an express lane has sent, and that did not go as usual.
+
+    Attributes
+    ----------
+    take_answer : callable
+        Told the object's name; the answer, or None when its header did not come.
+    broken : BrokenConnectionError or None
+        What became of the connection, if it broke.
+    slot : AsyncExitStack
+        Holds the origin's slot and the connection.
+    """
+
+    take_answer: Callable[[str], WireAnswer | None]
+    broken: BrokenConnectionError | None
+    slot: AsyncExitStack
+
+    async def open(self, name: str) -> OpenAnswer:
+        """As a session's: the answer.
+
+        Raises
+        ------
+        TransientError
+            There is none.
+        """
+        answer = self.take_answer(name)
+        if answer is None:
+            raise translated(name, self.broken or BrokenConnectionError("the connection was given up"))
+        return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +81,7 @@ class _Hop:
     limiter: OriginLimiter
     pace: Pace
     trail: Trail
+    begun: Begun | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +115,9 @@ class Exchange:
     limiter_of: Callable[[Location], OriginLimiter]
     lies_inside: Callable[[Location], Awaitable[bool]]
 
-    async def fetch(self, pursuit: Pursuit, asked: Location, receiver: Receiver, *, urgent: bool) -> Head:
+    async def fetch(
+        self, pursuit: Pursuit, asked: Location, receiver: Receiver, *, urgent: bool, begun: Begun | None = None
+    ) -> Head:
         """Bring `pursuit` to its end.
 
         Parameters
@@ -90,6 +128,8 @@ class Exchange:
         receiver : Receiver
         urgent : bool
             A document: before bulk data, and over the general client.
+        begun : Begun, optional
+            The first request is under way.
 
         Raises
         ------
@@ -100,7 +140,7 @@ class Exchange:
         while True:
             limiter = self.limiter_of(here)
             try:
-                async with limiter.slot(urgent=urgent):
+                async with limiter.slot(urgent=urgent) if begun is None else begun.slot:
                     ask = await self.stores.prepare(here)
                     trail = trail or Trail(pursuit.name, ask.location)
                     hop = _Hop(
@@ -112,7 +152,9 @@ class Exchange:
                         limiter=limiter,
                         pace=Pace(limiter.policy, self.clock, self.watch, pursuit.name),
                         trail=trail,
+                        begun=begun,
                     )
+                    begun = None
                     there = await self._believed(hop)
             except OriginGivenUpError:
                 raise
@@ -155,7 +197,10 @@ class Exchange:
     async def _exchange(self, hop: _Hop) -> Location | None:
         """One request and its answer; gives the place to ask next, None at the end."""
         headers = {**hop.pursuit.request_headers(), **hop.ask.headers}
-        opening = hop.session.open(hop.ask.location, headers, hop.limiter.policy, hop.pursuit.name)
+        if hop.begun is None:
+            opening = hop.session.open(hop.ask.location, headers, hop.limiter.policy, hop.pursuit.name)
+        else:
+            opening = hop.begun.open(hop.pursuit.name)
         try:
             answer = await hop.pace.answer(opening)
         except TransientError as error:

@@ -21,10 +21,11 @@ from emasync.transport import files
 from emasync.transport.auth import CredentialChain, Credentials
 from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.documents import Collector
-from emasync.transport.exchange import Exchange
+from emasync.transport.exchange import Begun, Exchange
 from emasync.transport.express import Express
 from emasync.transport.interface import (
     BucketAccess,
+    Detour,
     Document,
     Head,
     ListPage,
@@ -152,9 +153,10 @@ class GovernedFetcher:
         for origin, access in self._granted.items():
             self._stores.grant(origin, access)
         self._pool = pool = WirePool(surroundings, self._resolver, self._clock)
+        wire = WireSession(pool, self._session, surroundings)
         self._exchange = Exchange(
             documents=self._session,
-            data=WireSession(pool, self._session, surroundings) if self._wire else self._session,
+            data=wire if self._wire else self._session,
             stores=self._stores,
             watch=self._watch,
             bandwidth=self._bandwidth,
@@ -165,13 +167,16 @@ class GovernedFetcher:
             lies_inside=Neighbourhood(self._resolver, surroundings).lies_inside,
         )
         self._express = Express(
+            session=wire,
             pool=pool,
             stores=self._stores,
             mirrors=self._mirrors,
             surroundings=surroundings,
-            bandwidth=self._exchange.bandwidth,
+            bandwidth=self._bandwidth,
             clock=self._clock,
             limiter_of=self.limiter,
+            transfer=self.transfer,
+            go_on=self._go_on,
         )
         self._watch.start()
         return self
@@ -268,13 +273,17 @@ class GovernedFetcher:
         """See :class:`~emasync.transport.interface.Fetcher`."""
         return await self._fetch(Wanted(route=self._mirrors.route(location), span=span, validator=validator), receiver)
 
-    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> P | None:
+    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> Detour[P] | None:
         """See :class:`~emasync.transport.interface.Fetcher`."""
         if self._express is None or not self._wire:
-            return first
+            return Detour(first, self.transfer)
         return await self._express.fetch(base, first, source, encoded=encoded)
 
-    async def _fetch(self, wanted: Wanted, receiver: Receiver) -> Head:
+    async def _go_on(self, begun: Begun, location: Location, receiver: Receiver) -> Head:
+        """:meth:`transfer` of a whole object whose first request an express lane has sent."""
+        return await self._fetch(Wanted(route=self._mirrors.route(location)), receiver, begun)
+
+    async def _fetch(self, wanted: Wanted, receiver: Receiver, begun: Begun | None = None) -> Head:
         if wanted.route.asked.scheme == "file":
             return await self._copy(wanted, receiver)
         asked, name = wanted.route.asked, wanted.name or str(wanted.route)
@@ -283,7 +292,7 @@ class GovernedFetcher:
         accept_gzip = wanted.document or asked.origin.startswith("gs://")
         pursuit = Pursuit(name, wanted.span, wanted.validator, accept_gzip=accept_gzip)
         try:
-            return await self._running().fetch(pursuit, asked, receiver, urgent=wanted.document)
+            return await self._running().fetch(pursuit, asked, receiver, urgent=wanted.document, begun=begun)
         except EmasyncError as error:
             error.location = redact(wanted.route.canonical) if error.location in (name, None) else error.location
             raise

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
@@ -150,6 +150,22 @@ class ParcelSource(Protocol[P]):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Detour(Generic[P]):
+    """A parcel that the express way does not carry.
+
+    Attributes
+    ----------
+    parcel : Parcel
+    transfer : callable
+        ``await transfer(location, receiver)``: as :meth:`Fetcher.transfer` of the whole object, going on with what
+        has come already. To be called once, at once: it may hold a slot of the origin.
+    """
+
+    parcel: P
+    transfer: Callable[[Location, Receiver], Awaitable[Head]]
+
+
 class Fetcher(Protocol):
     """The one door to the network: limits, retries and stall watch included (``governed.py``)."""
 
@@ -202,11 +218,11 @@ class Fetcher(Protocol):
         """
         ...
 
-    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> P | None:
+    async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> Detour[P] | None:
         """Fetch small whole objects below `base`, one after the other, as long as `source` has some.
 
         The fast way of usual answers: 200, with a length, as announced. An object whose answer is anything else comes
-        back and wants :meth:`transfer`; what happened to it here does not count.
+        back, to be brought to its end by :attr:`Detour.transfer`.
 
         Parameters
         ----------
@@ -219,7 +235,7 @@ class Fetcher(Protocol):
 
         Returns
         -------
-        Parcel or None
+        Detour or None
             The parcel that has to go the general way; None when `source` had no more.
         """
         ...

@@ -23,6 +23,7 @@ from emasync.transport.limiter import OriginLimiter
 from emasync.transport.patience import rate_hold_s
 from emasync.transport.response_head import Framing, ResponseHead
 from emasync.transport.wire import BrokenConnectionError, WireConnection
+from emasync.transport.wire_answer import WireAnswer
 
 CHECK_S = 0.5
 """How often a lane looks whether anything came."""
@@ -95,6 +96,10 @@ class Lane(Generic[P]):
         Under way; after the end, the one that still has to be fetched (``RESET``, ``ODD``).
     delivered : int
         Parcels that arrived.
+    head : ResponseHead or None
+        After an odd end: header of the answer that did not fit, if it came.
+    broken : BrokenConnectionError or None
+        After an odd end: what became of the connection, if it broke; `kept` is what of the body had come by then.
     """
 
     def __init__(
@@ -102,6 +107,9 @@ class Lane(Generic[P]):
     ) -> None:
         self.parcel: P | None = None
         self.delivered = 0
+        self.head: ResponseHead | None = None
+        self.broken: BrokenConnectionError | None = None
+        self.kept = b""
         self._connection = connection
         self._source = source
         self._aim = aim
@@ -132,6 +140,18 @@ class Lane(Generic[P]):
         finally:
             if self._timer is not None:
                 self._timer.cancel()
+
+    def take_answer(self, name: str) -> WireAnswer | None:
+        """The odd answer, to be read on by the general way; None when no header came.
+
+        Parameters
+        ----------
+        name : str
+            Of the object, for messages.
+        """
+        if self.head is None:
+            return None
+        return WireAnswer.of_begun(name, self._connection, self.head, lambda *_: None, lost=self.broken, kept=self.kept)
 
     # --- asking ------------------------------------------------------------------------------------------------
 
@@ -165,7 +185,7 @@ class Lane(Generic[P]):
             or (parcel.size_bytes is not None and head.length != parcel.size_bytes)
             or suspicious(fields, parcel.key)
         ):
-            self._give_up()
+            self._odd(head)
             return
         if ("ratelimit-remaining" in fields or "x-ratelimit-remaining" in fields) and (
             hold_s := rate_hold_s(fields, self._clock.time_s())
@@ -174,15 +194,15 @@ class Lane(Generic[P]):
         if head.end + head.length > len(parcel.space):
             space = self._source.enlarge(parcel, head.end + head.length)
             if space is None:
-                self._give_up()
+                self._odd(head)
             else:
                 self._connection.move(space)
 
     def on_filled(self) -> None:
         """See :class:`~emasync.transport.wire.Taker`."""
         connection, parcel, head = self._connection, self.parcel, self._connection.head
-        if parcel is None or head is None:
-            return
+        if parcel is None or head is None or self._ended.done():
+            return  # an odd answer waits for its next taker
         self.parcel = None
         self.delivered += 1
         limiter = self._limiter
@@ -204,12 +224,13 @@ class Lane(Generic[P]):
     def on_broken(self, error: BrokenConnectionError) -> None:
         """See :class:`~emasync.transport.wire.Taker`."""
         connection = self._connection
-        untouched = connection.received == self._asked_at and not error.malformed
-        self._end(LaneEnd.RESET if untouched and connection.answers and not self._ended.done() else LaneEnd.ODD)
+        self.head, self.broken, self.kept = connection.head, error, bytes(connection.body)
+        untouched = connection.received == self._asked_at and not (error.malformed or error.silent)
+        self._end(LaneEnd.RESET if untouched and connection.answers else LaneEnd.ODD)
 
-    def _give_up(self) -> None:
+    def _odd(self, head: ResponseHead) -> None:
+        self.head = head
         self._end(LaneEnd.ODD)
-        self._connection.abort()
 
     # --- silence ---------------------------------------------------------------------------------------------------
 
@@ -223,8 +244,10 @@ class Lane(Generic[P]):
         if received != self._connection.received or stood_still or self.parcel is None:
             received, since_s = self._connection.received, now_s
         policy = self._limiter.policy
-        limit_s = policy.first_byte_timeout_s if self._connection.head is None else policy.stall_timeout_s
+        waiting = self._connection.head is None
+        limit_s = policy.first_byte_timeout_s if waiting else policy.stall_timeout_s
         if now_s - since_s >= limit_s:
-            self._give_up()
+            where = "before the answer" if waiting else "in the middle of the body"
+            self._connection.abort(BrokenConnectionError(f"no byte for {limit_s:g} s {where}", silent=True))
         elif not self._ended.done():
             self._look_again(received, since_s)

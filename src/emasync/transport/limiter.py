@@ -13,7 +13,6 @@ from emasync.model.clock import Clock
 from emasync.settings import HostPolicy
 from emasync.transport.interface import OriginStatistics
 
-
 FAIR_RUN = 64
 """Requests that one holder may send in a row while others wait for a slot."""
 

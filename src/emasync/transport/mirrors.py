@@ -74,7 +74,6 @@ class Mirrors:
                 return Route(location, _target(location, target, rest), (prefix, target), raw)
         return Route(location, location)
 
-
     def route_all(self, base: Location, *, encoded: bool) -> Location | None:
         """The place to ask for everything below `base`; None where that is not one place.
 

@@ -27,12 +27,15 @@ class BrokenConnectionError(ConnectionError):
         Whether the other side sent something that cannot be read.
     elsewhere : bool
         Whether a general client may read it: it is out of this path's bounds only.
+    silent : bool
+        Whether it was given up because nothing came.
     """
 
-    def __init__(self, reason: str, *, malformed: bool = False, elsewhere: bool = False) -> None:
+    def __init__(self, reason: str, *, malformed: bool = False, elsewhere: bool = False, silent: bool = False) -> None:
         super().__init__(reason)
         self.malformed = malformed
         self.elsewhere = elsewhere
+        self.silent = silent
 
 
 class Taker(Protocol):
@@ -165,6 +168,11 @@ class WireConnection(asyncio.BufferedProtocol):
         transport.write(request)
 
     @property
+    def come(self) -> int:
+        """Bytes in the present space."""
+        return self._filled
+
+    @property
     def body(self) -> memoryview:
         """What of the body lies in the present space."""
         return self._space[self._begin : self._filled]
@@ -212,11 +220,16 @@ class WireConnection(asyncio.BufferedProtocol):
         self.abort()
         return False
 
-    def abort(self) -> None:
+    def hand_to(self, taker: Taker, space: memoryview) -> None:
+        """Let another taker go on with the answer under way, in another space (larger than what has come)."""
+        self._taker = taker
+        self.move(space)
+
+    def abort(self, reason: BrokenConnectionError | None = None) -> None:
         """Close at once; a taker is told."""
         if self._transport is not None and self.phase is not Phase.CLOSED:
             self._transport.abort()
-            self._lost(BrokenConnectionError("the connection was given up"))
+            self._lost(reason or BrokenConnectionError("the connection was given up"))
 
     # --- what the loop tells -------------------------------------------------------------------------------------
 

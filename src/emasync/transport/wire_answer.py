@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from emasync.errors import TransientError
+from emasync.errors import StalledError, TransientError
 from emasync.transport import failures
 from emasync.transport.chunked import ChunkedBody, MalformedChunksError
 from emasync.transport.response_head import Framing, ResponseHead
@@ -18,6 +18,9 @@ MAX_UNMEASURED_BYTES = 256 << 10
 
 TURNS_TO_SEE = 2
 """Turns of the loop after which bytes that had come behind a body would have been noticed."""
+
+BEGUN_BYTES = 16 << 10
+"""Least space of an answer that another taker began."""
 
 GiveBack = Callable[[WireConnection, memoryview], None]
 
@@ -88,6 +91,33 @@ class WireAnswer:
         self._filled = False
         self._waiter: asyncio.Future[None] | None = None
 
+    @classmethod
+    def of_begun(
+        cls,
+        name: str,
+        connection: WireConnection,
+        head: ResponseHead,
+        give_back: GiveBack,
+        *,
+        lost: BrokenConnectionError | None = None,
+        kept: bytes = b"",
+    ) -> WireAnswer:
+        """An answer whose header came to another taker; it goes on here.
+
+        Parameters
+        ----------
+        lost : BrokenConnectionError or None
+            The connection broke meanwhile, and `kept` is what of the body had come.
+        """
+        space = memoryview(bytearray(max(BEGUN_BYTES, connection.come + 1)))
+        answer = cls(name, connection, space, give_back)
+        if lost is None:
+            connection.hand_to(answer, space)
+        answer._lost, answer._kept = lost, memoryview(kept)
+        answer.on_head(head)
+        answer._expect(head)
+        return answer
+
     def __repr__(self) -> str:
         return f"<WireAnswer {self.status} of {self.name}, {self._connection!r}>"
 
@@ -139,10 +169,13 @@ class WireAnswer:
             if self._lost is not None:
                 raise self._lost
             await self._news()
-        if self._head.framing is Framing.CHUNKED:
-            self._chunks = ChunkedBody()
-        self._left = self._head.length
+        self._expect(self._head)
         return self._head
+
+    def _expect(self, head: ResponseHead) -> None:
+        if head.framing is Framing.CHUNKED:
+            self._chunks = ChunkedBody()
+        self._left = head.length
 
     async def read(self) -> bytes:
         """Next bytes of the body, decoded where it is chunked; empty at its end.
@@ -286,4 +319,6 @@ class WireAnswer:
 
 def translated(name: str, error: BrokenConnectionError) -> TransientError:
     """What became of a connection, in this package's words."""
+    if error.silent:
+        return StalledError(f"{name}: {error}", location=name)
     return failures.no_http(name, str(error)) if error.malformed else failures.broken(name, error)

@@ -21,7 +21,7 @@ SPACE_BYTES = 64 << 10
 SPARE_SPACES = 64
 MAX_REMEMBERED = 1024
 
-_SUCCESS = range(200, 300)
+SUCCESS = range(200, 300)
 
 
 class WireSession:
@@ -70,8 +70,7 @@ class WireSession:
         RefusedError
             A certificate that does not hold, a URL or header that cannot be written.
         """
-        place = (location.scheme, location.authority)
-        if place not in self._unfit and writable(location) and self._surroundings.proxy_for(location) is None:
+        if self.fits(location) and writable(location) and self._surroundings.proxy_for(location) is None:
             try:
                 request = get_request(location, {**self._fields, **headers})
             except UnfitRequestError as error:
@@ -79,7 +78,7 @@ class WireSession:
             answer = await self._ask(location, request, policy, name)
             if answer is not None:
                 return answer
-            self._remember(place)
+            self.remember(location)
         return await self._general.open(location, headers, policy, name)
 
     async def _ask(self, location: Location, request: bytes, policy: HostPolicy, name: str) -> WireAnswer | None:
@@ -102,15 +101,20 @@ class WireSession:
             except BaseException:
                 answer.close()
                 raise
-            if head.status in _SUCCESS and head.framing is not Framing.LENGTH:
+            if head.status in SUCCESS and head.framing is not Framing.LENGTH:
                 answer.close()
                 return None
             return answer
 
-    def _remember(self, place: Place) -> None:
+    def fits(self, location: Location) -> bool:
+        """Whether the place of `location` has not shown that another client has to ask it."""
+        return (location.scheme, location.authority) not in self._unfit
+
+    def remember(self, location: Location) -> None:
+        """Ask the place of `location` over the general client from now on."""
         if len(self._unfit) >= MAX_REMEMBERED:
             self._unfit.clear()
-        self._unfit.add(place)
+        self._unfit.add((location.scheme, location.authority))
 
     def _retire(self, connection: WireConnection, space: memoryview) -> None:
         """Take back what an answer had."""
