@@ -16,18 +16,21 @@ from emasync.disk.pace import WriterPlace
 from emasync.disk.probe import FilesystemFacts, probe, require_root
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
-from emasync.ledger.lock import RootLock, break_lock
+from emasync.errors import ErrorKind, MachineError
+from emasync.ledger.lock import RootLock, break_lock, read_owner
 from emasync.ledger.opening import FILE_NAME as LEDGER
 from emasync.ledger.placement import place_ledger
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
 from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
-from emasync.settings import Settings
+from emasync.settings import WRITER_THREADS, Settings
 from emasync.transport.governed import GovernedFetcher
 
-WRITER_THREADS = 16
-"""Threads that write and sync. They wait for the disk: on ext4 16 of them cost 140 us a synced file, 4 cost 500."""
+LINGER_S = 10.0
+"""Longest wait for the workers of a run whose process was killed: they hold its lock until they are gone."""
+
+LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +57,13 @@ class RunSpec:
 class Resources:
     """What a run works with; closed by :func:`open_resources`."""
 
+    lock: RootLock
     sink: Sink
     ledger: LedgerThread
     threads: WriterPool
     fetcher: GovernedFetcher
     place: WriterPlace
+    filesystem: FilesystemFacts
     clock: Clock
     root: Path
     state_dir: Path
@@ -85,7 +90,7 @@ async def open_resources(
         state_dir = await anyio.to_thread.run_sync(
             partial(place_ledger, spec.root, spec.state_dir, break_lock=spec.break_lock)
         )
-        lock = await anyio.to_thread.run_sync(_lock, spec, state_dir, clock)
+        lock = await _lock(spec, state_dir, clock)
         stack.push_async_callback(anyio.to_thread.run_sync, lock.release)
         sink = await anyio.to_thread.run_sync(make_sink, spec.root)
         stack.push_async_callback(anyio.to_thread.run_sync, sink.close)
@@ -97,11 +102,13 @@ async def open_resources(
         )
         fetcher = await stack.enter_async_context(GovernedFetcher(spec.settings, clock=clock, on_event=on_event))
         yield Resources(
+            lock=lock,
             sink=sink,
             ledger=ledger,
             threads=threads,
             fetcher=fetcher,
             place=WriterPlace(create_s=facts.create_s, network=facts.network),
+            filesystem=facts,
             clock=clock,
             root=spec.root,
             state_dir=state_dir,
@@ -114,7 +121,18 @@ def _open_ledger(root: Path, state_dir: Path, clock: Clock, facts: FilesystemFac
     return SqliteLedger.open(state_dir, root=root, clock=clock, casefold=casefold)
 
 
-def _lock(spec: RunSpec, state_dir: Path, clock: Clock) -> RootLock:
+async def _lock(spec: RunSpec, state_dir: Path, clock: Clock) -> RootLock:
+    """Take the root's lock; wait a little for the workers of a killed run, who leave as soon as they notice."""
     if spec.break_lock:
-        break_lock(state_dir)
-    return RootLock.acquire(state_dir, clock)
+        await anyio.to_thread.run_sync(break_lock, state_dir)
+    deadline_s = clock.monotonic_s() + LINGER_S
+    while True:
+        try:
+            return await anyio.to_thread.run_sync(RootLock.acquire, state_dir, clock)
+        except MachineError as error:
+            if error.kind is not ErrorKind.ROOT_LOCKED or clock.monotonic_s() >= deadline_s:
+                raise
+            owner = await anyio.to_thread.run_sync(read_owner, state_dir)
+            if owner is None or not owner.gone():
+                raise
+        await clock.sleep(LOOK_S)

@@ -11,6 +11,9 @@ from emasync.model.location import Location
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
+WRITER_THREADS = 16
+"""Threads that write and sync. They wait for the disk: on ext4 16 of them cost 140 us a synced file, 4 cost 500."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPolicy:

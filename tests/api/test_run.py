@@ -111,14 +111,6 @@ async def test_status_and_its_absence(archive: Callable[..., Archive], tmp_path:
     assert found["datasets"][0]["objects"]["placed"] == len(OBJECTS)
 
 
-async def test_what_is_not_built_is_said(archive: Callable[..., Archive], tmp_path: Path) -> None:
-    told: list[Event] = []
-    described_ = described(archive(OBJECTS).url, settings={"workers": 4})
-    assert (await arun(described_, root=tmp_path, on_event=told.append)).ok
-    (warning,) = [event for event in told if event.event == "warning"]
-    assert "more than one process is not built yet" in str(warning.fields["message"])
-
-
 async def test_only_must_name_datasets(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--only nothing: no such dataset; the manifest has all"):
         await arun(described("http://127.0.0.1:9"), root=tmp_path, options=emasync.RunOptions(only=("nothing",)))

@@ -39,6 +39,10 @@ class RunOptions:
         Take the root whoever holds it.
     objects : bool
         An event for each placed object.
+    workers : int or "auto" or None
+        Processes.
+    executor : {"local", "processes"} or None
+        Where engines run; None: here for one worker, in processes for more.
     """
 
     only: tuple[str, ...] = ()
@@ -50,6 +54,8 @@ class RunOptions:
     adopt: bool = False
     break_lock: bool = False
     objects: bool = False
+    workers: int | Literal["auto"] | None = None
+    executor: Literal["local", "processes"] | None = None
 
     def wanted(self, manifest: Manifest) -> tuple[str, ...]:
         """Ids of the datasets a run is about.
@@ -74,6 +80,8 @@ class RunOptions:
             settings = replace(settings, max_total_bytes=self.max_total_bytes)
         if self.checksums is not None:
             settings = replace(settings, checksums=self.checksums)
+        if self.workers is not None:
+            settings = replace(settings, workers=self.workers)
         return settings
 
 

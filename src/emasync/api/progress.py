@@ -8,8 +8,8 @@ from itertools import count
 from typing import Final
 
 from emasync.assembly import Resources
-from emasync.engine.engine import EngineOutcome
 from emasync.errors import MachineError
+from emasync.executors.interface import Executor
 from emasync.ledger.backup import Backups
 from emasync.ledger.interface import Tally
 from emasync.ledger.snapshot import write_snapshot
@@ -32,14 +32,14 @@ class Ticker:
     Parameters
     ----------
     resources : Resources
-    outcome : EngineOutcome
-        The engine's running counts.
+    executor : Executor
+        Whose counts are told.
     on_event : callable
     """
 
-    def __init__(self, resources: Resources, outcome: EngineOutcome, on_event: OnEvent) -> None:
+    def __init__(self, resources: Resources, executor: Executor, on_event: OnEvent) -> None:
         self._resources = resources
-        self._outcome = outcome
+        self._executor = executor
         self._on_event = on_event
         self._received = 0
         self._asked: dict[str, int] = {}
@@ -50,7 +50,7 @@ class Ticker:
         for number in count():
             await self._resources.clock.sleep(TICK_S)
             tallies: list[Tally] = await self._resources.ledger.call("tallies")
-            received = self._outcome.bytes_received
+            received = self._executor.outcome.bytes_received
             progress = progress_of(tallies, (received - self._received) / TICK_S)
             self._received = received
             self._on_event(Event("progress", progress))
@@ -62,7 +62,7 @@ class Ticker:
 
     def _tell_hosts(self) -> None:
         """An event for each origin that was asked something since the last one."""
-        for origin, seen in self._resources.fetcher.statistics().items():
+        for origin, seen in self._executor.statistics().items():
             if seen.requests != self._asked.get(origin, 0):
                 self._asked[origin] = seen.requests
                 self._on_event(Event("host", _host_fields(seen)))

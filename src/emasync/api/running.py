@@ -17,24 +17,33 @@ from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.interface import Sink
 from emasync.disk.probe import allocated_bytes
 from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
-from emasync.engine.engine import Engine, EngineOutcome, Planner
+from emasync.engine.engine import EngineOutcome, Planner
+from emasync.errors import InputError
+from emasync.executors.choice import choose, spare_cores
+from emasync.executors.interface import Executor
+from emasync.executors.local import LocalExecutor
 from emasync.hooks.receipt import RunFacts
 from emasync.manifest.manifest import Manifest
-from emasync.model.events import Event, OnEvent, ignore_event
+from emasync.model.events import OnEvent, ignore_event
+from emasync.model.location import Location
 from emasync.model.receipt import Receipt, Totals
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Guard, Room
 from emasync.plan.tools import PlanTools, SinkDocuments
 from emasync.registry import LAYOUTS
-from emasync.settings import Settings
+from emasync.settings import HostPolicy, Settings
 from emasync.sources.interface import SourceContext
+from emasync.transport.mirrors import Mirrors
+
+_LOOKED_AT = 1_000
+"""Files of a dataset whose origins are looked at; the rest is like them."""
 
 
 class Stopper:
     """Asks a run to stop soon and cleanly (exit code 3). Call from the run's loop, such as from a signal handler."""
 
     def __init__(self) -> None:
-        self._engine: Engine | None = None
+        self._executor: Executor | None = None
         self._asked = False
 
     @property
@@ -42,17 +51,17 @@ class Stopper:
         """Whether somebody asked; may be read from any thread."""
         return self._asked
 
-    def attach(self, engine: Engine) -> None:
-        """Connect to the engine that is to be stopped."""
-        self._engine = engine
+    def attach(self, executor: Executor) -> None:
+        """Connect to what is to be stopped."""
+        self._executor = executor
         if self._asked:
-            engine.stop()
+            executor.stop()
 
     def stop(self) -> None:
         """Stop as soon as what is whole is committed."""
         self._asked = True
-        if self._engine is not None:
-            self._engine.stop()
+        if self._executor is not None:
+            self._executor.stop()
 
 
 def run(
@@ -117,16 +126,14 @@ async def arun(
         break_lock=options.break_lock,
     )
     stopper = stopper if stopper is not None else Stopper()
-    if settings.workers != 1:
-        message = f"workers: {settings.workers}: more than one process is not built yet; this run uses one"
-        on_event(Event("warning", {"message": message}))
+    entries = [entry for entry in loaded.datasets if entry.id in wanted]
+    workers = await _workers(options, settings, entries, make_sink)
     async with open_resources(spec, on_event, make_sink=make_sink) as resources:
         started_s = resources.clock.time_s()
-        engine = _engine(resources, settings, on_event, options, wanted)
-        stopper.attach(engine)
+        executor = _executor(resources, settings, on_event, options, wanted, workers=workers)
+        stopper.attach(executor)
         tools = replace(_tools(resources, loaded, settings, on_event), refresh=options.refresh)
-        planner = _planner([entry for entry in loaded.datasets if entry.id in wanted], tools)
-        outcome = await _move(engine, planner, Ticker(resources, engine.outcome, on_event))
+        outcome = await _move(executor, _planner(entries, tools), Ticker(resources, executor, on_event))
         if outcome.stopped is None:
             await require_something(resources, wanted, on_event)
         facts = RunFacts(
@@ -134,7 +141,7 @@ async def arun(
             wanted=wanted,
             started_s=started_s,
             finished_s=resources.clock.time_s(),
-            totals=_totals(resources, outcome),
+            totals=_totals(executor),
             placed_bytes=outcome.placed_bytes,
             stopped=outcome.stopped,
             unreachable=outcome.unreachable,
@@ -143,21 +150,56 @@ async def arun(
         return await close_books(resources, facts, on_event, lambda: stopper.asked)
 
 
-def _engine(
-    resources: Resources, settings: Settings, on_event: OnEvent, options: RunOptions, wanted: tuple[str, ...]
-) -> Engine:
-    return Engine(
-        fetcher=resources.fetcher,
-        sink=resources.sink,
-        ledger=resources.ledger,
-        threads=resources.threads,
-        settings=settings,
-        on_event=on_event,
-        datasets=wanted,
-        adopt=options.adopt,
-        objects=options.objects,
-        place=resources.place,
-    )
+async def _workers(
+    options: RunOptions, settings: Settings, entries: list[Any], make_sink: Callable[[Path], Sink]
+) -> int:
+    """Number of worker processes; 0 for an engine here.
+
+    Raises
+    ------
+    InputError
+        What was asked for contradicts itself.
+    """
+    spare = await asyncio.to_thread(spare_cores)
+    workers = choose(options.executor, settings.workers, spare=spare, connections=_connections(entries, settings))
+    if workers and make_sink is not LocalSink:
+        raise InputError("a sink of the caller's own lives in the caller's process: use workers: 1, executor local")
+    return workers
+
+
+def _connections(entries: list[Any], settings: Settings) -> int:
+    """Connections that the policies allow to the origins of `entries`, as far as the manifest names them.
+
+    Any: each source has its own entry model; one that names no URL stands for one origin.
+    """
+    mirrors, limits = Mirrors(settings.mirrors), {}
+    for entry in entries:
+        urls = [entry.url] if hasattr(entry, "url") else [file.url for file in getattr(entry, "files", ())[:_LOOKED_AT]]
+        for url in urls:
+            asked = mirrors.route(Location.parse(url)).asked
+            limits[asked.origin] = settings.policy(asked).max_connections
+        if not urls:
+            limits[entry.id] = HostPolicy().max_connections
+    return sum(limits.values())
+
+
+def _executor(
+    resources: Resources,
+    settings: Settings,
+    on_event: OnEvent,
+    options: RunOptions,
+    wanted: tuple[str, ...],
+    *,
+    workers: int,
+) -> Executor:
+    if workers == 0:
+        return LocalExecutor(
+            resources, settings, on_event, datasets=wanted, adopt=options.adopt, objects=options.objects
+        )
+    from emasync.executors.processes import Crew, ProcessExecutor  # noqa: PLC0415 - only where it is used
+
+    crew = Crew(workers=workers, datasets=wanted, adopt=options.adopt, objects=options.objects)
+    return ProcessExecutor(resources, settings, on_event, crew)
 
 
 def _planner(entries: list[Any], tools: PlanTools) -> Planner:
@@ -187,18 +229,18 @@ def _tools(resources: Resources, manifest: Manifest, settings: Settings, on_even
     )
 
 
-async def _move(engine: Engine, planner: Planner, ticker: Ticker) -> EngineOutcome:
+async def _move(executor: Executor, planner: Planner, ticker: Ticker) -> EngineOutcome:
     async with asyncio.TaskGroup() as group:
         ticking = group.create_task(ticker.run())
-        outcome = await engine.run(planner)
+        outcome = await executor.run(planner)
         ticking.cancel()
     return outcome
 
 
-def _totals(resources: Resources, outcome: EngineOutcome) -> Totals:
-    origins = resources.fetcher.statistics().values()
+def _totals(executor: Executor) -> Totals:
+    origins = executor.statistics().values()
     return Totals(
-        bytes_fetched=outcome.bytes_received,
+        bytes_fetched=executor.outcome.bytes_received,
         requests=sum(origin.requests for origin in origins),
         retries=sum(origin.retries for origin in origins),
     )

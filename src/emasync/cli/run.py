@@ -19,6 +19,9 @@ from emasync.model.receipt import Receipt
 
 LATER = "is not built yet in this version"
 
+MOST_WORKERS = 256
+"""More processes than any machine of today feeds from one ledger; a typing error in all likelihood."""
+
 
 def run(
     manifest: Annotated[Path, typer.Argument(help="The YAML manifest.")],
@@ -28,8 +31,8 @@ def run(
     mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
     max_bandwidth: Annotated[str | None, typer.Option(help="Such as 200MB/s.")] = None,
     max_total: Annotated[str | None, typer.Option(help="Pause (exit 4) before more is wanted, such as 2TB.")] = None,
-    workers: Annotated[str, typer.Option(help="Processes. Only 1 for now.")] = "1",
-    executor: Annotated[str, typer.Option(help="Where the work runs. Only local for now.")] = "local",
+    workers: Annotated[str | None, typer.Option(help="Processes that fetch: a number, or auto.")] = None,
+    executor: Annotated[str | None, typer.Option(help="Where they run: local (in this one) or processes.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Of Dask. Not built yet.")] = None,
     checksums: Annotated[
         str | None, typer.Option(help="published, sha256 (compute it for everything too) or size.")
@@ -57,8 +60,7 @@ def run(
     """
     refuse(
         {
-            "--workers other than 1": workers != "1",
-            f"--executor {executor}": executor != "local",
+            "--executor dask": executor == "dask",
             "--scheduler": scheduler is not None,
             "--locked": locked,
             "--metadata-only": metadata_only,
@@ -76,6 +78,8 @@ def run(
         adopt=adopt,
         break_lock=break_lock,
         objects=json_objects,
+        workers=_workers(workers),
+        executor=_executor(executor),
     )
     with log_to(log_file), display_for(as_json=as_json, quiet=quiet) as on_event:
         receipt = run_with_signals(manifest, root, logged(on_event), options)
@@ -138,3 +142,19 @@ def _checks(text: str | None) -> Literal["published", "sha256", "size"] | None:
             return text
         case _:
             raise InputError(f"--checksums {text!r}: expected published, sha256 or size")
+
+
+def _workers(text: str | None) -> int | Literal["auto"] | None:
+    if text is None or text == "auto":
+        return text  # type: ignore[return-value]  # mypy takes the literal for any text
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MOST_WORKERS:
+        raise InputError(f"--workers {text!r}: expected a number from 1 to {MOST_WORKERS}, or auto")
+    return int(text)
+
+
+def _executor(text: str | None) -> Literal["local", "processes"] | None:
+    match text:
+        case None | "local" | "processes":
+            return text
+        case _:
+            raise InputError(f"--executor {text!r}: expected local or processes")
