@@ -2,19 +2,22 @@
 
 Notes
 -----
-Measured with 8,192 files of 64 KiB that a uvloop loop receives over one connection, create to rename, no sync, two
-processors, Python 3.11; microseconds of wall time / of CPU a file, receiving included, fastest of three:
+Measured with files of 64 KiB that a uvloop loop receives over one connection while the hop before is written, create to
+rename, no sync (``bench/disk.py hops``; two busy processors, Python 3.11). Microseconds of wall time / of CPU a file,
+receiving included, the fastest of four runs:
 
-===================  ===========  ===========  ===========  ===========  ===========  ===========
-..                   tmpfs                                  ext4
--------------------  -------------------------------------  -------------------------------------
-files a hop          16           64           128          16           64           128
-===================  ===========  ===========  ===========  ===========  ===========  ===========
-inline               50 / 49      60 / 49      115 / 70     304 / 235    107 / 100    66 / 62
-1 thread             65 / 59      71 / 46      100 / 51     81 / 75      117 / 110    73 / 79
-2 threads            66 / 62      86 / 64      62 / 36      84 / 79      101 / 135    89 / 140
-16 threads           83 / 79      89 / 67      56 / 42      156 / 170    78 / 74      136 / 159
-===================  ===========  ===========  ===========  ===========  ===========  ===========
+==============  ==========  ==========  ==========  ==========  ==========  ==========
+files a hop     tmpfs 16    64          128         ext4 16     64          128
+==============  ==========  ==========  ==========  ==========  ==========  ==========
+inline          52 / 51     71 / 60     44 / 40     145 / 145   134 / 128   134 / 131
+1 thread        71 / 63     63 / 57     49 / 53     153 / 148   145 / 137   136 / 129
+2 threads       80 / 88     63 / 58     48 / 61     167 / 264   143 / 133   132 / 117
+16 threads      122 / 129   63 / 57     70 / 81     216 / 299   151 / 133   148 / 134
+==============  ==========  ==========  ==========  ==========  ==========  ==========
+
+More threads than one never pay: they wait for each other around every kernel call (up to six switches a file). Inline
+beats one thread by 5-20 us a file in short hops, which are what keeps a loop lively. On ext4 most of it is the kernel
+finding fresh memory for pages, wherever that happens.
 """
 
 from __future__ import annotations
