@@ -15,9 +15,10 @@ inline          52 / 51     71 / 60     44 / 40     145 / 145   134 / 128   134 
 16 threads      122 / 129   63 / 57     70 / 81     216 / 299   151 / 133   148 / 134
 ==============  ==========  ==========  ==========  ==========  ==========  ==========
 
-More threads than one never pay: they wait for each other around every kernel call (up to six switches a file). Inline
-beats one thread by 5-20 us a file in short hops, which are what keeps a loop lively. On ext4 most of it is the kernel
-finding fresh memory for pages, wherever that happens.
+Runs differ by 10 us and more (both processors had other work). Beyond that, more threads gain nothing, and in
+short hops cost the most, as they wait for each other around every kernel call (up to six switches a file); inline is
+cheapest by 7-19 us in hops of 16, which keep a loop lively, and even with one thread in longer ones. On ext4 most
+of the time is the kernel finding fresh memory for pages, wherever that happens.
 """
 
 from __future__ import annotations
