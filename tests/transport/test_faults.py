@@ -6,6 +6,7 @@ import asyncio
 import gzip
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -388,6 +389,68 @@ async def test_a_redirect_that_expired_is_asked_for_again(archive: Callable[...,
         assert [origin.requests for origin in fetcher.statistics().values()] == [2, 2]
     assert recorder.data == BODY
     assert [seen.range for seen in target.requests] == [None, f"bytes=1000-{SIZE - 1}"]
+
+
+async def test_a_redirect_is_followed_once_for_all_ranges(archive: Callable[..., Archive], opened: Any) -> None:
+    target = archive({"cdn/x": BODY})
+    server = archive({"b/x": b""}, faults={"b/x": [{"redirect": f"{target.url}/cdn/x"}]})
+    async with opened() as fetcher:
+        for start in range(0, SIZE, 100_000):
+            recorder, stop = Recorder(), min(start + 100_000, SIZE)
+            await fetcher.transfer(Location.parse(f"{server.url}/b/x"), recorder, span=Span(start, stop))
+            assert recorder.data == BODY[start:stop]
+    assert (len(server.requests), len(target.requests)) == (1, 11)
+
+
+@pytest.mark.parametrize("fault", [{"forbidden": True}, {"missing": True}, {"close_after": 1000}, {"status": 500}])
+async def test_a_remembered_redirect_that_fails_is_asked_for_again(
+    fault: Mapping[str, Any], archive: Callable[..., Archive], opened: Any
+) -> None:
+    """A signed target that expired answers 403: that is said of the target, not of the object."""
+    target = archive({"cdn/x": BODY}, faults={"cdn/x": [{**fault, "skip": 1, "times": 1}]})
+    server = archive({"b/x": b""}, faults={"b/x": [{"redirect": f"{target.url}/cdn/x"}]})
+    async with opened() as fetcher:
+        for span in (Span(0, 50_000), Span(50_000, 100_000), Span(100_000, 150_000)):
+            recorder = Recorder()
+            await fetcher.transfer(Location.parse(f"{server.url}/b/x"), recorder, span=span)
+            assert recorder.data == BODY[span.start : span.stop]
+    assert (len(server.requests), len(target.requests)) == (2, 4)
+
+
+async def test_a_target_that_fails_for_good_is_a_named_error(archive: Callable[..., Archive], opened: Any) -> None:
+    target = archive({"cdn/x": BODY}, faults={"cdn/x": [{"forbidden": True, "skip": 1}]})
+    server = archive({"b/x": b""}, faults={"b/x": [{"redirect": f"{target.url}/cdn/x"}]})
+    place = Location.parse(f"{server.url}/b/x")
+    async with opened() as fetcher:
+        await fetcher.transfer(place, Recorder(), span=Span(0, 10))
+        for _ in range(2):
+            with pytest.raises(AccessDeniedError):
+                await fetcher.transfer(place, Recorder(), span=Span(0, 10))
+    assert (len(server.requests), len(target.requests)) == (3, 4)
+
+
+async def test_a_presigned_target_is_renewed_by_one_before_it_expires(
+    archive: Callable[..., Archive], opened: Any, clock: ManualClock
+) -> None:
+    target = archive({"cdn/x": BODY})
+
+    def signed() -> dict[str, list[dict[str, Any]]]:
+        now = datetime.fromtimestamp(clock.time_s(), UTC)
+        return {"b/x": [{"redirect": f"{target.url}/cdn/x?X-Amz-Date={now:%Y%m%dT%H%M%SZ}&X-Amz-Expires=200"}]}
+
+    server = archive({"b/x": b""}, faults=signed())
+    place = Location.parse(f"{server.url}/b/x")
+    async with opened() as fetcher:
+        await fetcher.transfer(place, Recorder(), span=Span(0, 10))
+        clock.advance(159)
+        await fetcher.transfer(place, Recorder(), span=Span(0, 10))
+        assert len(server.requests) == 1
+        clock.advance(1)
+        server.set_faults(signed())
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(fetcher.transfer(place, Recorder(), span=Span(0, 10)))
+    assert (len(server.requests), len(target.requests)) == (2, 6)
 
 
 async def test_bandwidth_is_capped_and_waiting_for_it_is_no_stall(

@@ -15,6 +15,7 @@ from emasync.errors import (
     StalledError,
     ThrottledError,
     TransientError,
+    TransportError,
 )
 from emasync.model.clock import Clock
 from emasync.model.events import Event, OnEvent
@@ -29,6 +30,7 @@ from emasync.transport.patience import rate_hold_s
 from emasync.transport.pursuit import Pursuit
 from emasync.transport.redirects import Trail
 from emasync.transport.session import OpenAnswer, Session
+from emasync.transport.shortcuts import Shortcuts
 from emasync.transport.watch import Pace, Watch
 from emasync.transport.wire import BrokenConnectionError
 from emasync.transport.wire_answer import WireAnswer, translated
@@ -76,6 +78,7 @@ class _Hop:
     pursuit: Pursuit
     receiver: Receiver
     session: Session
+    asked: Location
     here: Location
     ask: Ask
     limiter: OriginLimiter
@@ -102,6 +105,8 @@ class Exchange:
         Limiter of a location's origin.
     lies_inside : callable
         Whether a location's host is on a private or loopback address.
+    shortcuts : Shortcuts
+        Where redirects of data led.
     """
 
     documents: Session
@@ -114,6 +119,7 @@ class Exchange:
     on_event: OnEvent
     limiter_of: Callable[[Location], OriginLimiter]
     lies_inside: Callable[[Location], Awaitable[bool]]
+    shortcuts: Shortcuts
 
     async def fetch(
         self, pursuit: Pursuit, asked: Location, receiver: Receiver, *, urgent: bool, begun: Begun | None = None
@@ -136,7 +142,28 @@ class Exchange:
         EmasyncError
             A final answer, spent tries, or what the receiver raised.
         """
-        here, trail = asked, None
+        if urgent or begun is not None:
+            return await self._pursue(pursuit, asked, receiver, urgent=urgent, begun=begun)
+        short = await self.shortcuts.take(asked)
+        leads = short is None and self.shortcuts.renewing(asked)
+        try:
+            return await self._pursue(pursuit, asked, receiver, short=short)
+        finally:
+            if leads:
+                self.shortcuts.give_up(asked)
+
+    async def _pursue(
+        self,
+        pursuit: Pursuit,
+        asked: Location,
+        receiver: Receiver,
+        *,
+        urgent: bool = False,
+        begun: Begun | None = None,
+        short: Location | None = None,
+    ) -> Head:
+        """Hop by hop, try by try; `short` is where the redirects of `asked` led before."""
+        here, trail = short or asked, None
         while True:
             limiter = self.limiter_of(here)
             try:
@@ -147,6 +174,7 @@ class Exchange:
                         pursuit=pursuit,
                         receiver=receiver,
                         session=self.documents if urgent else self.data,
+                        asked=asked,
                         here=here,
                         ask=ask,
                         limiter=limiter,
@@ -156,13 +184,15 @@ class Exchange:
                     )
                     begun = None
                     there = await self._believed(hop)
-            except OriginGivenUpError:
-                raise
             except ReceiverError as wrapped:
                 raise wrapped.error from None
-            except TransientError as error:
-                await self._back_off(hop, error)
-                here, trail = asked, None  # a redirect's target may have expired: begin where it began
+            except TransportError as error:
+                self.shortcuts.drop(asked)
+                if isinstance(error, TransientError) and not isinstance(error, OriginGivenUpError):
+                    await self._back_off(hop, error)
+                elif short is None:
+                    raise
+                here, trail, short = asked, None, None  # a redirect's target may have expired: begin where it began
                 continue
             if there is None:
                 assert pursuit.head is not None  # noqa: S101 - the exchange ended with an accepted answer
@@ -242,6 +272,8 @@ class Exchange:
         head = hop.pursuit.accept(answer.status, answer.headers)
         if hop.pursuit.dispelled():
             hop.limiter.flapped()
+        if hop.session is self.data:
+            self.shortcuts.keep(hop.asked, hop.here)
         delivery = Delivery(
             pursuit=hop.pursuit,
             receiver=hop.receiver,

@@ -45,6 +45,7 @@ from emasync.transport.pursuit import Pursuit
 from emasync.transport.redaction import redact
 from emasync.transport.resolver import DaemonResolver
 from emasync.transport.session import HttpSession
+from emasync.transport.shortcuts import Shortcuts
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.watch import HEARTBEAT_S, Watch
 from emasync.transport.wire_session import WireSession
@@ -165,6 +166,7 @@ class GovernedFetcher:
             on_event=self._on_event,
             limiter_of=self.limiter,
             lies_inside=Neighbourhood(self._resolver, surroundings).lies_inside,
+            shortcuts=Shortcuts(self._clock),
         )
         self._express = Express(
             session=wire,
