@@ -330,9 +330,28 @@ async def test_another_protocol_is_asked_of_the_general_client() -> None:
 
 async def test_malformed_answers_are_errors() -> None:
     async with scripted([Say(b"nonsense\r\n\r\n", "hang")]) as server, session() as wire:
-        with pytest.raises(TransientError, match="the object: an answer that is no HTTP"):
+        for requests in (1, 2, 3):
+            with pytest.raises(TransientError, match="the object: an answer that is no HTTP"):
+                await opened(wire, server)
+            assert len(server.asked) == requests
+
+
+async def test_a_dialect_is_left_to_the_general_client() -> None:
+    """Bare line feeds are no HTTP; some servers send them, and the general client reads them."""
+    dialect = b"HTTP/1.1 200 OK\nContent-Length: 3\n\nabc"
+    rows = [Say(dialect), Say(dialect), Say(ok(b"own")), Say(dialect)]
+    async with scripted(rows) as server, session() as wire:
+        with pytest.raises(TransientError, match="no HTTP"):
             await opened(wire, server)
-        assert len(server.asked) == 1
+        assert await fetched(wire, server) == b"abc"
+        answer = await opened(wire, server)
+        assert (type(answer), await whole(answer)) == (WireAnswer, b"own")
+        for _ in range(2):
+            with pytest.raises(TransientError, match="no HTTP"):
+                await opened(wire, server)
+            for _ in range(2 if "1 places unfit" in repr(wire) else 1):
+                assert await fetched(wire, server) == b"abc"
+        assert "1 places unfit" in repr(wire)
 
 
 async def test_a_proxy_is_the_general_clients() -> None:

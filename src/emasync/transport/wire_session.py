@@ -21,6 +21,9 @@ SPACE_BYTES = 64 << 10
 SPARE_SPACES = 64
 MAX_REMEMBERED = 1024
 
+MAX_ODD = 3
+"""Malformed answers after which a place is taken to speak a dialect, not to have slipped."""
+
 SUCCESS = range(200, 300)
 
 
@@ -28,6 +31,8 @@ class WireSession:
     """Sends requests over the wire path, and those that it cannot carry over a general client.
 
     What a place does not do is remembered: one answer without a length, and its data goes the general way for good.
+    An answer that cannot be read is an error; as the general client reads more leniently, it is asked the next time,
+    and for good after :data:`MAX_ODD`.
 
     Parameters
     ----------
@@ -42,6 +47,8 @@ class WireSession:
         self._surroundings = surroundings
         self._fields = {"User-Agent": surroundings.user_agent, "Accept": "*/*"}
         self._unfit: set[Place] = set()
+        self._odd: dict[Place, int] = {}  # malformed answers so far
+        self._doubted: set[Place] = set()
         self._spaces: list[memoryview] = []
 
     def __repr__(self) -> str:
@@ -70,7 +77,7 @@ class WireSession:
         RefusedError
             A certificate that does not hold, a URL or header that cannot be written.
         """
-        if self.fits(location) and writable(location) and self._surroundings.proxy_for(location) is None:
+        if self._carries(location):
             try:
                 request = get_request(location, {**self._fields, **headers})
             except UnfitRequestError as error:
@@ -79,6 +86,7 @@ class WireSession:
             if answer is not None:
                 return answer
             self.remember(location)
+        self._doubted.discard((location.scheme, location.authority))
         return await self._general.open(location, headers, policy, name)
 
     async def _ask(self, location: Location, request: bytes, policy: HostPolicy, name: str) -> WireAnswer | None:
@@ -97,6 +105,8 @@ class WireSession:
                     continue
                 if error.elsewhere:
                     return None
+                if error.malformed:
+                    self._doubt(location)
                 raise translated(name, error) from error
             except BaseException:
                 answer.close()
@@ -105,6 +115,25 @@ class WireSession:
                 answer.close()
                 return None
             return answer
+
+    def _carries(self, location: Location) -> bool:
+        doubted = (location.scheme, location.authority) in self._doubted
+        return (
+            self.fits(location)
+            and not doubted
+            and writable(location)
+            and self._surroundings.proxy_for(location) is None
+        )
+
+    def _doubt(self, location: Location) -> None:
+        place = (location.scheme, location.authority)
+        if len(self._odd) >= MAX_REMEMBERED:
+            self._odd.clear()
+            self._doubted.clear()
+        self._odd[place] = self._odd.get(place, 0) + 1
+        self._doubted.add(place)
+        if self._odd[place] >= MAX_ODD:
+            self.remember(location)
 
     def fits(self, location: Location) -> bool:
         """Whether the place of `location` has not shown that another client has to ask it."""
