@@ -10,6 +10,7 @@ from emasync.ledger.interface import Absent, Admission, Placed, Sealed
 from emasync.ledger.store import SqliteLedger
 from emasync.model.digest import Digest, Validator
 from emasync.model.grid import ChunkGrid
+from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry, State, TaskSetSpec
 
 from .conftest import Opener
@@ -209,10 +210,18 @@ def test_a_set_that_is_named_no_more_is_unwanted(ledger: SqliteLedger) -> None:
         (entry("a"), entry("a"), True),
         (entry("a", 4), entry("a", 5), False),
         (entry("a", None), entry("a", 5), True),
-        (entry("a", validator=Validator(etag='"1"')), entry("a", validator=Validator(etag='"2"')), False),
-        (entry("a", validator=Validator(etag='"1"')), entry("a", validator=Validator(etag='"1"')), True),
-        (entry("a", validator=Validator(etag='"1"')), entry("a"), True),
-        (entry("a"), entry("a", validator=Validator(last_modified="Tue")), True),
+        (
+            entry("a", listed=pack_validator(Validator(etag='"1"'))),
+            entry("a", listed=pack_validator(Validator(etag='"2"'))),
+            False,
+        ),
+        (
+            entry("a", listed=pack_validator(Validator(etag='"1"'))),
+            entry("a", listed=pack_validator(Validator(etag='"1"'))),
+            True,
+        ),
+        (entry("a", listed=pack_validator(Validator(etag='"1"'))), entry("a"), True),
+        (entry("a"), entry("a", listed=pack_validator(Validator(last_modified="Tue"))), True),
         (entry("a", digests=(Digest("md5", "00"),)), entry("a", digests=(Digest("md5", "01"),)), False),
         (entry("a", digests=(Digest("md5", "00"),)), entry("a", digests=(Digest("sha1", "01"),)), True),
     ],

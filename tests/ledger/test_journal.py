@@ -17,6 +17,7 @@ from emasync.ledger.store import SqliteLedger
 from emasync.ledger.tasksets import BLOCK
 from emasync.model.digest import Digest, Validator
 from emasync.model.grid import ChunkGrid
+from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry, State, Task, TaskSetSpec
 
 from .conftest import Opener
@@ -33,7 +34,9 @@ def planned(ledger: SqliteLedger, spec: TaskSetSpec, objects: int = 3_000) -> in
     ledger.begin_plan("d", "1")
     set_id = ledger.add_set(spec)
     if spec.grid is None:
-        entries = [ObjectEntry(key=f"{number:05}", size_bytes=10, validator=ANSWER) for number in range(objects)]
+        entries = [
+            ObjectEntry(key=f"{number:05}", size_bytes=10, listed=pack_validator(ANSWER)) for number in range(objects)
+        ]
         ledger.add_entries(set_id, entries)
     ledger.finish_plan("d")
     return set_id

@@ -8,6 +8,7 @@ from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, Placed, Sealed
 from emasync.ledger.store import SqliteLedger
 from emasync.model.digest import Digest, Validator
+from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry, Rank, State, TaskSetSpec
 
 SPEC = TaskSetSpec(dataset="d", base="s3://bucket/pre", destination="d")
@@ -32,7 +33,7 @@ def sealed(set_id: int, key: str, size_bytes: int = 10, **more: object) -> Seale
 
 def test_a_leased_task_says_everything(ledger: SqliteLedger) -> None:
     digest, hint = Digest("md5", "00ff"), Validator(etag='"x%\n"', last_modified="Mon", generation="7")
-    entry = ObjectEntry(key="a b/ö.bin", size_bytes=5, path="c/d.bin", validator=hint, digests=(digest,))
+    entry = ObjectEntry(key="a b/ö.bin", size_bytes=5, path="c/d.bin", listed=pack_validator(hint), digests=(digest,))
     set_id = planned(ledger, [entry])
     (task,) = ledger.lease(set_id, 10)
     assert task.location == SPEC.locate("a b/ö.bin")
@@ -111,7 +112,7 @@ def test_an_object_goes_its_way(ledger: SqliteLedger) -> None:
 
 def test_the_hint_stands_in_for_an_equal_validator_and_not_for_none(ledger: SqliteLedger) -> None:
     hint = Validator(etag='"e"')
-    set_id = planned(ledger, [ObjectEntry(key=key, validator=hint) for key in "ab"])
+    set_id = planned(ledger, [ObjectEntry(key=key, listed=pack_validator(hint)) for key in "ab"])
     ledger.record([sealed(set_id, "a", validator=hint), sealed(set_id, "b")])
     assert [row.validator for row in ledger.rows()] == [hint, Validator()]
 

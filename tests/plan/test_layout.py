@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emasync.disk.names import unmap_segment
+from emasync.disk.names import check_relative, map_path, unmap_segment
 from emasync.errors import DestinationError, ErrorKind
 from emasync.model.task import ObjectEntry
 from emasync.plan.intake import placed
@@ -55,3 +55,19 @@ def test_a_path_that_the_source_wants_wins_over_the_key() -> None:
     assert entry.path == "y..bin/%~"
     same = ObjectEntry(key="k", path="other")
     assert placed(same, MirrorLayout()) is same
+
+
+@given(
+    path=st.lists(
+        st.sampled_from(["a", "con", "c", "Com1.x", "x.", ".", "b-_.c", "0" * 120, "0" * 121, "é", "", "a b"])
+    ).map("/".join)
+)
+def test_the_short_way_gives_what_the_long_way_gives(path: str) -> None:
+    try:
+        expected = map_path(path)
+        check_relative(expected)
+    except DestinationError:
+        with pytest.raises(DestinationError):
+            MirrorLayout().place(path)
+    else:
+        assert MirrorLayout().place(path) == expected

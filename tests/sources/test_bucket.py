@@ -9,6 +9,7 @@ from emasync.manifest.bucket import BucketEntry
 from emasync.manifest.load import manifest_from_object
 from emasync.model.events import ignore_event
 from emasync.model.location import Location
+from emasync.model.packing import unpack_validator
 from emasync.model.task import TaskSetSpec
 from emasync.settings import Settings
 from emasync.sources.bucket import BucketSource
@@ -37,7 +38,7 @@ async def test_a_url_that_names_one_object_is_that_object(url: str) -> None:
     assert isinstance(item, FilesFound)
     (only,) = item.entries
     assert (only.size_bytes, only.path) == (4, "one.tif")
-    assert only.validator.etag is not None
+    assert unpack_validator(only.listed).etag is not None
     spec = TaskSetSpec(dataset="d", base=item.base, destination="d", encoded=item.encoded)
     assert str(spec.locate(only.key)) == url
 

@@ -50,7 +50,6 @@ from emasync.ledger.tasksets import TaskSet
 from emasync.model.packing import (
     pack_digests,
     pack_name,
-    pack_validator,
     unpack_name,
 )
 from emasync.model.task import ObjectEntry
@@ -136,7 +135,7 @@ class Admitter:
         self._deltas.write(self._desk.connection)
 
     def _pack(self, entry: ObjectEntry) -> NewRow:
-        key, size, path, validator, digests = entry
+        key, size, path, listed, digests = entry
         packed = key.encode("utf-8", "surrogatepass")
         last = packed if path is None else pack_name(path)
         if not last or last.endswith(b"/"):
@@ -145,7 +144,7 @@ class Admitter:
                 " out or give it a path",
                 location=self._set.spec.base,
             )
-        return packed, size, None if last == packed else last, pack_validator(validator), pack_digests(digests)
+        return packed, size, None if last == packed else last, listed, pack_digests(digests)
 
     def _place(self, row: NewRow) -> bytes:
         key, _, path, _, _ = row

@@ -37,10 +37,22 @@ def _unescape(text: str) -> str:
 
 def pack_validator(validator: Validator) -> bytes | None:
     """One line a field that is there: ``e`` entity tag, ``m`` last modified, ``g`` generation; None for no field."""
-    if validator.last_modified is None and validator.generation is None:
-        return None if validator.etag is None else pack_name("e" + _escape(validator.etag))
+    if validator.generation is None:
+        return pack_listed(validator.etag, validator.last_modified)
     fields = (("e", validator.etag), ("m", validator.last_modified), ("g", validator.generation))
     return pack_name("\n".join(mark + _escape(text) for mark, text in fields if text is not None))
+
+
+def pack_listed(etag: str | None, last_modified: str | None) -> bytes | None:
+    """What a listing says of an object, as :func:`pack_validator` packs it."""
+    if etag is None:
+        return None if last_modified is None else pack_name("m" + _escape(last_modified))
+    if last_modified is None:
+        return pack_name("e" + _escape(etag))
+    text = f"e{etag}\nm{last_modified}"
+    if "%" in text or text.count("\n") > 1:
+        text = f"e{_escape(etag)}\nm{_escape(last_modified)}"
+    return text.encode("utf-8", "surrogatepass")
 
 
 def unpack_validator(data: bytes | None) -> Validator:

@@ -237,8 +237,8 @@ class ObjectEntry(NamedTuple):
     size_bytes : int or None
     path : str or None
         Destination below the set's destination folder; None when it is the key itself.
-    validator : Validator
-        What the listing said.
+    listed : bytes or None
+        What the listing said, packed (:func:`emasync.model.packing.pack_validator`).
     digests : tuple of Digest
         What the publisher published.
     """
@@ -246,7 +246,7 @@ class ObjectEntry(NamedTuple):
     key: str
     size_bytes: int | None = None
     path: str | None = None
-    validator: Validator = Validator()
+    listed: bytes | None = None
     digests: tuple[Digest, ...] = ()
 
 

@@ -232,6 +232,8 @@ def placed(entry: ObjectEntry, layout: Layout) -> ObjectEntry:
     DestinationError
         The layout has no place for it.
     """
-    place = layout.place(entry.path if entry.path is not None else entry.key)
-    path = None if place == entry.key else place
-    return entry if path == entry.path else entry._replace(path=path)
+    key, _, path, *_ = entry
+    place = layout.place(key if path is None else path)
+    if place == key:
+        return entry if path is None else entry._replace(path=None)
+    return entry if place == path else entry._replace(path=place)

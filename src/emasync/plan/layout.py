@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Protocol
 
@@ -12,6 +13,15 @@ SOURCE_METADATA = ".source-metadata"
 
 _segment = lru_cache(maxsize=1 << 16)(map_segment)
 """Segments repeat: a million keys of one array share some hundred coordinates."""
+
+
+_RESERVED_LIKE = r"[cC][oO][nNmM]|[pP][rR][nN]|[aA][uU][xX]|[nN][uU][lL]|[lL][pP][tT]"
+_SEGMENT = rf"(?!{_RESERVED_LIKE})[A-Za-z0-9_\-][A-Za-z0-9_\-.]{{0,119}}(?<!\.)"
+_ORDINARY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*").fullmatch
+"""A cheap yes for nearly all paths that stay as they are; for the others, segment by segment."""
+
+_LONGEST_ORDINARY = 1_024
+"""Characters, all of one byte; S3 has no longer keys."""
 
 
 class Layout(Protocol):
@@ -51,6 +61,8 @@ class MirrorLayout:
         DestinationError
             A segment or the whole is too long once mapped.
         """
+        if len(path) <= _LONGEST_ORDINARY and _ORDINARY(path):
+            return path
         mapped = "/".join(map(_segment, path.split("/")))
         check_relative(mapped)
         return mapped

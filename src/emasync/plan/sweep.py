@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emasync.model.digest import Validator
+from emasync.model.packing import pack_listed
 from emasync.model.task import ObjectEntry
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.order import is_document
@@ -87,11 +87,8 @@ class Sorting:
 
 def as_entry(item: ListedObject) -> ObjectEntry:
     """What a listing row says of an object; its ETag is a hint only (law 3)."""
-    return ObjectEntry(
-        key=item.key,
-        size_bytes=item.size_bytes,
-        validator=Validator(etag=item.etag, last_modified=item.last_modified),
-    )
+    key, size_bytes, etag, last_modified = item
+    return ObjectEntry(key, size_bytes, None, pack_listed(etag, last_modified))
 
 
 async def sweep(

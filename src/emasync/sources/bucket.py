@@ -9,6 +9,7 @@ from emasync.errors import AccessDeniedError, NotFoundError, RangeNotSatisfiedEr
 from emasync.manifest.bucket import BucketEntry
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
+from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry
 from emasync.sources.interface import FilesFound, Finding, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree, raw_path
@@ -96,5 +97,7 @@ async def anything_in(tree: BucketTree) -> bool:
 def single(base: Location, size_bytes: int | None, validator: Validator) -> FilesFound:
     """One object, under the last segment of its key."""
     origin = f"{base.scheme}://{base.authority}"
-    entry = ObjectEntry(key=str(base).removeprefix(origin), size_bytes=size_bytes, path=base.name, validator=validator)
+    entry = ObjectEntry(
+        key=str(base).removeprefix(origin), size_bytes=size_bytes, path=base.name, listed=pack_validator(validator)
+    )
     return FilesFound(base=origin, entries=(entry,), encoded=True)

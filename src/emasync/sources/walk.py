@@ -79,11 +79,9 @@ class KeyFrame:
             if not key.startswith(self.cut):
                 raise RefusedError(f"listing of {base}: key {key!r} is not below it", location=str(base))
         lead, size = self.lead, len(self.cut)
+        make = ListedObject._make
         objects = tuple(
-            ListedObject(
-                key=lead + item.key[size:], size_bytes=item.size_bytes, etag=item.etag, last_modified=item.last_modified
-            )
-            for item in page.objects
+            [make((lead + key[size:], size_bytes, etag, modified)) for key, size_bytes, etag, modified in page.objects]
         )
         return ListPage(objects=objects, folders=tuple(lead + name[size:] for name in page.folders), last=page.last)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
@@ -296,9 +296,8 @@ class BucketAccess:
     profile: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedObject:
-    """One row of a listing.
+class ListedObject(NamedTuple):
+    """One row of a listing: a tuple, because one is made for every object of a bucket.
 
     Attributes
     ----------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from html import unescape
+from itertools import islice
+from operator import lt
 from urllib.parse import quote, unquote_plus
 
 from emasync.errors import RefusedError
@@ -96,16 +98,28 @@ def _scan(data: bytes) -> RawPage:
     first, last = text.find("<Contents>"), text.rfind("</Contents>")
     top = dict(_TOP.findall(text if first < 0 else text[:first] + text[last:]))
     escaped = top.get("EncodingType") == "url"
-    keys = _decoded([row[0] for row in rows], escaped=escaped)
     return RawPage(
-        objects=tuple(
-            ListedObject(key=key, size_bytes=int(size), etag=unescape(etag) or None, last_modified=modified or None)
-            for key, (_, modified, etag, size) in zip(keys, rows, strict=True)
-        ),
+        objects=_objects(rows, escaped=escaped, entities="&" in text),
         folders=tuple(_decoded(_FOLDER.findall(text) if "<CommonPrefixes>" in text else [], escaped=escaped)),
         truncated=top.get("IsTruncated") == "true",
         token=unescape(top.get("NextContinuationToken", "")) or None,
     )
+
+
+def _objects(rows: list[tuple[str, str, str, str]], *, escaped: bool, entities: bool) -> tuple[ListedObject, ...]:
+    """Rows of key, date, ETag and size, column by column."""
+    if not rows:
+        return ()
+    keys, dates, etags, sizes = zip(*rows, strict=True)
+    if entities:
+        etags = tuple(map(unescape, etags))
+    said = (
+        [etags, dates]
+        if all(etags) and all(dates)
+        else [[text or None for text in column] for column in (etags, dates)]
+    )
+    columns = zip(_decoded(list(keys), escaped=escaped), map(int, sizes), *said, strict=True)
+    return tuple(map(ListedObject._make, columns))
 
 
 def _unusual_row(row: str) -> tuple[str, str, str, str]:
@@ -178,21 +192,29 @@ class Cursor:
         return ListPage(objects=page.objects, folders=page.folders, last=not page.truncated)
 
     def _check_order(self, page: RawPage) -> None:
-        key, prefix = self._last_key or self.start_after or "", self.prefix
-        for item in page.objects:
-            if not item.key.startswith(prefix):
-                raise self._refused(f"key {escape_for_log(item.key)!r} is outside of prefix {prefix!r}")
-            if item.key <= key and key:
-                raise self._refused(f"key {escape_for_log(item.key)!r} comes after {escape_for_log(key)!r}")
-            key = item.key
         if page.objects:
-            self._last_key = key
+            self._check_keys([item.key for item in page.objects])
         folder = self._last_folder
         for name in page.folders:
-            if not name.startswith(prefix) or not name.endswith(self.delimiter or "/") or name <= folder:
-                raise self._refused(f"folder {escape_for_log(name)!r} is outside of prefix {prefix!r} or out of order")
+            if not name.startswith(self.prefix) or not name.endswith(self.delimiter or "/") or name <= folder:
+                raise self._refused(
+                    f"folder {escape_for_log(name)!r} is outside of prefix {self.prefix!r} or out of order"
+                )
             folder = name
         self._last_folder = folder
+
+    def _check_keys(self, keys: list[str]) -> None:
+        """In order, behind the last one, and below the prefix: in order, all are where the first and the last are."""
+        before = self._last_key or self.start_after or ""
+        ends_below = keys[0].startswith(self.prefix) and keys[-1].startswith(self.prefix)
+        if not (ends_below and (keys[0] > before or not before) and all(map(lt, keys, islice(keys, 1, None)))):
+            for key in keys:
+                if not key.startswith(self.prefix):
+                    raise self._refused(f"key {escape_for_log(key)!r} is outside of prefix {self.prefix!r}")
+                if key <= before and before:
+                    raise self._refused(f"key {escape_for_log(key)!r} comes after {escape_for_log(before)!r}")
+                before = key
+        self._last_key = keys[-1]
 
     def _move_on(self, page: RawPage) -> None:
         self._empty_pages = 0 if page.objects or page.folders else self._empty_pages + 1

@@ -53,7 +53,7 @@ class ListingPlace:
             return page
         cut = len(self.lead)
         return ListPage(
-            objects=tuple(replace(item, key=item.key[cut:]) for item in page.objects),
+            objects=tuple(item._replace(key=item.key[cut:]) for item in page.objects),
             folders=tuple(name[cut:] for name in page.folders),
             last=page.last,
         )
