@@ -31,7 +31,7 @@ from emasync.testing import Archive
 from emasync.testing.clock import ManualClock
 from emasync.testing.conformance import Recorder
 from emasync.testing.stores import MemoryStore
-from emasync.transport.interface import Head
+from emasync.transport.interface import Head, LendingReceiver
 
 BODY = bytes(range(256)) * 4000
 SIZE = len(BODY)
@@ -251,6 +251,77 @@ async def test_stall_in_the_body(
     assert [(head.status, head.start) for head in recorder.heads] == [(200, 0), (206, 300_000)]
     assert [event.event for event in events] == ["stalled"]
     assert "no byte for 12 s" in str(events[0].fields["message"])
+
+
+class Lender(Recorder, LendingReceiver):
+    """Lends space of its own, and tells what it was asked."""
+
+    def __init__(self, space_bytes: int = 1 << 20) -> None:
+        super().__init__()
+        self.log: list[str] = []
+        self._space = bytearray(space_bytes)
+        self._filled = 0
+
+    def begin(self, head: Head) -> None:
+        self.log.append("begin")
+        super().begin(head)
+
+    async def room(self) -> memoryview:
+        self.log.append("room")
+        return memoryview(self._space)
+
+    def took(self, size_bytes: int) -> None:
+        self.log.append("took")
+        self.data[self._at : self._at + size_bytes] = self._space[:size_bytes]
+        self._at += size_bytes
+        self._space[:] = bytes(len(self._space))  # it is the receiver's again
+
+    async def put_down(self) -> None:
+        self.log.append("put down")
+
+
+@pytest.mark.parametrize("case", HEALS, ids=lambda case: case.name)
+@pytest.mark.parametrize("space_bytes", [1000, 1 << 20])
+async def test_identical_bytes_in_lent_space(
+    case: Heals, space_bytes: int, archive: Callable[..., Archive], opened: Any, wire: bool
+) -> None:
+    server = archive({"b/x.tif": BODY}, faults={"b/x.tif": [case.fault]})
+    lender = Lender(space_bytes)
+    async with opened() as fetcher:
+        await fetcher.transfer(Location.parse(f"{server.url}/b/x.tif"), lender, span=case.span)
+        (statistics,) = fetcher.statistics().values()
+    assert lender.data == (BODY if case.span is None else BODY[case.span.start : case.span.stop])
+    requests, retries = case.on_wire if wire and case.on_wire else (case.requests, case.requests - 1)
+    assert (len(server.requests), statistics.retries) == (requests, retries)
+    assert lender.log.count("put down") == retries
+    assert lender.log.count("room") == lender.log.count("took")
+
+
+async def test_what_a_long_fill_brought_before_a_stall_is_kept_and_memory_is_given_back(
+    archive: Callable[..., Archive], opened: Any, clock: ManualClock, wire: bool
+) -> None:
+    server = archive({"b/x": BODY}, faults={"b/x": [{"stall_after": 300_000, "times": 1}]})
+    lender = Lender()
+    async with opened() as fetcher, asyncio.TaskGroup() as group:
+        group.create_task(fetcher.transfer(Location.parse(f"{server.url}/b/x"), lender))
+        sent = 300_000 + (200 if wire else 0)  # with the header, where it is counted
+        await until(lambda: any(getattr(wait.judge, "_seen", 0) >= sent for wait in fetcher._watch._waits))
+        clock.advance(12.1)
+    assert lender.data == BODY
+    assert lender.log == ["begin", "room", "took", "put down", "begin", "room", "took"]
+    assert [(head.status, head.start) for head in lender.heads] == [(200, 0), (206, 300_000)]
+
+
+async def test_a_lending_receiver_may_fail_and_is_not_asked_again(archive: Callable[..., Archive], opened: Any) -> None:
+    class Failing(Lender):
+        async def room(self) -> memoryview:
+            raise TransientError("the disk hiccups")
+
+    server = archive({"b/x": BODY})
+    async with opened() as fetcher:
+        with pytest.raises(TransientError, match="the disk hiccups"):
+            await fetcher.transfer(Location.parse(f"{server.url}/b/x"), Failing())
+    assert len(server.requests) == 1
 
 
 async def test_stall_before_the_answer(

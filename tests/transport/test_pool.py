@@ -202,6 +202,15 @@ async def test_what_cannot_carry_another_request_is_not_kept() -> None:
         assert (connections.idle, asked.phase) == (0, Phase.CLOSED)
 
 
+async def test_a_connection_that_may_hold_more_than_was_asked_for_is_not_kept() -> None:
+    async with site() as server, pool() as connections:
+        connection = await connections.take(at(server.port), POLICY, "x")
+        await ask(connection)
+        connection.blind = True
+        connections.give(connection)
+        assert (connections.idle, connection.phase) == (0, Phase.CLOSED)
+
+
 async def test_a_connection_closed_or_spoken_to_while_idle_is_not_taken() -> None:
     async with site() as server, pool() as connections:
         connection = await connections.take(at(server.port), POLICY, "x")
