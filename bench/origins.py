@@ -32,7 +32,7 @@ http {{
     tcp_nopush on;
     keepalive_requests 100000000;
     keepalive_timeout 300s;
-    open_file_cache max=200000 inactive=1h;  # the server is not what is measured
+    open_file_cache max=8192 inactive=1h;  # each keeps a descriptor: few enough for any limit on them
     open_file_cache_valid 1h;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
