@@ -304,7 +304,7 @@ async def test_what_a_long_fill_brought_before_a_stall_is_kept_and_memory_is_giv
     lender = Lender()
     async with opened() as fetcher, asyncio.TaskGroup() as group:
         group.create_task(fetcher.transfer(Location.parse(f"{server.url}/b/x"), lender))
-        sent = 300_000 + (200 if wire else 0)  # with the header, where it is counted
+        sent = 300_000 + (100 if wire else 0)  # with the header, where it is counted
         await until(lambda: any(getattr(wait.judge, "_seen", 0) >= sent for wait in fetcher._watch._waits))
         clock.advance(12.1)
     assert lender.data == BODY
