@@ -228,6 +228,20 @@ async def test_a_cancelled_run_leaves_no_process(
     check(tmp_path, objects)
 
 
+def test_a_worker_that_cannot_write_ends_the_run(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: it is the worker that meets it."""
+    server = archive({"job/d/large.bin": bytes(12 << 20), **{f"job/d/{number}": b"x" for number in range(50)}})
+    manifest = tmp_path / "manifest.yaml"
+    manifest.write_text(yaml.safe_dump(described(server.url)))
+    script = 'ulimit -f 8192; exec "$@"'  # blocks of 1,024 bytes
+    command: list[str | Path] = ["bash", "-c", script, "-", *RUN, manifest, "--root", tmp_path / "root"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 4, done.stderr
+    assert "ulimit -f" in (tmp_path / "root" / "receipt.json").read_text()
+    assert subprocess.run(command[4:], check=False).returncode == 0
+    assert (tmp_path / "root" / "d" / "large.bin").read_bytes() == bytes(12 << 20)
+
+
 # --- kills ---------------------------------------------------------------------------------------------------------
 
 
