@@ -29,6 +29,7 @@ from emasync.testing import Archive
 from emasync.testing.clock import ManualClock
 from emasync.testing.conformance import Recorder
 from emasync.testing.peers import Nginx, free_port
+from emasync.transport.governed import GovernedFetcher
 from emasync.transport.neighbourhood import Neighbourhood
 from emasync.transport.resolver import AddressInfo, DaemonResolver
 from emasync.transport.session import joined, translated
@@ -74,18 +75,32 @@ async def answering(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
         yield url, asked
 
 
+both = pytest.mark.parametrize("wire", [True, False], ids=["wire", "aiohttp"])
+"""For what is asked as data: over either transport. Documents always go over aiohttp."""
+
+
+async def fetched(fetcher: GovernedFetcher, url: str) -> bytes:
+    """An object, asked for as data."""
+    recorder = Recorder()
+    await fetcher.transfer(Location.parse(url), recorder)
+    return bytes(recorder.data)
+
+
 async def answering_early(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answers before it was asked, in plain text."""
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     await writer.drain()
 
 
-async def test_refused_connections_are_tried_until_the_origin_is_given_up(opened: Any, clock: ManualClock) -> None:
+@both
+async def test_refused_connections_are_tried_until_the_origin_is_given_up(
+    opened: Any, clock: ManualClock, wire: bool
+) -> None:
     url = f"http://127.0.0.1:{free_port()}/x"
     began_s = clock.monotonic_s()
     async with opened() as fetcher:
         with pytest.raises(TransientError, match=r"given up for this run.*no connection") as caught:
-            await fetcher.read(Location.parse(url))
+            await fetched(fetcher, url)
         waited_s = clock.monotonic_s() - began_s
         assert 120 <= waited_s < 200
         assert caught.value.kind == ErrorKind.UNREACHABLE
@@ -96,18 +111,20 @@ async def test_refused_connections_are_tried_until_the_origin_is_given_up(opened
     assert 6 < requests < 40
 
 
-async def test_names_that_cannot_be_resolved(opened: Any) -> None:
+@both
+async def test_names_that_cannot_be_resolved(opened: Any, wire: bool) -> None:
     def fail(host: str, port: int, family: int) -> list[AddressInfo]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     settings = Settings(hosts={"nowhere.example": {"give_up_after_s": 5.0}})
     async with opened(settings, resolver=DaemonResolver(fail)) as fetcher:
         with pytest.raises(TransientError, match="cannot be resolved") as caught:
-            await fetcher.read(Location.parse("http://nowhere.example/x"))
+            await fetched(fetcher, "http://nowhere.example/x")
     assert caught.value.kind == ErrorKind.UNREACHABLE
 
 
-async def test_names_come_back_when_the_resolver_does(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_names_come_back_when_the_resolver_does(archive: Callable[..., Archive], opened: Any, wire: bool) -> None:
     server = archive({"b/x": b"1"})
     calls = iter(range(10))
 
@@ -117,10 +134,11 @@ async def test_names_come_back_when_the_resolver_does(archive: Callable[..., Arc
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     async with opened(resolver=DaemonResolver(flaky)) as fetcher:
-        assert (await fetcher.read(Location.parse(f"http://data.example:{server.port}/b/x"))).data == b"1"
+        assert await fetched(fetcher, f"http://data.example:{server.port}/b/x") == b"1"
 
 
-async def test_one_dead_address_of_two(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_one_dead_address_of_two(archive: Callable[..., Archive], opened: Any, wire: bool) -> None:
     server = archive({"b/x": b"1"})
 
     def both(host: str, port: int, family: int) -> list[AddressInfo]:
@@ -128,10 +146,11 @@ async def test_one_dead_address_of_two(archive: Callable[..., Archive], opened: 
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("127.0.0.2", "127.0.0.1")]
 
     async with opened(resolver=DaemonResolver(both)) as fetcher:
-        assert (await fetcher.read(Location.parse(f"http://data.example:{server.port}/b/x"))).data == b"1"
+        assert await fetched(fetcher, f"http://data.example:{server.port}/b/x") == b"1"
 
 
-async def test_a_stuck_name_look_up_does_not_hold_the_exit(opened: Any, clock: ManualClock) -> None:
+@both
+async def test_a_stuck_name_look_up_does_not_hold_the_exit(opened: Any, clock: ManualClock, wire: bool) -> None:
     release = ThreadEvent()
     started = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -143,7 +162,7 @@ async def test_a_stuck_name_look_up_does_not_hold_the_exit(opened: Any, clock: M
 
     try:
         async with opened(resolver=DaemonResolver(stuck)) as fetcher:
-            reading = asyncio.create_task(fetcher.read(Location.parse("http://stuck.example/x")))
+            reading = asyncio.create_task(fetched(fetcher, "http://stuck.example/x"))
             await started.wait()
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -152,7 +171,8 @@ async def test_a_stuck_name_look_up_does_not_hold_the_exit(opened: Any, clock: M
         release.set()
 
 
-async def test_a_stuck_name_look_up_is_a_stall(opened: Any, clock: ManualClock, events: list[Any]) -> None:
+@both
+async def test_a_stuck_name_look_up_is_a_stall(opened: Any, clock: ManualClock, events: list[Any], wire: bool) -> None:
     release = ThreadEvent()
     started = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -165,7 +185,7 @@ async def test_a_stuck_name_look_up_is_a_stall(opened: Any, clock: ManualClock, 
     settings = Settings(hosts={"stuck.example": {"max_attempts": 1}})
     try:
         async with opened(settings, resolver=DaemonResolver(stuck)) as fetcher:
-            reading = asyncio.create_task(fetcher.read(Location.parse("http://stuck.example/x")))
+            reading = asyncio.create_task(fetched(fetcher, "http://stuck.example/x"))
             await started.wait()
             clock.advance(41)
             with pytest.raises(TransientError, match="no answer within 40 s"):
@@ -182,29 +202,31 @@ async def test_names_that_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "says", "handed_on"),
     [
-        (b"nonsense\r\n\r\n", "no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", "no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", "no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "no HTTP"),
+        (b"nonsense\r\n\r\n", "no HTTP", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "no HTTP", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", "no HTTP", False),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", "no HTTP", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "no HTTP", True),
     ],
 )
-async def test_answers_that_are_no_http(answer: bytes, says: str, opened: Any) -> None:
+@both
+async def test_answers_that_are_no_http(answer: bytes, says: str, handed_on: bool, opened: Any, wire: bool) -> None:
     settings = Settings(hosts={"127.0.0.1": {"max_attempts": 2}})
     async with answering(answer, answer, answer) as (url, asked), opened(settings) as fetcher:
         with pytest.raises(TransientError, match=says):
-            await fetcher.read(Location.parse(url))
-        assert len(asked) == 2
+            await fetched(fetcher, url)
+        assert len(asked) == 2 + (wire and handed_on)
 
 
-async def test_bytes_beyond_the_end_poison_the_connection(opened: Any) -> None:
+@both
+async def test_bytes_beyond_the_end_poison_the_connection(opened: Any, wire: bool) -> None:
     one = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad"
     two = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ndef"
     async with answering(one, two) as (url, asked), opened() as fetcher:
-        assert (await fetcher.read(Location.parse(url))).data == b"abc"
-        assert (await fetcher.read(Location.parse(url))).data == b"def"
+        assert await fetched(fetcher, url) == b"abc"
+        assert await fetched(fetcher, url) == b"def"
         assert len(asked) == 2
 
 
@@ -221,7 +243,10 @@ async def test_what_is_asked_for(opened: Any) -> None:
     assert "cookie" not in second
 
 
-async def test_a_public_redirect_does_not_reach_inside(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_a_public_redirect_does_not_reach_inside(
+    archive: Callable[..., Archive], opened: Any, wire: bool
+) -> None:
     server = archive({"b/x": b"secret"})
     inside = f"http://127.0.0.1:{server.port}/b/x"
     redirect = f"HTTP/1.1 302 Found\r\nLocation: {inside}\r\nContent-Length: 0\r\n\r\n".encode()
@@ -232,9 +257,9 @@ async def test_a_public_redirect_does_not_reach_inside(archive: Callable[..., Ar
     async with answering(redirect, redirect) as (url, _), opened(resolver=DaemonResolver(public)) as fetcher:
         outside = url.replace("127.0.0.1", "data.example")
         with pytest.raises(RefusedError, match="private address"):
-            await fetcher.read(Location.parse(outside))
+            await fetched(fetcher, outside)
         assert server.requests == []
-        assert (await fetcher.read(Location.parse(url))).data == b"secret"
+        assert await fetched(fetcher, url) == b"secret"
 
 
 async def test_which_hosts_lie_inside() -> None:
@@ -282,8 +307,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@both
 async def test_certificates_are_checked(
-    archive: Callable[..., Archive], opened: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Callable[..., Archive], opened: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch, wire: bool
 ) -> None:
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(certificate)
@@ -291,25 +317,27 @@ async def test_certificates_are_checked(
     place = Location.parse(f"{server.url}/b/x")
     async with opened(surroundings=None) as fetcher:
         with pytest.raises(RefusedError, match=r"certificate does not hold \(self.signed certificate.*SSL_CERT_FILE"):
-            await fetcher.read(place)
+            await fetched(fetcher, str(place))
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     async with opened(surroundings=None) as fetcher:
-        assert (await fetcher.read(place)).data == b"1"
+        assert await fetched(fetcher, str(place)) == b"1"
 
 
-async def test_plain_http_behind_https(opened: Any) -> None:
+@both
+async def test_plain_http_behind_https(opened: Any, wire: bool) -> None:
     settings = Settings(hosts={"127.0.0.1": {"give_up_after_s": 1.0}})
     async with serving(answering_early) as url, opened(settings) as fetcher:
         with pytest.raises(TransientError) as caught:
-            await fetcher.read(Location.parse(url.replace("http:", "https:")))
+            await fetched(fetcher, url.replace("http:", "https:"))
     assert caught.value.kind == ErrorKind.UNREACHABLE
 
 
 # --- surroundings ---------------------------------------------------------------------------------------------------
 
 
+@both
 async def test_netrc_goes_to_its_own_host_only(
-    archive: Callable[..., Archive], opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    archive: Callable[..., Archive], opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: bool
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password secret\ndefault login any password any\n")
@@ -317,8 +345,8 @@ async def test_netrc_goes_to_its_own_host_only(
     monkeypatch.setenv("NO_PROXY", "*")
     server = archive({"b/x": b"1"})
     async with opened(surroundings=None) as fetcher:
-        await fetcher.read(Location.parse(f"{server.url}/b/x"))
-        await fetcher.read(Location.parse(f"http://localhost:{server.port}/b/x"))
+        await fetched(fetcher, f"{server.url}/b/x")
+        await fetched(fetcher, f"http://localhost:{server.port}/b/x")
     assert server.requests[0].headers["authorization"] == "Basic bWU6c2VjcmV0"
     assert "authorization" not in server.requests[1].headers
 
@@ -346,21 +374,23 @@ def test_proxies() -> None:
         Surroundings(proxies={"all": "socks5://p.example:1080"}).proxy_for(Location.parse("https://x.example/"))
 
 
-async def test_requests_go_through_the_proxy(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_requests_go_through_the_proxy(archive: Callable[..., Archive], opened: Any, wire: bool) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
     async with answering(answer) as (url, asked):
         proxied = Surroundings(proxies={"http": url.removesuffix("/x")})
         async with opened(surroundings=proxied) as fetcher:
-            assert (await fetcher.read(Location.parse("http://data.example/a%20b"))).data == b"ok"
+            assert await fetched(fetcher, "http://data.example/a%20b") == b"ok"
     assert asked[0].startswith(b"GET http://data.example/a%20b HTTP/1.1\r\n")
 
 
-async def test_a_dead_proxy_is_unreachable(opened: Any) -> None:
+@both
+async def test_a_dead_proxy_is_unreachable(opened: Any, wire: bool) -> None:
     settings = Settings(hosts={"data.example": {"give_up_after_s": 1.0}})
     proxied = Surroundings(proxies={"http": f"http://127.0.0.1:{free_port()}"})
     async with opened(settings, surroundings=proxied) as fetcher:
         with pytest.raises(TransientError, match="no connection"):
-            await fetcher.read(Location.parse("http://data.example/x"))
+            await fetched(fetcher, "http://data.example/x")
 
 
 # --- the seam -------------------------------------------------------------------------------------------------------
