@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -40,7 +41,9 @@ class Script:
 
 
 @asynccontextmanager
-async def scripted(answer: Callable[[int, bytes], Say] | Sequence[Say]) -> AsyncIterator[Script]:
+async def scripted(
+    answer: Callable[[int, bytes], Say] | Sequence[Say], *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Script]:
     """A server on this loop that answers request number n as told; the last of a row is said again and again."""
     script = Script()
     tasks: set[asyncio.Task[None]] = set()
@@ -58,7 +61,7 @@ async def scripted(answer: Callable[[int, bytes], Say] | Sequence[Say]) -> Async
         finally:
             script.open -= 1
             writer.close()
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,7 +84,7 @@ async def scripted(answer: Callable[[int, bytes], Say] | Sequence[Say]) -> Async
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     script.port = server.sockets[0].getsockname()[1]
     try:
         yield script

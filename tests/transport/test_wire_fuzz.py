@@ -214,6 +214,9 @@ class Wire:
         assert self._paused
         self._paused = False
 
+    def is_closing(self) -> bool:
+        return self.closed
+
     def abort(self) -> None:
         self.closed = True
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import trustme
 from tests.transport.scripted import Say, Script, chunked, ok, scripted, until
 
 from emasync.errors import NotFoundError, RefusedError, TransientError
@@ -172,6 +174,32 @@ def test_a_second_answer_behind_the_first_one_is_nobodys(each_loop: Loop, size_b
                     assert await came.read_into(memoryview(view)) == size_bytes
                 assert bytes(view[:size_bytes]) == body
             assert server.connections == 2
+
+    each_loop(main())
+
+
+def test_all_of_it_over_tls(each_loop: Loop) -> None:
+    """The loops' TLS layers have buffers of their own between socket and view."""
+    authority = trustme.CA()
+    served, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(trusted)
+    body = random.Random(7).randbytes(3 << 20)
+
+    def answer(number: int, _request: bytes) -> Say:
+        return Say(ok(body) + (ok(b"foreign") if number == 2 else b""), "close" if number == 4 else "keep")
+
+    async def main() -> None:
+        async with scripted(answer, tls=served) as server, session(Surroundings(tls=trusted)) as wire:
+            place = Location.parse(server.url.replace("http:", "https:"))
+            for number in range(6):
+                data, view = bytearray(), bytearray(1 << 20)
+                async with await wire.open(place, {}, POLICY, "x") as came:
+                    while size_bytes := await came.read_into(memoryview(view)):
+                        data += view[:size_bytes]
+                    assert data == body, number
+            assert await whole(await wire.open(place, {}, POLICY, "x")) == body
+            assert server.connections == 3
 
     each_loop(main())
 

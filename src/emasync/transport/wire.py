@@ -328,7 +328,7 @@ class WireConnection(asyncio.BufferedProtocol):
     def _unpause(self) -> None:
         if self._paused:
             self._paused = False
-            if self._transport is not None:
+            if self._transport is not None and not self._transport.is_closing():  # else the end is on its way
                 self._transport.resume_reading()
 
     def _fail(self, error: BrokenConnectionError) -> None:
