@@ -57,11 +57,11 @@ class OverArchive(FetcherSuite):
         server = archive(MemoryStore(buckets=("bucket",)))
         return StoreOrigin(server, Location.parse(self.root.replace("URL", server.url)))
 
-    @pytest.fixture
-    async def fetcher(self, origin: StoreOrigin) -> AsyncIterator[GovernedFetcher]:
+    @pytest.fixture(params=[True, False], ids=["wire", "aiohttp"])
+    async def fetcher(self, origin: StoreOrigin, request: pytest.FixtureRequest) -> AsyncIterator[GovernedFetcher]:
         url = origin.archive.url
         settings = Settings(mirrors={self.root: f"{url}/bucket"}) if self.mirrored else Settings()
-        async with GovernedFetcher(settings, endpoints=Endpoints(s3=url, gs=url)) as fetcher:
+        async with GovernedFetcher(settings, endpoints=Endpoints(s3=url, gs=url), wire=request.param) as fetcher:
             yield fetcher
 
 
