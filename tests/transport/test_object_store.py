@@ -14,15 +14,28 @@ from emasync.model.location import Location
 from emasync.settings import Settings
 from emasync.testing import Archive
 from emasync.testing.clock import ManualClock
+from emasync.testing.conformance import Recorder
 from emasync.testing.content import BucketRules
 from emasync.testing.peers import MotoS3
 from emasync.testing.stores import MemoryStore
 from emasync.transport.auth import AwsKeys, CredentialChain, Signer, aws_keys, google_token
+from emasync.transport.governed import GovernedFetcher
 from emasync.transport.interface import BucketAccess
 from emasync.transport.object_store import Endpoints, ObjectStores
 from emasync.transport.surroundings import Surroundings
 
 KEYS = AwsKeys(key_id="AKIDEXAMPLE", secret="wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", region="eu-west-1")
+
+
+both = pytest.mark.parametrize("wire", [True, False], ids=["wire", "aiohttp"])
+"""For what is asked as data: over either transport."""
+
+
+async def fetched(fetcher: GovernedFetcher, location: Location) -> bytes:
+    """An object, asked for as data."""
+    recorder = Recorder()
+    await fetcher.transfer(location, recorder)
+    return bytes(recorder.data)
 
 
 class Given:
@@ -154,64 +167,72 @@ def answering(server: str) -> Endpoints:
     return Endpoints(s3=server, gs=server)
 
 
-async def test_region_of_a_bucket_is_found_out_once(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_region_of_a_bucket_is_found_out_once(archive: Callable[..., Archive], opened: Any, wire: bool) -> None:
     server = archive({"far/x": b"1"}, buckets={"far": BucketRules(elsewhere=True, region="ap-south-1")})
     async with opened(endpoints=answering(server.url)) as fetcher:
         with pytest.raises(RefusedError, match="redirect without a target"):  # it says so again
-            await fetcher.read(Location.parse("s3://far/x"))
+            await fetched(fetcher, Location.parse("s3://far/x"))
     assert len(server.requests) == 2
 
 
-async def test_private_bucket(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_private_bucket(archive: Callable[..., Archive], opened: Any, wire: bool) -> None:
     store = {"lab/x": b"1", "lab/y": b"2"}
     server = archive(store, buckets={"lab": BucketRules(private=True)})
     credentials = Given()
     async with opened(endpoints=answering(server.url), credentials=credentials) as fetcher:
         with pytest.raises(AccessDeniedError, match="asked without credentials"):
-            await fetcher.read(Location.parse("s3://lab/x"))
+            await fetched(fetcher, Location.parse("s3://lab/x"))
         fetcher.grant("s3://lab", BucketAccess(anonymous=False))
         server.reset()
-        assert (await fetcher.read(Location.parse("s3://lab/x"))).data == b"1"
+        assert await fetched(fetcher, Location.parse("s3://lab/x")) == b"1"
         assert [page.objects[0].key async for page in fetcher.list(Location.parse("s3://lab/"))] == ["x"]
     assert [seen.status for seen in server.requests] == [403, 200, 200]
     assert all(seen.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256") for seen in server.requests[1:])
 
 
-async def test_private_google_bucket(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_private_google_bucket(archive: Callable[..., Archive], opened: Any, wire: bool) -> None:
     server = archive({"lab/x": b"1"}, buckets={"lab": BucketRules(kind="google", private=True)})
     fetcher = opened(endpoints=answering(server.url), credentials=Given())
     fetcher.grant("gs://lab", BucketAccess(anonymous=False))
     async with fetcher:
-        head = (await fetcher.read(Location.parse("gs://lab/x"))).head
+        head = await fetcher.transfer(Location.parse("gs://lab/x"), Recorder())
     assert server.requests[-1].headers["authorization"] == "Bearer ya29.token"
     assert head.validator.generation
     assert "crc32c=" in head.headers["x-goog-hash"]
 
 
-async def test_credentials_stay_with_their_bucket(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_credentials_stay_with_their_bucket(archive: Callable[..., Archive], opened: Any, wire: bool) -> None:
     other = archive({"pub/x": b"1"})
     server = archive({"lab/x": b""}, faults={"lab/x": [{"redirect": f"{other.url}/pub/x"}]})
     async with opened(endpoints=answering(server.url), credentials=Given()) as fetcher:
         fetcher.grant("s3://lab", BucketAccess(anonymous=False, requester_pays=True))
-        assert (await fetcher.read(Location.parse("s3://lab/x"))).data == b"1"
+        assert await fetched(fetcher, Location.parse("s3://lab/x")) == b"1"
         assert sorted(fetcher.statistics()) == sorted(["s3://lab", other.url])
     assert "authorization" in server.requests[0].headers
     assert "authorization" not in other.requests[0].headers
 
 
-async def test_expired_credentials_are_asked_for_again(archive: Callable[..., Archive], opened: Any) -> None:
+@both
+async def test_expired_credentials_are_asked_for_again(
+    archive: Callable[..., Archive], opened: Any, wire: bool
+) -> None:
     faults = {"lab/x": [{"status": 403, "code": "ExpiredToken", "times": 1}]}
     server = archive({"lab/x": b"1"}, faults=faults)
     credentials = Given()
     async with opened(endpoints=answering(server.url), credentials=credentials) as fetcher:
         fetcher.grant("s3://lab", BucketAccess(requester_pays=True))
-        assert (await fetcher.read(Location.parse("s3://lab/x"))).data == b"1"
+        assert await fetched(fetcher, Location.parse("s3://lab/x")) == b"1"
     assert credentials.forgotten == 1
 
 
 @pytest.mark.moto
+@both
 async def test_signed_requests_against_moto(
-    moto_s3: MotoS3, opened: Any, monkeypatch: pytest.MonkeyPatch, blockbuster: BlockBuster
+    moto_s3: MotoS3, opened: Any, monkeypatch: pytest.MonkeyPatch, blockbuster: BlockBuster, wire: bool
 ) -> None:
     """Real chain (environment), real server: object and listing of a bucket that is not public."""
     blockbuster.deactivate()  # aiobotocore reads its files on a loop of its own, in a thread of its own
@@ -221,9 +242,9 @@ async def test_signed_requests_against_moto(
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     async with opened(endpoints=Endpoints(s3=moto_s3.url)) as fetcher:
         with pytest.raises(AccessDeniedError):
-            await fetcher.read(Location.parse("s3://transport-private/a b/é+1"))
+            await fetched(fetcher, Location.parse("s3://transport-private/a b/é+1"))
         fetcher.grant("s3://transport-private", BucketAccess(anonymous=False))
-        assert (await fetcher.read(Location.parse("s3://transport-private/a b/é+1"))).data == b"secret"
+        assert await fetched(fetcher, Location.parse("s3://transport-private/a b/é+1")) == b"secret"
         pages = [page async for page in fetcher.list(Location.parse("s3://transport-private/a"))]
     assert [item.key for page in pages for item in page.objects] == ["a b/é+1"]
 
