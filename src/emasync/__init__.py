@@ -64,9 +64,9 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())  # a library print
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for (Any: whatever it is)."""
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - only when needed
+        from emasync.model.version import VERSION  # noqa: PLC0415 - only when needed
 
-        return version("emasync")
+        return VERSION
     if name not in _HOMES:
         raise AttributeError(f"module 'emasync' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - only when needed

@@ -26,6 +26,7 @@ from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
 from emasync.settings import WRITER_THREADS, Settings
 from emasync.transport.governed import GovernedFetcher
+from emasync.transport.surroundings import Surroundings
 
 LINGER_S = 10.0
 """Longest wait for the workers of a run whose process was killed: they hold its lock until they are gone."""
@@ -76,8 +77,19 @@ async def open_resources(
     *,
     clock: Clock | None = None,
     make_sink: Callable[[Path], Sink] = LocalSink,
+    surroundings: Surroundings | None = None,
 ) -> AsyncIterator[Resources]:
     """Open root, lock, ledger, threads and network; close them in reverse order.
+
+    Parameters
+    ----------
+    spec : RunSpec
+    on_event : callable
+    clock : Clock, optional
+    make_sink : callable
+        Opens the root for writing.
+    surroundings : Surroundings, optional
+        Of this machine; read here by default.
 
     Raises
     ------
@@ -100,7 +112,9 @@ async def open_resources(
         ledger = await stack.enter_async_context(
             LedgerThread(partial(_open_ledger, spec.root, state_dir, clock, facts))
         )
-        fetcher = await stack.enter_async_context(GovernedFetcher(spec.settings, clock=clock, on_event=on_event))
+        fetcher = await stack.enter_async_context(
+            GovernedFetcher(spec.settings, clock=clock, on_event=on_event, surroundings=surroundings)
+        )
         yield Resources(
             lock=lock,
             sink=sink,

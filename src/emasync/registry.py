@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emasync.errors import ErrorKind, InputError, SourceError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 NOT_BUILT = ""
 """Value of a name that the manifest knows and this version cannot run yet."""
@@ -31,7 +33,7 @@ class Registry:
 
     def names(self) -> tuple[str, ...]:
         """All known names, built-ins first."""
-        return (*self.built_in, *(point.name for point in entry_points(group=self.group)))
+        return (*self.built_in, *(point.name for point in self._points()))
 
     def load(self, name: str) -> Any:
         """Import the plug-in called `name` (Any: each family's ``interface`` module says what it is).
@@ -50,9 +52,16 @@ class Registry:
         if target is not None:
             module, _, attribute = target.partition(":")
             return getattr(import_module(module), attribute)
-        for point in entry_points(group=self.group, name=name):
-            return point.load()
+        for point in self._points():
+            if point.name == name:
+                return point.load()
         raise InputError(f"unknown name {name!r}; known: {', '.join(self.names())}")
+
+    def _points(self) -> EntryPoints:
+        """Plug-ins of other packages: looking reads what is installed, so it is done where a built-in will not do."""
+        from importlib.metadata import entry_points  # noqa: PLC0415 - see above
+
+        return entry_points(group=self.group)
 
 
 SOURCES = Registry(

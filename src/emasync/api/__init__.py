@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from emasync.api.options import schema as schema
     from emasync.api.preview import Plan as Plan
     from emasync.api.preview import plan as plan
-    from emasync.api.running import Stopper as Stopper
     from emasync.api.running import arun as arun
     from emasync.api.running import run as run
+    from emasync.api.stopping import Stopper as Stopper
     from emasync.manifest.mirrors import parse_mirror as parse_mirror
     from emasync.manifest.quantities import parse_rate as parse_rate
     from emasync.manifest.quantities import parse_size as parse_size
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Plan": "emasync.api.preview",
     "RunOptions": "emasync.api.options",
-    "Stopper": "emasync.api.running",
+    "Stopper": "emasync.api.stopping",
     "arun": "emasync.api.running",
     "catalog": "emasync.api.look",
     "load": "emasync.api.options",

@@ -6,15 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from emasync.errors import InputError
-from emasync.manifest.load import load_manifest, manifest_from_object
-from emasync.manifest.manifest import Manifest
-from emasync.manifest.schema import json_schema
-from emasync.settings import Settings
 
-ManifestLike = str | os.PathLike[str] | Mapping[str, Any] | Manifest
+if TYPE_CHECKING:
+    from emasync.manifest.manifest import Manifest
+    from emasync.settings import Settings
+
+ManifestLike: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | Manifest"
 """A path, a mapping as YAML would give it (Any: checked by the manifest models), or a loaded manifest."""
 
 
@@ -93,6 +93,9 @@ def load(manifest: ManifestLike) -> Manifest:
     InputError
         It cannot be read, or is wrong; all problems at once.
     """
+    from emasync.manifest.load import load_manifest, manifest_from_object  # noqa: PLC0415 - pydantic and yaml
+    from emasync.manifest.manifest import Manifest  # noqa: PLC0415 - as above
+
     if isinstance(manifest, Manifest):
         return manifest
     if isinstance(manifest, Mapping):
@@ -102,4 +105,6 @@ def load(manifest: ManifestLike) -> Manifest:
 
 def schema() -> dict[str, Any]:
     """JSON Schema of the manifest (Any: JSON)."""
+    from emasync.manifest.schema import json_schema  # noqa: PLC0415 - all records of the manifest
+
     return json_schema()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Final
 
 import orjson
@@ -40,6 +38,9 @@ def log_to(path: Path | None) -> Iterator[None]:
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise InputError(f"--log-file {path}: cannot be written ({error.strerror}); choose another place") from error
+    from logging.handlers import QueueHandler, QueueListener  # noqa: PLC0415 - pickles and sockets come with them
+    from queue import SimpleQueue  # noqa: PLC0415 - as above
+
     handler.setFormatter(logging.Formatter(LINE))
     logger = logging.getLogger("emasync")
     level, lines = logger.level, QueueHandler(SimpleQueue())

@@ -9,7 +9,8 @@ from typing import Annotated, Any, NoReturn, Protocol, runtime_checkable
 
 import typer
 
-from emasync import __version__, api
+import emasync
+from emasync import api
 from emasync.cli.demo import demo
 from emasync.cli.report import plan_text, status_text
 from emasync.cli.run import mirrors_of, refuse, run
@@ -47,7 +48,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        typer.echo(f"emasync {__version__}")
+        typer.echo(f"emasync {emasync.__version__}")
         raise typer.Exit
 
 

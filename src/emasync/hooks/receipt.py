@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import orjson
@@ -22,6 +21,7 @@ from emasync.model.receipt import (
     Verified,
 )
 from emasync.model.task import State
+from emasync.model.version import VERSION
 
 RECEIPT = "receipt.json"
 
@@ -77,7 +77,7 @@ def build_receipt(ledger: Ledger, facts: RunFacts, previous: bytes | None) -> Re
     placed = sum(dataset.objects for dataset in datasets)
     return Receipt(
         manifest=facts.manifest,
-        tool=f"emasync {version('emasync')}",
+        tool=f"emasync {VERSION}",
         started=_rfc3339(facts.started_s),
         finished=_rfc3339(facts.finished_s),
         exit_code=_exit_code(facts, [*datasets, *missing]),

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Final
 
 from emasync.errors import EmasyncError
-from emasync.manifest.archives import AindEntry, DandiEntry, EmpiarEntry, IdrEntry, OpenDataEntry
-from emasync.manifest.bucket import BucketEntry
 from emasync.manifest.entry import Entry
 from emasync.manifest.problems import Fault, KeyPath, shown
-from emasync.manifest.web import WebEntry
 from emasync.registry import SOURCES
 
-ENTRY_MODELS: Final[dict[str, type[Entry]]] = {
-    "web": WebEntry,
-    "bucket": BucketEntry,
-    "empiar": EmpiarEntry,
-    "idr": IdrEntry,
-    "dandi": DandiEntry,
-    "aind": AindEntry,
-    "open_data": OpenDataEntry,
+BUILT_IN: Final = {
+    "web": "emasync.manifest.web:WebEntry",
+    "bucket": "emasync.manifest.bucket:BucketEntry",
+    "empiar": "emasync.manifest.archives:EmpiarEntry",
+    "idr": "emasync.manifest.archives:IdrEntry",
+    "dandi": "emasync.manifest.archives:DandiEntry",
+    "aind": "emasync.manifest.archives:AindEntry",
+    "open_data": "emasync.manifest.archives:OpenDataEntry",
 }
-"""Built-in sources; those of the registry that are not built yet parse all the same."""
+"""Built-in sources, imported when a manifest names them; those that are not built yet parse all the same."""
+
+
+@cache
+def built_in_model(source: str) -> type[Entry]:
+    """Record of a built-in source.
+
+    Parameters
+    ----------
+    source : str
+        A key of :data:`BUILT_IN`.
+    """
+    module, _, name = BUILT_IN[source].partition(":")
+    model: type[Entry] = getattr(import_module(module), name)
+    return model
 
 
 def entry_model(source: object, path: KeyPath, faults: list[Fault]) -> type[Entry] | None:
@@ -37,8 +49,8 @@ def entry_model(source: object, path: KeyPath, faults: list[Fault]) -> type[Entr
     faults : list of Fault
         Takes what is wrong.
     """
-    if isinstance(source, str) and source in ENTRY_MODELS:
-        return ENTRY_MODELS[source]
+    if isinstance(source, str) and source in BUILT_IN:
+        return built_in_model(source)
     if isinstance(source, str) and source in known_sources():
         return _plugged(source, path, faults)
     names = ", ".join(known_sources())

@@ -7,9 +7,11 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
+from emasync.manifest.docstrings import attribute_docstrings
 from emasync.manifest.fields import RULE
 from emasync.manifest.problems import Fault, KeyPath, clipped, shown
 
@@ -17,9 +19,22 @@ R = TypeVar("R", bound="Record")
 
 
 class Record(BaseModel):
-    """A frozen mapping of a manifest; keys it does not know are refused."""
+    """A frozen mapping of a manifest; keys it does not know are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+    The JSON Schema describes each key by the text below it in the class.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """For pydantic, which would parse the source of every record at import to the same end."""
+        found = handler(core_schema)
+        properties = handler.resolve_ref_schema(found).get("properties", {})
+        for name, text in attribute_docstrings(cls).items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+        return found
 
 
 def several(title: str, errors: Iterable[tuple[KeyPath, PydanticCustomError]]) -> ValidationError:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from emasync.manifest.head import Head
-from emasync.manifest.kinds import ENTRY_MODELS
+from emasync.manifest.kinds import BUILT_IN, built_in_model
 from emasync.manifest.record import Record
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,19 +22,20 @@ def json_schema() -> dict[str, Any]:
         Draft 2020-12 (Any: a JSON document). Sizes, rates and durations are numbers or text. ``${VAR}`` is
         known to no schema: a field that is no text fails here when it holds one, and passes emasync.
     """
-    models: list[type[Record]] = [Head, *ENTRY_MODELS.values()]
+    kinds = {source: built_in_model(source) for source in BUILT_IN}
+    models: list[type[Record]] = [Head, *kinds.values()]
     keys, document = models_json_schema([(model, "validation") for model in models], title="emasync manifest")
     definitions = document["$defs"]
     definitions.pop("Axis")  # written as a range or list, see FileTemplate
     refs = {model: keys[model, "validation"]["$ref"] for model in models}
     head = definitions.pop(refs[Head].rpartition("/")[2])
-    for name, model in ENTRY_MODELS.items():
+    for name, model in kinds.items():
         _require_source(definitions[refs[model].rpartition("/")[2]], name)
     datasets = {
         "type": "array",
         "minItems": 1,
         "description": "What to fetch.",
-        "items": {"oneOf": [{"$ref": refs[model]} for model in ENTRY_MODELS.values()]},
+        "items": {"oneOf": [{"$ref": refs[model]} for model in kinds.values()]},
     }
     return {
         "$schema": DIALECT,

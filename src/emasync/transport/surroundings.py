@@ -8,13 +8,13 @@ import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from emasync.errors import InputError
 from emasync.model.location import Location
+from emasync.model.version import VERSION
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -47,7 +47,7 @@ class Surroundings:
         ``NETRC`` are honoured.
         """
         return cls(
-            user_agent=f"emasync/{version('emasync')}",
+            user_agent=f"emasync/{VERSION}",
             tls=ssl.create_default_context(),
             proxies=getproxies_environment(),
             logins=read_logins(Path(os.environ.get("NETRC") or Path.home() / ".netrc")),

@@ -1,0 +1,197 @@
+"""What a run does: resources, planner, engine, receipt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from emasync.api.books import close_books, require_something
+from emasync.api.options import RunOptions
+from emasync.api.progress import Ticker
+from emasync.api.stopping import Stopper
+from emasync.assembly import Resources, RunSpec, open_resources
+from emasync.disk.interface import Sink
+from emasync.disk.probe import allocated_bytes
+from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
+from emasync.engine.engine import EngineOutcome, Planner
+from emasync.errors import InputError
+from emasync.executors.choice import choose, spare_cores
+from emasync.executors.interface import Executor
+from emasync.executors.local import LocalExecutor
+from emasync.hooks.receipt import RunFacts
+from emasync.manifest.manifest import Manifest
+from emasync.model.events import OnEvent
+from emasync.model.location import Location
+from emasync.model.receipt import Receipt, Totals
+from emasync.plan.compile import compile_datasets
+from emasync.plan.guards import Guard, Room
+from emasync.plan.tools import PlanTools, SinkDocuments
+from emasync.registry import LAYOUTS
+from emasync.settings import HostPolicy, Settings
+from emasync.sources.interface import SourceContext
+from emasync.transport.mirrors import Mirrors
+from emasync.transport.surroundings import Surroundings
+
+_LOOKED_AT = 1_000
+"""Files of a dataset whose origins are looked at; the rest is like them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One run.
+
+    Attributes
+    ----------
+    manifest : Manifest
+    root : Path
+    on_event : callable
+    options : RunOptions
+    stopper : Stopper
+    make_sink : callable or None
+        None: local files.
+    """
+
+    manifest: Manifest
+    root: Path
+    on_event: OnEvent
+    options: RunOptions
+    stopper: Stopper
+    make_sink: Callable[[Path], Sink] | None
+
+    async def run(self, surroundings: Surroundings) -> Receipt:
+        """Plan, transfer and verify.
+
+        Parameters
+        ----------
+        surroundings : Surroundings
+            Of this machine.
+
+        Raises
+        ------
+        InputError, MachineError
+            As :func:`emasync.run`.
+        """
+        settings = self.options.settings(self.manifest.settings)
+        spec = RunSpec(
+            root=self.root,
+            state_dir=self.manifest.state_dir_for(),
+            settings=settings,
+            break_lock=self.options.break_lock,
+        )
+        wanted = self.options.wanted(self.manifest)
+        entries = [entry for entry in self.manifest.datasets if entry.id in wanted]
+        workers = await self._workers(settings, entries)
+        make_sink = self.make_sink or LocalSink
+        async with open_resources(spec, self.on_event, make_sink=make_sink, surroundings=surroundings) as resources:
+            return await self._run(resources, settings, entries, workers=workers)
+
+    async def _run(self, resources: Resources, settings: Settings, entries: list[Any], *, workers: int) -> Receipt:
+        """Any: each source has its own entry model."""
+        started_s = resources.clock.time_s()
+        wanted = tuple(entry.id for entry in entries)
+        executor = self._executor(resources, settings, wanted, workers=workers)
+        self.stopper.attach(executor)
+        tools = _tools(resources, self.manifest, settings, self.on_event)
+        planner = _planner(entries, replace(tools, refresh=self.options.refresh))
+        outcome = await _move(executor, planner, Ticker(resources, executor, self.on_event))
+        if outcome.stopped is None:
+            await require_something(resources, wanted, self.on_event)
+        facts = RunFacts(
+            manifest=self.manifest.digest,
+            wanted=wanted,
+            started_s=started_s,
+            finished_s=resources.clock.time_s(),
+            totals=_totals(executor),
+            placed_bytes=outcome.placed_bytes,
+            stopped=outcome.stopped,
+            unreachable=outcome.unreachable,
+            mirrors=settings.mirrors,
+        )
+        return await close_books(resources, facts, self.on_event, lambda: self.stopper.asked)
+
+    async def _workers(self, settings: Settings, entries: list[Any]) -> int:
+        """Number of worker processes; 0 for an engine here (Any: as above).
+
+        Raises
+        ------
+        InputError
+            What was asked for contradicts itself.
+        """
+        spare = await asyncio.to_thread(spare_cores)
+        connections = _connections(entries, settings)
+        workers = choose(self.options.executor, settings.workers, spare=spare, connections=connections)
+        if workers and self.make_sink is not None:
+            raise InputError("a sink of the caller's own lives in the caller's process: use workers: 1, executor local")
+        return workers
+
+    def _executor(self, resources: Resources, settings: Settings, wanted: tuple[str, ...], *, workers: int) -> Executor:
+        adopt, objects = self.options.adopt, self.options.objects
+        if workers == 0:
+            return LocalExecutor(resources, settings, self.on_event, datasets=wanted, adopt=adopt, objects=objects)
+        from emasync.executors.processes import Crew, ProcessExecutor  # noqa: PLC0415 - only where it is used
+
+        crew = Crew(workers=workers, datasets=wanted, adopt=adopt, objects=objects)
+        return ProcessExecutor(resources, settings, self.on_event, crew)
+
+
+def _connections(entries: list[Any], settings: Settings) -> int:
+    """Connections that the policies allow to the origins of `entries`, as far as the manifest names them.
+
+    Any: each source has its own entry model; one that names no URL stands for one origin.
+    """
+    mirrors, limits = Mirrors(settings.mirrors), {}
+    for entry in entries:
+        urls = [entry.url] if hasattr(entry, "url") else [file.url for file in getattr(entry, "files", ())[:_LOOKED_AT]]
+        for url in urls:
+            asked = mirrors.route(Location.parse(url)).asked
+            limits[asked.origin] = settings.policy(asked).max_connections
+        if not urls:
+            limits[entry.id] = HostPolicy().max_connections
+    return sum(limits.values())
+
+
+def _planner(entries: list[Any], tools: PlanTools) -> Planner:
+    """The compile of `entries` (Any: each source has its own entry model) as the engine calls it."""
+
+    async def planner(wake: Callable[[], None]) -> None:
+        await compile_datasets(entries, replace(tools, wake=wake))
+
+    return planner
+
+
+def _tools(resources: Resources, manifest: Manifest, settings: Settings, on_event: OnEvent) -> PlanTools:
+    def measure() -> Room:
+        return Room(
+            free_bytes=resources.sink.free_bytes(),
+            free_inodes=resources.sink.free_inodes(),
+            unfinished_bytes=allocated_bytes(resources.root / PARTIAL_FOLDER),
+        )
+
+    return PlanTools(
+        context=SourceContext(fetcher=resources.fetcher, settings=settings, on_event=on_event),
+        ledger=resources.ledger,
+        layout=LAYOUTS.load(manifest.layout.kind)(),
+        documents=SinkDocuments(resources.sink),
+        guard=Guard(max_total_bytes=settings.max_total_bytes, reserve_bytes=settings.reserve_bytes, measure=measure),
+        wake=lambda: None,
+    )
+
+
+async def _move(executor: Executor, planner: Planner, ticker: Ticker) -> EngineOutcome:
+    async with asyncio.TaskGroup() as group:
+        ticking = group.create_task(ticker.run())
+        outcome = await executor.run(planner)
+        ticking.cancel()
+    return outcome
+
+
+def _totals(executor: Executor) -> Totals:
+    origins = executor.statistics().values()
+    return Totals(
+        bytes_fetched=executor.outcome.bytes_received,
+        requests=sum(origin.requests for origin in origins),
+        retries=sum(origin.retries for origin in origins),
+    )
