@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Annotated
 
 import typer
@@ -19,6 +18,8 @@ def demo(
     quiet: Annotated[bool, typer.Option("--quiet", help="Errors only.")] = False,
 ) -> None:
     """Make volumes, serve them on loopback, download and verify them, and show one block as a picture."""
+    from tempfile import mkdtemp  # noqa: PLC0415 - random numbers and more come with it
+
     from emasync.testing.demonstration import serve_demo, write_picture  # noqa: PLC0415 - a fifth of a second to import
 
     folder = root if root is not None else Path(mkdtemp(prefix="emasync-demo-"))

@@ -1,29 +1,16 @@
-"""What becomes of a tree: taken as it is, taken level by level, or selected from."""
+"""What becomes of a tree: taken as it is, or as the arrays that are in it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from emasync.errors import ErrorKind, SourceError
-from emasync.formats.interface import Format
-from emasync.model.events import Event
 from emasync.plan.choice import Choice
-from emasync.plan.chunks import can_list
-from emasync.plan.discovery import discover
 from emasync.plan.flat import take_flat
 from emasync.plan.intake import Intake
-from emasync.plan.selected import take_selected
+from emasync.plan.signs import zarr_at
 from emasync.plan.tools import PlanTools
-from emasync.plan.whole import take_levels
 from emasync.plan.written import withdraw_subset
-from emasync.registry import FORMATS
 from emasync.sources.interface import Tree, TreeFound
-
-ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zattrs", ".zarray")
-"""Zarr v3 core, "Metadata documents"; Zarr v2, "Storage": one of them makes a folder a node."""
-
-FORMAT_SIGNS = {"n5": "attributes.json", "precomputed": "info"}
-"""Documents that tell formats which are not built yet."""
 
 
 async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanTools) -> None:
@@ -46,67 +33,14 @@ async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanToo
     tree, intake = found.tree, intake.below(found.path)
     if not (choice.chooses and choice.standalone):
         await withdraw_subset(intake, choice.digest, tools.documents)
-    if choice.chooses:
-        await take_selected(intake, tree, choice, await format_for(tree, entry.format), tools)
-    elif entry.format not in ("auto", "zarr") or (entry.format == "auto" and not await zarr_at(tree)):
-        await take_flat(intake, tree, choice.wants)
-    elif await can_list(tree):
-        await take_ordered(intake, tree, choice, tools)
-    else:
-        await take_selected(intake, tree, choice, zarr(), tools)
-
-
-async def zarr_at(tree: Tree) -> bool:
-    """Whether the tree's base is a Zarr node: asked of its documents, because a listing may be long or forbidden."""
-    for key in ZARR_DOCUMENTS:
-        if await tree.read(key) is not None:
-            return True
-    return False
-
-
-async def take_ordered(intake: Intake, tree: Tree, choice: Choice, tools: PlanTools) -> None:
-    """Take all of a Zarr hierarchy, coarse levels first; one that cannot be understood is taken as it is."""
-    try:
-        found = await discover(tree, zarr().walk(("",)))
-    except SourceError as error:
-        message = f"taken object by object, coarse levels not first: {error.message}"
-        tools.context.on_event(Event("warning", {"dataset": intake.dataset, "message": message}))
+    if not choice.chooses and await is_flat(tree, entry.format):
         await take_flat(intake, tree, choice.wants)
         return
-    await take_levels(intake, tree, found, choice.wants)
+    from emasync.plan.hierarchies import take_hierarchy  # noqa: PLC0415 - the formats, where there are arrays
+
+    await take_hierarchy(intake, tree, choice, entry.format, tools)
 
 
-async def format_for(tree: Tree, name: str) -> Format:
-    """The plug-in that arrays are chosen with.
-
-    Raises
-    ------
-    SourceError
-        ``not_built``: the format is known, and choosing from it is not built yet.
-    """
-    if name in ("auto", "zarr"):
-        if name == "auto":
-            await refuse_unbuilt(tree)
-        return zarr()
-    made: Format = FORMATS.load(name)()
-    return made
-
-
-async def refuse_unbuilt(tree: Tree) -> None:
-    """Say clearly that a tree is in a format nobody can choose from yet."""
-    if await zarr_at(tree):
-        return
-    for name, document in FORMAT_SIGNS.items():
-        if await tree.read(document) is not None:
-            raise SourceError(
-                f"{tree.base} looks like {name} ({document} is there): choosing arrays, scales or a crop from it is "
-                "not built yet in this version; format: raw takes all of it",
-                kind=ErrorKind.NOT_BUILT,
-                location=str(tree.base),
-            )
-
-
-def zarr() -> Format:
-    """The Zarr plug-in."""
-    made: Format = FORMATS.load("zarr")()
-    return made
+async def is_flat(tree: Tree, form: str) -> bool:
+    """Whether a tree of format `form` has no arrays to be taken in an order."""
+    return form not in ("auto", "zarr") or (form == "auto" and not await zarr_at(tree))

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from emasync.errors import DestinationError, ErrorKind
 from emasync.plan.intake import Intake
 from emasync.plan.layout import source_metadata
-from emasync.plan.subset import Rewritten
 from emasync.plan.tools import Documents, RemovesDocuments
+
+if TYPE_CHECKING:
+    from emasync.plan.subset import Rewritten
 
 RECORD = "subset.json"
 """Name of the record inside ``<dataset>.source-metadata/``; no metadata document of any format has it."""
