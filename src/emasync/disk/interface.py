@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from typing_extensions import Buffer
 
@@ -25,9 +25,8 @@ class FileFacts:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class WholeFile:
-    """A file to be written in one go.
+class WholeFile(NamedTuple):
+    """A file to be written in one go: a plain tuple, because one is made for every small object.
 
     Attributes
     ----------
