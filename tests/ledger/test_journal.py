@@ -246,16 +246,19 @@ def test_huge_chunks_and_their_digests_are_kept(ledger: SqliteLedger) -> None:
     check_tallies(ledger)
 
 
-def test_a_journal_that_does_not_fit_its_objects_is_damage(open_ledger: Opener, tmp_path: Path) -> None:
+@pytest.mark.parametrize("objects", [2, 3_000])
+def test_a_journal_that_does_not_fit_its_objects_is_damage(open_ledger: Opener, tmp_path: Path, objects: int) -> None:
     ledger = open_ledger()
-    set_id = planned(ledger, LISTED)
-    seal(ledger, set_id, 2)
-    ledger._connection.execute("UPDATE objects SET state = 3 WHERE key = ?", (b"00001",))
-    with pytest.raises(MachineError, match="journal speaks of objects that are not pending"):
-        list(ledger.rows())
+    set_id = planned(ledger, LISTED, objects)
+    ledger.place_rows(seal(ledger, set_id, 2))
+    journal = ledger._connection.execute("SELECT facts FROM journal").fetchone()
+    ledger._settle_journal()
+    ledger._connection.execute("INSERT INTO journal VALUES (9, 1, 1, ?)", journal)
+    with pytest.raises(MachineError, match="speaks of object b'00000', which is not pending"):
+        copied(ledger, open_ledger, tmp_path / "twice")
     ledger._connection.execute("UPDATE journal SET facts = substr(facts, 1, 20)")
     with pytest.raises(MachineError, match="aside and run again with --adopt") as caught:
-        copied(ledger, open_ledger, tmp_path / "copy")
+        copied(ledger, open_ledger, tmp_path / "cut")
     assert caught.value.kind is ErrorKind.LEDGER
 
 

@@ -49,6 +49,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
+        self.patch = pytest.MonkeyPatch()
         self.clock = StillClock()
         self.model: dict[tuple[int, TaskKey], Known] = {}
         self.leased: dict[tuple[int, TaskKey], Task] = {}
@@ -57,8 +58,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.epoch = 1
         self.clean = True
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(fewest=st.sampled_from([1, 2, 32]), objects=st.sampled_from([1, 3, 256]))
+    def begin(self, fewest: int, objects: int) -> None:
+        self.patch.setattr("emasync.ledger.listed.FEWEST", fewest)
+        self.patch.setattr("emasync.ledger.pages.OBJECTS", objects)
         self.ledger = SqliteLedger.open(self.folder / "s", root=self.folder, clock=self.clock, boot_id="1")
         self.ledger.begin_plan("d", "1")
         self.listed, self.gridded = self.ledger.add_set(LISTED), self.ledger.add_set(GRIDDED)
@@ -69,6 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.agrees()
             self.ledger.close(clean=False)
         shutil.rmtree(self.folder)
+        self.patch.undo()
 
     @rule(keys=st.lists(NAMES, unique=True), size=st.none() | st.integers(0, 9))
     def add(self, keys: list[str], size: int | None) -> None:
@@ -281,7 +285,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 LedgerMachine.TestCase.settings = settings(
-    max_examples=100,
+    max_examples=80,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -15,8 +15,8 @@ Files of ours that lose their row this way become leftovers.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from emasync.errors import DestinationError, ErrorKind, InputError, MachineError
@@ -25,14 +25,14 @@ from emasync.ledger.database import Transaction
 from emasync.ledger.desk import Desk
 from emasync.ledger.interface import Admission, Clash
 from emasync.ledger.listed import (
-    NewRow,
     delete_standing,
-    insert_pending,
+    insert_new,
     insert_standings,
     path_of,
     read_standing,
     write_standings,
 )
+from emasync.ledger.pages import NewRow
 from emasync.ledger.places import Owner, above, after_folder, shown
 from emasync.ledger.relisting import is_another, merged
 from emasync.ledger.standing import (
@@ -162,15 +162,9 @@ class Admitter:
         stop = max(map(after_folder, names))
         if self._desk.places.any_between(min(names), stop) or self._clashes_above(places):
             return False
-        connection = self._desk.connection
-        connection.execute("SAVEPOINT page")
-        try:
-            insert_pending(connection, self._set.set_id, self._set.plan, page)
-        except sqlite3.IntegrityError:  # a key that is known under another place, or lost its place
-            connection.execute("ROLLBACK TO page")
-            connection.execute("RELEASE page")
-            return False
-        connection.execute("RELEASE page")
+        in_order = sorted(page, key=itemgetter(0))
+        if not insert_new(self._desk.connection, self._set.set_id, self._set.plan, in_order):
+            return False  # keys that are known under another place, or lost their place, may be among them
         self._desk.places.claim(self._set.set_id, self._folder, list(zip(names, keys, strict=True)))
         self._count_new(page)
         self._desk.leases.rewind(self._set.set_id, min(keys))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import Final, cast
 
-from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.desk import Desk
 from emasync.ledger.entries import Entry
 from emasync.ledger.gridded import read_block, read_exception, write_block, write_exception
 from emasync.ledger.journal import Batch
+from emasync.ledger.pages import fold_into_pages, not_pending
 from emasync.ledger.standing import PENDING, PLACED, SEALED
 from emasync.ledger.tasksets import BLOCK, TaskSet
 
@@ -61,7 +62,8 @@ def fold(desk: Desk, batches: Iterable[Batch], durable_epoch: int) -> None:
     for placed, state in ((False, SEALED), (True, PLACED)):
         entries = sorted(chain.from_iterable(batch.entries for batch in kept if batch.placed is placed))
         listed = [entry for entry in entries if isinstance(entry[1], bytes)]
-        _fold_objects(desk.connection, listed, state)
+        for set_id, group in groupby(listed, key=itemgetter(0)):
+            _fold_objects(desk.connection, fold_into_pages(desk.connection, set_id, list(group), state), state)
         if len(listed) < len(entries):
             _fold_chunks(desk, [entry for entry in entries if isinstance(entry[1], int)], state)
         desk.connection.executemany(
@@ -77,10 +79,7 @@ def fold(desk: Desk, batches: Iterable[Batch], durable_epoch: int) -> None:
 
 def _fold_objects(connection: sqlite3.Connection, entries: list[Entry], state: int) -> None:
     if entries and connection.executemany(_UPDATE[state], entries).rowcount != len(entries):
-        raise MachineError(
-            "the ledger's journal speaks of objects that are not pending; run `emasync verify --repair`",
-            kind=ErrorKind.LEDGER,
-        )
+        raise not_pending(entries[0].key)
 
 
 def _fold_chunks(desk: Desk, entries: Iterable[Entry], state: int) -> None:

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 
 from emasync.ledger.interface import Row
 from emasync.ledger.leases import Leases
+from emasync.ledger.pages import (
+    FEWEST,
+    Keyed,
+    NewRow,
+    PendingRow,
+    add_pages,
+    any_page,
+    bounds_of,
+    pages_around,
+    pending_of_pages,
+    standing_in_page,
+    standings_of,
+    take_out,
+    walk_pages,
+)
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import ABSENT, ON_DISK, PENDING, Standing
 from emasync.ledger.tasksets import TaskSet
@@ -21,15 +37,10 @@ _ASSIGN: Final = ", ".join(f"{name} = ?" for name in Standing._fields)
 _VERIFIED_NAMES: Final = ("size_only", "computed", "published")
 _KEYS_A_STATEMENT: Final = 25
 _BEGINNING: Final = b""
-
-NewRow = tuple[bytes, int | None, bytes | None, bytes | None, bytes | None]
-"""Key, size, path, hint and published digests of a new object."""
-
-PendingRow = tuple[bytes, bytes | None, int | None, bytes | None, bytes | None, int, int]
+_BEHIND_ALL: Final = b"\xff"
+"""Greater than any key: no UTF-8 begins like this."""
 
 _SELECT_PENDING: Final = "SELECT key, path, size, published, hint, attempts, generation FROM objects"
-
-Keyed = tuple[bytes, Standing]
 
 
 def read_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> Standing | None:
@@ -38,11 +49,12 @@ def read_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> St
         f"SELECT {_COLUMNS} FROM objects WHERE set_id = ? AND key = ?",  # noqa: S608  # own column names
         (set_id, key),
     ).fetchone()
-    return None if row is None else Standing._make(row)
+    return standing_in_page(connection, set_id, key) if row is None else Standing._make(row)
 
 
 def read_standings(connection: sqlite3.Connection, set_id: int, keys: Sequence[bytes]) -> Iterator[Keyed]:
     """Where many objects of one set stand, several a statement; unknown keys are left out."""
+    missing = set(keys)
     for start in range(0, len(keys), _KEYS_A_STATEMENT):
         part = keys[start : start + _KEYS_A_STATEMENT]
         rows = connection.execute(
@@ -50,7 +62,25 @@ def read_standings(connection: sqlite3.Connection, set_id: int, keys: Sequence[b
             (set_id, *part),
         )
         for key, *columns in rows:
+            missing.discard(key)
             yield key, Standing._make(columns)
+    for page in pages_around(connection, set_id, missing):
+        yield from (row for row in standings_of(connection, page) if row[0] in missing)
+
+
+def insert_new(connection: sqlite3.Connection, set_id: int, plan: int, rows: Sequence[NewRow]) -> bool:
+    """Add new objects, in key order; False, and nothing is added, where the set has others between them."""
+    first, last = rows[0][0], rows[-1][0]
+    between = connection.execute(
+        "SELECT 1 FROM objects WHERE set_id = ? AND key >= ? AND key <= ? LIMIT 1", (set_id, first, last)
+    ).fetchone()
+    if between is not None or any_page(connection, set_id, first, last):
+        return False
+    if len(rows) >= FEWEST:
+        add_pages(connection, set_id, plan, rows)
+    else:
+        insert_pending(connection, set_id, plan, rows)
+    return True
 
 
 def insert_pending(connection: sqlite3.Connection, set_id: int, plan: int, rows: Iterable[NewRow]) -> None:
@@ -73,16 +103,18 @@ def insert_standings(connection: sqlite3.Connection, set_id: int, rows: Iterable
     )
 
 
-def write_standings(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, Standing]]) -> None:
+def write_standings(connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes, Standing]]) -> None:
     """Change objects that are there."""
+    _dissolve_around(connection, rows)
     connection.executemany(
         f"UPDATE objects SET {_ASSIGN} WHERE set_id = ? AND key = ?",  # noqa: S608  # own column names
         ((*standing, set_id, key) for set_id, key, standing in rows),
     )
 
 
-def write_states(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, Standing]]) -> None:
+def write_states(connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes, Standing]]) -> None:
     """Change objects of which nothing but the state is another."""
+    _dissolve_around(connection, rows)
     connection.executemany(
         "UPDATE objects SET state = ? WHERE set_id = ? AND key = ?",
         ((standing.state, set_id, key) for set_id, key, standing in rows),
@@ -91,7 +123,22 @@ def write_states(connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes
 
 def delete_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> None:
     """Forget an object."""
+    _dissolve(connection, set_id, [key])
     connection.execute("DELETE FROM objects WHERE set_id = ? AND key = ?", (set_id, key))
+
+
+def _dissolve_around(connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes, Standing]]) -> None:
+    keys: dict[int, list[bytes]] = {}
+    for set_id, key, _ in rows:
+        keys.setdefault(set_id, []).append(key)
+    for set_id, wanted in keys.items():
+        _dissolve(connection, set_id, wanted)
+
+
+def _dissolve(connection: sqlite3.Connection, set_id: int, keys: Iterable[bytes]) -> None:
+    """Make rows of the pages that objects lie in of which something is to be said that pages cannot say."""
+    for page in pages_around(connection, set_id, keys):
+        insert_standings(connection, set_id, take_out(connection, page))
 
 
 def path_of(standing: Standing) -> str | None:
@@ -104,7 +151,7 @@ def lease_objects(connection: sqlite3.Connection, task_set: TaskSet, leases: Lea
     tasks = _lease_returned(connection, task_set, leases, limit)
     taken = leases.taken(task_set.set_id)
     while (left := limit - len(tasks)) > 0:
-        rows = pending_rows(connection, task_set, leases.start(task_set.set_id), left)
+        rows = pending_rows(connection, task_set, leases.start(task_set.set_id) or _BEGINNING, left)
         free = [row for row in rows if row[0] not in taken]
         found = [_task(task_set, row) for row in free]
         leases.take(task_set.set_id, zip([row[0] for row in free], found, strict=True))
@@ -120,34 +167,41 @@ def _lease_returned(connection: sqlite3.Connection, task_set: TaskSet, leases: L
     """Lease what became pending again before the place that leasing has come to."""
     tasks: list[Task] = []
     while len(tasks) < limit and (key := leases.pop_returned(task_set.set_id)) is not None:
-        row = connection.execute(
-            f"{_SELECT_PENDING} WHERE set_id = ? AND plan = ? AND state = 0 AND key = ?",
-            (task_set.set_id, task_set.plan, key),
-        ).fetchone()
-        if row is not None and key not in leases.taken(task_set.set_id):
-            tasks.append(_task(task_set, row))
+        rows = pending_rows(connection, task_set, key, 1)
+        if rows and rows[0][0] == key and key not in leases.taken(task_set.set_id):
+            tasks.append(_task(task_set, rows[0]))
             leases.take(task_set.set_id, [(key, tasks[-1])])
     return tasks
 
 
-def pending_rows(
-    connection: sqlite3.Connection, task_set: TaskSet, start: StoredKey | None, limit: int
-) -> list[PendingRow]:
+def pending_rows(connection: sqlite3.Connection, task_set: TaskSet, start: StoredKey, limit: int) -> list[PendingRow]:
     """Up to `limit` pending objects from key `start` on, in key order.
 
-    What is done in between is read over, at some ten million rows a second: an index of pending rows would cost
-    each object more, once when it is named and once when it is done.
+    Rows of what is done are read over, at some ten million a second: an index of pending rows would cost each object
+    more, once when it is named and once when it is done.
     """
-    return connection.execute(
-        f"{_SELECT_PENDING} WHERE set_id = ? AND plan = ? AND state = 0 AND key >= ? ORDER BY key LIMIT ?",
-        (task_set.set_id, task_set.plan, start or _BEGINNING, limit),
+    begin = start if isinstance(start, bytes) else _BEGINNING
+    paged = pending_of_pages(connection, task_set.set_id, task_set.plan, begin, limit)
+    end = paged[-1][0] if len(paged) == limit else _BEHIND_ALL
+    rows: list[PendingRow] = connection.execute(
+        f"{_SELECT_PENDING} WHERE set_id = ? AND plan = ? AND state = 0 AND key >= ? AND key <= ? ORDER BY key LIMIT ?",
+        (task_set.set_id, task_set.plan, begin, end, limit),
     ).fetchall()
+    return sorted([*paged, *rows], key=itemgetter(0))[:limit] if rows and paged else rows or paged
 
 
 def last_key(connection: sqlite3.Connection, set_id: int) -> bytes:
     """The last key of a set; empty where there is none."""
-    found = connection.execute("SELECT max(key) FROM objects WHERE set_id = ?", (set_id,)).fetchone()[0]
-    return _BEGINNING if found is None else bytes(found)
+    ends = key_bounds(connection, set_id)
+    return _BEGINNING if ends is None else ends[1]
+
+
+def key_bounds(connection: sqlite3.Connection, set_id: int) -> tuple[bytes, bytes] | None:
+    """First and last key of a set; None where there is none."""
+    ends = "(SELECT min(key) FROM objects WHERE set_id = ?), (SELECT max(key) FROM objects WHERE set_id = ?)"
+    row = connection.execute(f"SELECT {ends}", (set_id, set_id)).fetchone()  # own text
+    found = [ends for ends in (None if row[0] is None else row, bounds_of(connection, set_id)) if ends is not None]
+    return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
 
 def _task(task_set: TaskSet, row: PendingRow) -> Task:
@@ -181,8 +235,24 @@ def walk_page(
         f" WHERE set_id = ? AND plan = ? AND key {compare} ?{filtered} ORDER BY key LIMIT ?",
         (task_set.set_id, task_set.plan, after or _BEGINNING, limit),
     ).fetchall()
-    found = [object_row(task_set, row[0], Standing._make(row[1:])) for row in rows]
-    return found, (rows[-1][0] if len(rows) == limit else None)
+    paged = walk_pages(
+        connection,
+        task_set.set_id,
+        after,
+        limit,
+        lambda standing: standing.plan == task_set.plan and state in (None, standing.state),
+        pending=state in (None, PENDING),
+    )
+    return _merged(task_set, rows, paged, limit)
+
+
+def _merged(
+    task_set: TaskSet, rows: Sequence[tuple[Any, ...]], paged: list[Keyed], limit: int
+) -> tuple[list[Row], bytes | None]:
+    """The first `limit` of both, in key order, and where the next page begins (Any: columns of a row)."""
+    found = [(row[0], Standing._make(row[1:])) for row in rows]
+    both = sorted([*found, *paged], key=itemgetter(0))[:limit] if paged else found
+    return [object_row(task_set, *item) for item in both], (both[-1][0] if len(both) == limit else None)
 
 
 def unnamed_page(
@@ -195,8 +265,15 @@ def unnamed_page(
         f" WHERE set_id = ? AND (? OR plan <> ?) AND key {compare} ? AND state IN (1, 2) ORDER BY key LIMIT ?",
         (task_set.set_id, not task_set.current, task_set.plan, after or _BEGINNING, limit),
     ).fetchall()
-    found = [object_row(task_set, row[0], Standing._make(row[1:])) for row in rows]
-    return found, (rows[-1][0] if len(rows) == limit else None)
+    paged = walk_pages(
+        connection,
+        task_set.set_id,
+        after,
+        limit,
+        lambda standing: standing.state in ON_DISK and not (task_set.current and standing.plan == task_set.plan),
+        pending=False,
+    )
+    return _merged(task_set, rows, paged, limit)
 
 
 def object_row(task_set: TaskSet, key: bytes, standing: Standing) -> Row:

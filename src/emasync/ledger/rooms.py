@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from emasync.errors import ErrorKind
+from emasync.ledger.listed import key_bounds
+from emasync.ledger.pages import claims_of_pages
 
 _CLAIMS: Final = f"path IS NULL AND (state <> 4 OR failure <> '{ErrorKind.NAME_CLASH}')"
 """Rows that claim the place their key stands for."""
@@ -75,7 +77,7 @@ class Rooms:
             f"SELECT 1 FROM objects WHERE set_id = ? AND key = ? AND {_CLAIMS}",  # noqa: S608  # own text
             (set_id, key),
         )
-        return found.fetchone() is not None
+        return found.fetchone() is not None or claims_of_pages(self._connection, set_id, key, key + b"\0", 1) == [key]
 
     def between(self, start: bytes, stop: bytes, limit: int) -> list[tuple[bytes, int, bytes]]:
         """Up to `limit` claims in ``[start, stop)``: place, set and key."""
@@ -86,11 +88,13 @@ class Rooms:
             bounds = self._bounds_of(set_id)
             if bounds is None or bounds[1] < low or bounds[0] >= high:
                 continue
+            left = limit - len(found)
             rows = self._connection.execute(
                 f"SELECT key FROM objects WHERE set_id = ? AND key >= ? AND key < ? AND {_CLAIMS} LIMIT ?",  # noqa: S608  # own text
-                (set_id, low, high, limit - len(found)),
-            )
-            found += [(folder + key, set_id, key) for (key,) in rows]
+                (set_id, low, high, left),
+            ).fetchall()
+            keys = [*(key for (key,) in rows), *claims_of_pages(self._connection, set_id, low, high, left)]
+            found += [(folder + key, set_id, key) for key in sorted(keys)[:left]]
             if len(found) >= limit:
                 break
         return found
@@ -105,9 +109,7 @@ class Rooms:
 
     def _bounds_of(self, set_id: int) -> Bounds | None:
         if set_id not in self._bounds:
-            ends = "(SELECT min(key) FROM objects WHERE set_id = ?), (SELECT max(key) FROM objects WHERE set_id = ?)"
-            first, last = self._connection.execute(f"SELECT {ends}", (set_id, set_id)).fetchone()  # own text
-            self._bounds[set_id] = None if first is None else (first, last)
+            self._bounds[set_id] = key_bounds(self._connection, set_id)
         return self._bounds[set_id]
 
     def _load(self) -> None:

@@ -2,8 +2,10 @@
 
 Shape (laws 1, 4 and 13 of the architecture):
 
+``pages``, ``page_names``, ``page_facts``
+    Members of listed sets to which nothing unusual happened, 256 neighbours a row (``pages.py``).
 ``objects``
-    Members of listed sets, clustered by (set, key): appending in key order stays an append at any size.
+    All other members of listed sets, clustered by (set, key): appending in key order stays an append at any size.
 ``places``
     Claimed destinations that do not follow from a row of ``objects`` (see ``rooms.py``), once over the whole ledger.
     ``key`` is NULL where it follows from the place. A gridded set claims its folder with one row that ends in a slash.
@@ -75,6 +77,16 @@ CREATE TABLE objects (
     PRIMARY KEY (set_id, key)
 ) WITHOUT ROWID;
 CREATE INDEX objects_failed ON objects (set_id, plan, key) WHERE state = 4;
+CREATE TABLE pages (
+    set_id INTEGER NOT NULL, first BLOB NOT NULL, last BLOB NOT NULL, plan INTEGER NOT NULL, pending INTEGER NOT NULL,
+    PRIMARY KEY (set_id, first)
+) WITHOUT ROWID;
+CREATE TABLE page_names (
+    set_id INTEGER NOT NULL, first BLOB NOT NULL, names BLOB NOT NULL, PRIMARY KEY (set_id, first)
+) WITHOUT ROWID;
+CREATE TABLE page_facts (
+    set_id INTEGER NOT NULL, first BLOB NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (set_id, first)
+) WITHOUT ROWID;
 CREATE TABLE places (place BLOB PRIMARY KEY, set_id INTEGER NOT NULL, key BLOB) WITHOUT ROWID;
 CREATE TABLE partials (
     set_id INTEGER NOT NULL, key NOT NULL, generation INTEGER NOT NULL, size INTEGER NOT NULL, validator BLOB,
@@ -117,15 +129,13 @@ Migration = Callable[[sqlite3.Connection], None]
 
 
 def _to_2(connection: sqlite3.Connection) -> None:
-    """Claims that follow from rows lose theirs, pending objects their index; batches get a journal."""
+    """Claims that follow from rows lose theirs, pending objects their index; journal and pages begin empty."""
     connection.execute("DROP INDEX objects_pending")
     casefold = connection.execute("SELECT value FROM meta WHERE name = 'casefold'").fetchone()
     if casefold is None or not casefold[0]:
         connection.execute("DELETE FROM places WHERE key IS NULL AND substr(place, -1) <> x'2f'")
-    connection.execute(
-        "CREATE TABLE journal"
-        " (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, placed INTEGER NOT NULL, facts BLOB NOT NULL)"
-    )
+    for table in ("journal", "pages", "page_names", "page_facts"):
+        connection.execute(next(text for text in TABLES.split(";") if f"CREATE TABLE {table} (" in text))
 
 
 MIGRATIONS: Mapping[int, Migration] = {1: _to_2}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
+from operator import add
 from typing import Literal
 
 
@@ -44,15 +46,16 @@ class ChunkGrid:
         IndexError
             `number` is not in ``range(len(self))``.
         """
-        if not 0 <= number < len(self):
-            raise IndexError(f"chunk {number} of a grid of {len(self)}")
-        coordinates = []
+        rest, coordinates = number, list[int]()
         for size in reversed(self.shape):
-            number, inner = divmod(number, size)
+            rest, inner = divmod(rest, size)
             coordinates.append(inner)
-        return tuple(reversed(coordinates))
+        if rest:
+            raise IndexError(f"chunk {number} of a grid of {len(self)}")
+        coordinates.reverse()
+        return tuple(coordinates)
 
-    def _text(self, coordinates: tuple[int, ...]) -> str:
+    def _text(self, coordinates: Iterable[int]) -> str:
         joined = self.separator.join(map(str, coordinates))
         if self.encoding == "v2":
             return joined or "0"
@@ -61,11 +64,10 @@ class ChunkGrid:
     def key(self, number: int) -> str:
         """Source key of chunk `number`, relative to the task set's base."""
         inner = self.coordinates(number)
-        return self.prefix + self._text(tuple(a + b for a, b in zip(self.start, inner, strict=True)))
+        return self.prefix + self._text(map(add, self.start, inner))
 
     def destination(self, number: int) -> str:
         """Destination of chunk `number`, relative to the task set's destination folder."""
-        inner = self.coordinates(number)
         if self.rebase:
-            return self.prefix + self._text(inner)
+            return self.prefix + self._text(self.coordinates(number))
         return self.key(number)

@@ -23,8 +23,8 @@ MAX_EMPTY_PAGES = 100
 _RESULT = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>)?\s*<(?:\w+:)?ListBucketResult[\s>/]")
 _END = re.compile(rb"(?:</(?:\w+:)?ListBucketResult|/)\s*>\s*$")
 _USUAL_ROW = re.compile(
-    r"<Contents>\s*<Key>([^<]*)</Key>(?:\s*<(?:Generation|MetaGeneration)>[^<]*</\w+>)*\s*"
-    r"<LastModified>([^<]*)</LastModified>\s*<ETag>([^<]*)</ETag>(?:\s*<Checksum\w+>[^<]*</\w+>)*\s*"
+    r"<Contents>\s*+<Key>([^<]*+)</Key>\s*+(?:<(?:Generation|MetaGeneration)>[^<]*+</\w++>\s*+)*+"
+    r"<LastModified>([^<]*+)</LastModified>\s*+<ETag>([^<]*+)</ETag>\s*+(?:<Checksum\w++>[^<]*+</\w++>\s*+)*+"
     r"<Size>([0-9]{1,19})</Size>"
 )
 _ROW = re.compile(r"<Contents>(.*?)</Contents>", re.DOTALL)
