@@ -12,12 +12,13 @@ from emasync.model.events import Event, EventValue
 from emasync.plan.choice import Choice
 from emasync.plan.files import FileShelves
 from emasync.plan.intake import Intake
+from emasync.plan.kept import keep_document
 from emasync.plan.tools import PlanTools
 from emasync.plan.trees import take_tree
 from emasync.plan.verdict import decisive
 from emasync.plan.written import restore_subset
 from emasync.registry import SOURCES
-from emasync.sources.interface import FilesFound, Source
+from emasync.sources.interface import FilesFound, Kept, Source
 
 
 async def compile_datasets(entries: Iterable[Any], tools: PlanTools, *, at_once: int = 4) -> bool:
@@ -136,6 +137,8 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
     async for finding in source.resolve(entry):
         if isinstance(finding, FilesFound):
             await files.take(finding)
+        elif isinstance(finding, Kept):
+            await keep_document(intake, finding, tools.documents)
         else:
             await take_tree(intake, finding, entry, tools)
     await files.finish()

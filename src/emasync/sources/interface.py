@@ -90,7 +90,24 @@ class TreeFound:
     path: str = ""
 
 
-Finding = FilesFound | TreeFound
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A document of the source as received (an API answer, a registry's entry): kept beside the dataset.
+
+    Bounded, because it is whole in memory; many are yielded one by one.
+
+    Attributes
+    ----------
+    name : str
+        Relative path below ``<dataset id>.source-metadata/``; the same name again replaces it.
+    data : bytes
+    """
+
+    name: str
+    data: bytes
+
+
+Finding = FilesFound | TreeFound | Kept
 
 
 class Source(Protocol):
