@@ -47,6 +47,11 @@ def test_an_idle_worker_keeps_nobody_back() -> None:
     assert book.number(1, 2) == 5, "far behind in its own count, in front in the ledger's"
 
 
+def test_what_was_there_before_is_durable() -> None:
+    book = EpochBook(3)
+    assert (book.number(1, 0), book.durable_epoch) == (0, 3)
+
+
 def test_a_dead_worker_keeps_its_epochs_open_until_they_are_made_durable() -> None:
     book = EpochBook(0)
     book.number(1, 1)

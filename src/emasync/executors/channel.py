@@ -25,7 +25,7 @@ class Channel(asyncio.Protocol, Generic[Incoming]):
     on_message : callable
         Told of each message, in order, on the loop.
     on_closed : callable
-        Told once that nothing will come any more, with what was wrong, if anything was.
+        Told once that nothing will come any more, with what was wrong with what came, if anything was.
     """
 
     def __init__(
@@ -118,8 +118,8 @@ class Channel(asyncio.Protocol, Generic[Incoming]):
         """See :class:`asyncio.Protocol`."""
         self._may_write.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a process that ends may reset its socket
         """See :class:`asyncio.Protocol`."""
         self._transport = None
         self._may_write.set()
-        self._on_closed(self._wrong or exc)
+        self._on_closed(self._wrong)

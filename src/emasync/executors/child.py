@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -119,6 +120,6 @@ class Child:
                 await self._process.wait()
         except TimeoutError:
             with suppress(ProcessLookupError):
-                self._process.kill()
+                os.kill(self.pid, signal.SIGKILL)  # Process.kill would reap it, and the loop could not say how it ended
             await self._process.wait()
         await self._listening

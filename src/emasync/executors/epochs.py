@@ -37,7 +37,9 @@ class EpochBook:
         return min((number for epochs in self._open.values() for number in epochs.values()), default=self._last + 1) - 1
 
     def number(self, worker: int, epoch: int) -> int:
-        """The ledger's number of a worker's epoch; open from now on."""
+        """The ledger's number of a worker's epoch; open from now on. 0, of what is durable anyway, stays 0."""
+        if epoch <= 0:
+            return 0
         epochs = self._open.setdefault(worker, {})
         found = epochs.get(epoch)
         if found is None:

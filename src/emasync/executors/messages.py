@@ -30,7 +30,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GridRow(msgspec.Struct, frozen=True, array_like=True):
-    """A :class:`~emasync.model.grid.ChunkGrid`."""
+    """A :class:`~emasync.model.grid.ChunkGrid`; ``voxels`` of a ``VoxelGrid``: chunk, origin, size."""
 
     start: tuple[int, ...]
     shape: tuple[int, ...]
@@ -38,6 +38,7 @@ class GridRow(msgspec.Struct, frozen=True, array_like=True):
     encoding: str
     separator: str
     rebase: bool
+    voxels: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None
 
 
 class SpecRow(msgspec.Struct, frozen=True, array_like=True):

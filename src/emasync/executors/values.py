@@ -21,7 +21,7 @@ from emasync.ledger.interface import (
     Placed,
     Sealed,
 )
-from emasync.model.grid import ChunkGrid
+from emasync.model.grid import ChunkGrid, VoxelGrid, grid_of
 from emasync.model.packing import (
     pack_digests,
     pack_name,
@@ -56,7 +56,6 @@ def clean(text: str) -> str:
 
 def spec_row(spec: TaskSetSpec) -> wire.SpecRow:
     """A task set's description as it crosses."""
-    grid = spec.grid
     return wire.SpecRow(
         dataset=spec.dataset,
         asset=spec.asset,
@@ -64,9 +63,7 @@ def spec_row(spec: TaskSetSpec) -> wire.SpecRow:
         base=spec.base,
         destination=spec.destination,
         encoded=spec.encoded,
-        grid=None
-        if grid is None
-        else wire.GridRow(grid.start, grid.shape, grid.prefix, grid.encoding, grid.separator, grid.rebase),
+        grid=None if spec.grid is None else _grid_row(spec.grid),
         absent_ok=spec.absent_ok,
     )
 
@@ -85,15 +82,16 @@ def spec_of(row: wire.SpecRow) -> TaskSetSpec:
     )
 
 
+def _grid_row(grid: ChunkGrid) -> wire.GridRow:
+    voxels = (grid.chunk, grid.origin, grid.size) if isinstance(grid, VoxelGrid) else None
+    return wire.GridRow(grid.start, grid.shape, grid.prefix, grid.encoding, grid.separator, grid.rebase, voxels)
+
+
 def _grid_of(row: wire.GridRow) -> ChunkGrid:
-    return ChunkGrid(
-        start=row.start,
-        shape=row.shape,
-        prefix=row.prefix,
-        encoding=cast("Literal['default', 'v2']", row.encoding),
-        separator=cast("Literal['/', '.']", row.separator),
-        rebase=row.rebase,
-    )
+    fields = {name: getattr(row, name) for name in ("start", "shape", "prefix", "encoding", "separator", "rebase")}
+    if row.voxels is not None:
+        fields.update(zip(("chunk", "origin", "size"), row.voxels, strict=True))
+    return grid_of(fields)
 
 
 def task_row(task: Task) -> wire.TaskRow:
