@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from ssl import SSLContext
@@ -18,7 +18,7 @@ from emasync.testing.listing import PAGE_LIMIT
 from emasync.testing.misbehaviour import FaultySite
 from emasync.testing.requestlog import Load, Seen
 from emasync.testing.serving import Serving
-from emasync.testing.site import Site
+from emasync.testing.site import App, Site
 from emasync.testing.stores import MemoryStore, ObjectStore
 
 _POLL_S = 0.002
@@ -54,6 +54,7 @@ class Archive:
         *,
         faults: FaultTable | Path | None = None,
         buckets: Mapping[str, BucketRules] | None = None,
+        apps: Sequence[App] = (),
         latency_s: float = 0.0,
         rate_bytes_per_s: float | None = None,
         page_limit: int = PAGE_LIMIT,
@@ -71,6 +72,8 @@ class Archive:
             What goes wrong, by glob over ``bucket/key``; a mapping or a JSON file, see :mod:`emasync.testing.faults`.
         buckets : mapping of str to BucketRules, optional
             Behaviour by bucket; ``"*"`` stands for all others.
+        apps : sequence of App
+            Parts that speak an API of their own, asked before buckets and files.
         latency_s : float
             Before each answer.
         rate_bytes_per_s : float, optional
@@ -90,7 +93,7 @@ class Archive:
             Faults that are none.
         """
         served: ObjectStore = MemoryStore(store) if isinstance(store, Mapping) else store
-        site = Site(store=served, buckets=dict(buckets or {}), page_limit=page_limit)
+        site = Site(store=served, buckets=dict(buckets or {}), page_limit=page_limit, apps=tuple(apps))
         serving = Serving(
             site=FaultySite(site, FaultBook(load_faults(faults or {}))),
             latency_s=latency_s,

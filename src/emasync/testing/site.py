@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
@@ -18,6 +18,14 @@ PathClass = Literal["object", "list", "bucket", "api"]
 _DEFAULT = BucketRules()
 
 
+class App(Protocol):
+    """A part of the archive that speaks an API of its own. Pickled where the archive has a process of its own."""
+
+    def answer(self, asked: Asked) -> Answer | None:
+        """Answer a request, any method; None for one that is not this app's."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """The well-behaved archive.
@@ -29,11 +37,14 @@ class Site:
         Rules by bucket; ``"*"`` stands for all others.
     page_limit : int
         Most rows of a listing page.
+    apps : tuple of App
+        Asked first, in this order.
     """
 
     store: ObjectStore
     buckets: Mapping[str, BucketRules] = field(default_factory=dict)
     page_limit: int = listing.PAGE_LIMIT
+    apps: tuple[App, ...] = ()
 
     def rules(self, bucket: str) -> BucketRules:
         """Rules of `bucket`."""
@@ -42,6 +53,9 @@ class Site:
 
     def answer(self, asked: Asked) -> Answer:
         """Answer one request."""
+        for app in self.apps:
+            if (answer := app.answer(asked)) is not None:
+                return answer
         if asked.method not in ("GET", "HEAD"):
             return error(asked, 405, "MethodNotAllowed", "This archive is read-only.", (("Allow", "GET, HEAD"),))
         path = asked.key
