@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
 from emasync.model.location import Location
 from emasync.model.task import ObjectEntry
@@ -23,11 +24,14 @@ class SourceContext:
         The one door to the network.
     settings : Settings
     on_event : callable
+    clock : Clock
+        For waits that an API asks for inside its answers; all others are the fetcher's.
     """
 
     fetcher: Fetcher
     settings: Settings
     on_event: OnEvent
+    clock: Clock = field(default_factory=SystemClock)
 
 
 @dataclass(frozen=True, slots=True)
