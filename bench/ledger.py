@@ -115,7 +115,7 @@ def work(ledger: SqliteLedger, stages: Stages, set_id: int) -> None:
             if epoch % 2 == 0:
                 ledger.set_durable_epoch(epoch - 1)
     with stages.stage("place_rows, with bringing rows up to date"):
-        ledger._settle_journal()  # noqa: SLF001  # what the last ones left
+        ledger._batches.settle()  # noqa: SLF001  # what the last ones left
     stages.show()
     assert ledger.tallies()[-1].objects[State.PLACED] == count  # noqa: S101
 

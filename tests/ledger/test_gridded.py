@@ -259,7 +259,7 @@ def fill(ledger: SqliteLedger, set_id: int, chunks: int, pending_share: float) -
     """Write blocks as a long run would leave them; gives how many chunks are pending."""
     task_set = ledger._sets.get(set_id)
     draw, pending = np.random.default_rng(1), 0
-    with ledger._write():
+    with ledger.write():
         for number in range(math.ceil(chunks / BLOCK)):
             size = min(BLOCK, chunks - number * BLOCK)
             facts = np.zeros(size, FACT)

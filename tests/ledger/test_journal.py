@@ -146,7 +146,7 @@ def test_what_the_journal_holds_is_not_leased(ledger: SqliteLedger, spec: TaskSe
     assert [int(task.key) for task in ledger.lease(set_id, 2)] == [10, 11]
     assert waiting(ledger) == 2
     ledger.place_rows(batch)
-    ledger._settle_journal()
+    ledger._batches.settle()
     ledger._desk.leases.restart(set_id)
     assert [int(task.key) for task in ledger.lease(set_id, 2)] == [12, 13]
 
@@ -252,7 +252,7 @@ def test_a_journal_that_does_not_fit_its_objects_is_damage(open_ledger: Opener, 
     set_id = planned(ledger, LISTED, objects)
     ledger.place_rows(seal(ledger, set_id, 2))
     journal = ledger._connection.execute("SELECT facts FROM journal").fetchone()
-    ledger._settle_journal()
+    ledger._batches.settle()
     ledger._connection.execute("INSERT INTO journal VALUES (9, 1, 1, ?)", journal)
     with pytest.raises(MachineError, match="speaks of object b'00000', which is not pending"):
         copied(ledger, open_ledger, tmp_path / "twice")

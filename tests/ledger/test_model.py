@@ -211,7 +211,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def fold(self) -> None:
         """As when the journal is full: what is placed and durable leaves it."""
         journal = self.ledger._desk.journal
-        self.ledger._fold([b for b in journal.batches.values() if b.placed and b.epoch <= self.durable])
+        self.ledger._batches._fold([b for b in journal.batches.values() if b.placed and b.epoch <= self.durable])
 
     @rule(further=st.integers(0, 2))
     def sync(self, further: int) -> None:

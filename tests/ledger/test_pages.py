@@ -49,7 +49,7 @@ def counted(ledger: SqliteLedger, table: str) -> int:
 def land(ledger: SqliteLedger, set_id: int, count: int, epoch: int = 1) -> None:
     rows = [SealedRow(set_id, task.key, 7, 8, "computed", HINT) for task in ledger.lease(set_id, count)]
     ledger.place_rows(ledger.seal_rows(rows, epoch))
-    ledger._settle_journal()
+    ledger._batches.settle()
 
 
 def test_a_task_out_of_a_page_says_everything(ledger: SqliteLedger) -> None:

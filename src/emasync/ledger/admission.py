@@ -26,6 +26,7 @@ from emasync.ledger.desk import Desk
 from emasync.ledger.interface import Admission, Clash
 from emasync.ledger.listed import (
     delete_standing,
+    dissolve,
     insert_new,
     insert_standings,
     path_of,
@@ -104,7 +105,9 @@ class Admitter:
         DestinationError
             A destination without a name.
         """
-        for row in [self._pack(entry) for entry in entries]:
+        page = [self._pack(entry) for entry in entries]
+        dissolve(self._desk.connection, self._set.set_id, [row[0] for row in page])
+        for row in page:
             self._admit_one(Candidate(self._place(row), *row))
         return self._admission()
 

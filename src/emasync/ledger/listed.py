@@ -123,7 +123,7 @@ def write_states(connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes
 
 def delete_standing(connection: sqlite3.Connection, set_id: int, key: bytes) -> None:
     """Forget an object."""
-    _dissolve(connection, set_id, [key])
+    dissolve(connection, set_id, [key])
     connection.execute("DELETE FROM objects WHERE set_id = ? AND key = ?", (set_id, key))
 
 
@@ -132,10 +132,10 @@ def _dissolve_around(connection: sqlite3.Connection, rows: Sequence[tuple[int, b
     for set_id, key, _ in rows:
         keys.setdefault(set_id, []).append(key)
     for set_id, wanted in keys.items():
-        _dissolve(connection, set_id, wanted)
+        dissolve(connection, set_id, wanted)
 
 
-def _dissolve(connection: sqlite3.Connection, set_id: int, keys: Iterable[bytes]) -> None:
+def dissolve(connection: sqlite3.Connection, set_id: int, keys: Iterable[bytes]) -> None:
     """Make rows of the pages that objects lie in of which something is to be said that pages cannot say."""
     for page in pages_around(connection, set_id, keys):
         insert_standings(connection, set_id, take_out(connection, page))

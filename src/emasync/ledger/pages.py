@@ -15,7 +15,7 @@ import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.columns import Columns, Text, pack_rows
@@ -111,7 +111,7 @@ def pages_around(connection: sqlite3.Connection, set_id: int, keys: Iterable[byt
     for key in sorted(keys):
         if last is None or key > last.last:
             page = page_of(connection, set_id, key)
-            if page is not None:
+            if page is not None and _mentions(connection, page, key):
                 last = page
                 yield page
 
@@ -140,7 +140,8 @@ def _names(connection: sqlite3.Connection, page: Page) -> Columns:
     return Columns(_blob(row, page), _NAME_NUMBERS, _NAME_TEXTS)
 
 
-def _blob(row: tuple[bytes] | None, page: Page) -> bytes:
+def _blob(row: tuple[Any] | None, page: Page) -> Any:
+    """The one column of a row that must be there (Any: as the table has it)."""
     if row is None:
         raise MachineError(
             f"the ledger lost the names of task set {page.set_id} from {page.first!r} on; run `emasync verify"
@@ -226,7 +227,17 @@ def _with_facts(connection: sqlite3.Connection, page: Page, found: list[Keyed], 
 def standing_in_page(connection: sqlite3.Connection, set_id: int, key: bytes) -> Standing | None:
     """Where one object stands; None when it lies in no page."""
     page = page_of(connection, set_id, key)
-    return None if page is None else dict(standings_of(connection, page)).get(key)
+    if page is None or not _mentions(connection, page, key):
+        return None
+    return dict(standings_of(connection, page)).get(key)
+
+
+def _mentions(connection: sqlite3.Connection, page: Page, text: bytes) -> bool:
+    """Whether a text is anywhere among the names of a page: two microseconds, where taking them apart takes fifty."""
+    found = connection.execute(
+        "SELECT instr(names, ?) FROM page_names WHERE set_id = ? AND first = ?", (text, *page[:2])
+    )
+    return bool(_blob(found.fetchone(), page))
 
 
 def walk_pages(
@@ -254,10 +265,17 @@ def claims_of_pages(connection: sqlite3.Connection, set_id: int, low: bytes, hig
     for page in pages_from(connection, set_id, low):
         if page.first >= high or len(found) >= limit:
             break
+        if not _mentions(connection, page, low if _all_begin_with(low, high) else b""):
+            continue
         names = _names(connection, page)
         pairs = zip(names.texts(_KEY), names.texts(_PATH), strict=True)
         found += [key for key, path in pairs if path is None and key is not None and low <= key < high]
     return found[:limit]
+
+
+def _all_begin_with(low: bytes, high: bytes) -> bool:
+    """Whether all keys in ``[low, high)`` begin with `low`: one key, or all in one folder."""
+    return high == low + b"\0" or (low.endswith(b"/") and high == low[:-1] + b"0")
 
 
 # --- changing --------------------------------------------------------------------------------------------------------

@@ -18,33 +18,30 @@ from emasync.ledger.absences import read_wholly_absent
 from emasync.ledger.admission import Admitter
 from emasync.ledger.answers import read_failures, reset_failed
 from emasync.ledger.batch import Name, SealedRow
-from emasync.ledger.counts import Deltas, read_tallies, reopen_set_counts, show_set_counts
+from emasync.ledger.batches import Batches
+from emasync.ledger.counts import read_tallies
 from emasync.ledger.database import Database, Transaction, damaged
 from emasync.ledger.desk import Desk
-from emasync.ledger.folding import fold, ripe
-from emasync.ledger.gridded import GriddedBook, count_new_blocks, create_blocks, lease_chunks
+from emasync.ledger.gridded import GriddedBook, lease_chunks
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import (
     Admission,
     Fact,
-    Invalidated,
     OpenSet,
     PartialState,
-    Placed,
     PlanState,
     Row,
-    Sealed,
     Tally,
 )
-from emasync.ledger.journal import Batch, Journal
+from emasync.ledger.journal import Journal
 from emasync.ledger.leases import Leases
-from emasync.ledger.listed import lease_objects, named_key, stored_key
+from emasync.ledger.listed import lease_objects, stored_key
 from emasync.ledger.machine import boot_id as this_boot
+from emasync.ledger.naming import name_set
 from emasync.ledger.opening import open_database
 from emasync.ledger.places import Places
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
 from emasync.ledger.removal import forget_file, removable
-from emasync.ledger.sealing import count_placed, take_rows
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
 from emasync.ledger.tasksets import TaskSet, TaskSets
 from emasync.ledger.walking import Shelf, walk, walk_unwanted
@@ -77,7 +74,7 @@ class SqliteLedger:
             journal=Journal(self._connection),
         )
         self._durable_epoch = database.meta("durable_epoch", 0)
-        self._recorded: dict[int, list[Name]] = {}
+        self._batches = Batches(self._desk, self)
 
     @classmethod
     def open(
@@ -114,7 +111,7 @@ class SqliteLedger:
         try:
             with database.errors():
                 ledger = cls(database, clean=clean, casefold=bool(database.meta("casefold", 0)))
-            ledger._settle_journal()
+            ledger._batches.settle()
             return ledger
         except ValueError as error:
             database.close()
@@ -127,7 +124,7 @@ class SqliteLedger:
         return f"<SqliteLedger {self._database.path} durable epoch {self._durable_epoch} {self._desk.leases!r}>"
 
     @contextmanager
-    def _write(self, *, durable: bool = False) -> Iterator[Transaction]:
+    def write(self, *, durable: bool = False) -> Iterator[Transaction]:
         """One transaction; what memory holds of the tables is read again when it fails."""
         try:
             with self._database.transaction(durable=durable) as transaction:
@@ -145,51 +142,16 @@ class SqliteLedger:
 
     def begin_plan(self, dataset: str, digest: str, *, refresh: bool = False) -> PlanState:
         """Open the plan of `dataset` under the manifest entry's `digest` (hexadecimal)."""
-        with self._write():
+        with self.write():
             state = plans.begin_plan(self._connection, dataset, digest, refresh=refresh)
             self._sets.forget()
         return state
 
     def add_set(self, spec: TaskSetSpec) -> int:
         """Open a task set, or find it again by its identity; gives its id."""
-        self._settle_journal()
-        with self._write() as transaction:
-            dataset_id, generation = plans.dataset_of(self._connection, spec.dataset)
-            found = plans.find_set(self._connection, spec)
-            if found is None:
-                set_id = plans.insert_set(self._connection, spec, dataset_id, generation)
-                self._places.forget()
-                if spec.grid is not None:
-                    self._add_grid(self._sets.get(set_id), transaction)
-            else:
-                set_id, plan = found
-                if plan != generation:
-                    self._name_again(set_id, spec, dataset_id, generation)
-                    if spec.grid is not None:
-                        self._inherit(self._sets.get(set_id), transaction)
-        return set_id
-
-    def _add_grid(self, task_set: TaskSet, transaction: Transaction) -> None:
-        create_blocks(self._connection, task_set.set_id, len(task_set.grid))
-        count_new_blocks(self._connection, task_set)
-        Admitter(self._desk, task_set, transaction).claim_folder()
-        self._inherit(task_set, transaction)
-
-    def _inherit(self, task_set: TaskSet, transaction: Transaction) -> None:
-        if task_set.plan > 1:
-            from emasync.ledger.carryover import inherit  # noqa: PLC0415  # numpy, when it is needed
-
-            transaction.durable |= inherit(self._desk, task_set)
-
-    def _name_again(self, set_id: int, spec: TaskSetSpec, dataset_id: int, generation: int) -> None:
-        plans.name_set_again(self._connection, set_id, spec, generation)
-        if spec.grid is None:
-            reopen_set_counts(self._connection, set_id)
-        else:
-            show_set_counts(self._connection, set_id, dataset_id)
-        self._sets.forget()
-        self._desk.leases.restart(set_id)
-        self._desk.leases.doubt_all()
+        self._batches.settle()
+        with self.write() as transaction:
+            return name_set(self._desk, spec, transaction)
 
     def add_entries(self, set_id: int, entries: Sequence[ObjectEntry], cursor: str | None = None) -> Admission:
         """Add listed objects and remember where the listing stands, in one transaction.
@@ -203,13 +165,13 @@ class SqliteLedger:
         DestinationError
             A destination has no file name.
         """
-        with self._write() as transaction:
+        with self.write() as transaction:
             admission = self._admitter(set_id, transaction).admit_new(entries)
             if admission is not None:
                 self._write_cursor(set_id, cursor)
                 return admission
-        self._settle_journal()
-        with self._write() as transaction:
+        self._batches.settle()
+        with self.write() as transaction:
             admission = self._admitter(set_id, transaction).admit(entries)
             self._write_cursor(set_id, cursor)
         return admission
@@ -235,7 +197,7 @@ class SqliteLedger:
 
     def finish_set(self, set_id: int) -> None:
         """The set is listed to its end (in this plan generation)."""
-        with self._write():
+        with self.write():
             plans.finish_set(self._connection, set_id)
 
     def set_finished(self, set_id: int) -> bool:
@@ -245,12 +207,12 @@ class SqliteLedger:
 
     def finish_plan(self, dataset: str) -> None:
         """All sets are named: what this generation did not name again is unwanted from now on."""
-        with self._write():
+        with self.write():
             plans.finish_plan(self._connection, dataset)
 
     def fail_plan(self, dataset: str, kind: ErrorKind, message: str, location: str) -> None:
         """The dataset could not be planned; shows as its failure until the next begin_plan."""
-        with self._write():
+        with self.write():
             plans.fail_plan(self._connection, dataset, kind, message, location)
 
     # --- work ---------------------------------------------------------------------------------------------------
@@ -283,10 +245,8 @@ class SqliteLedger:
         MachineError
             ``ledger``: a fact that cannot follow what is known (nothing of the batch is kept); ``disk_full``.
         """
-        leases = self._desk.leases
-        if self._desk.journal.objects and any(leases.journalled(fact.set_id, stored_key(fact.key)) for fact in facts):
-            self._settle_journal()
-        with self._write(durable=durable or negative(facts)):
+        self._batches.settle_for(facts)
+        with self.write(durable=durable or negative(facts)):
             listed, gridded = ListedBook(self._connection), GriddedBook(self._connection)
             recorder = Recorder(self._desk, self._durable_epoch, listed=listed, gridded=gridded)
             listed.prefetch(facts)
@@ -315,20 +275,7 @@ class SqliteLedger:
         MachineError
             As :meth:`record`.
         """
-        deltas = Deltas()
-        entries = take_rows(self._desk, rows, epoch, deltas)
-        number = self._desk.journal.next_number()
-        if entries is None:
-            self.record([Sealed(**row._asdict(), epoch=epoch) for row in rows], durable=True)
-            self._recorded[number] = [(row.set_id, row.key) for row in rows]
-            return number
-        batch = Batch(number, epoch, entries)
-        with self._write(durable=True):
-            self._desk.journal.write(batch)
-            deltas.write(self._connection)
-        self._desk.journal.add(batch)
-        self._desk.leases.journal(entries)
-        return number
+        return self._batches.seal(rows, epoch)
 
     def place_rows(self, batch: int, refused: Collection[Name] = ()) -> None:
         """The batch's objects are under their final names, but for the refused ones, which are invalidated.
@@ -338,44 +285,7 @@ class SqliteLedger:
         MachineError
             As :meth:`record`; also for a batch that is not known or was placed before.
         """
-        found = self._desk.journal.batches.get(batch)
-        if found is None or found.placed or refused or self._desk.leftovers.some:
-            self._place_recorded(batch, frozenset(refused))
-            return
-        deltas = Deltas()
-        count_placed(found.entries, deltas)
-        with self._write():
-            self._desk.journal.write_placed(found)
-            deltas.write(self._connection)
-        found.placed = True
-        journal = self._desk.journal
-        self._fold(ripe(journal.batches.values(), journal.objects, self._durable_epoch))
-
-    def _place_recorded(self, batch: int, refused: frozenset[Name]) -> None:
-        self._settle_journal()
-        if batch not in self._recorded:
-            raise MachineError(
-                f"batch {batch} of sealed objects is not known, or was placed; report this as a bug",
-                kind=ErrorKind.LEDGER,
-            )
-        names = self._recorded[batch]
-        self.record([(Invalidated if name in refused else Placed)(set_id=name[0], key=name[1]) for name in names])
-        del self._recorded[batch]
-
-    def _settle_journal(self, *, placed_only: bool = False) -> None:
-        """Bring what the journal holds to its rows: whoever is to read them comes after."""
-        self._fold([batch for batch in self._desk.journal.batches.values() if batch.placed or not placed_only])
-
-    def _fold(self, batches: Sequence[Batch]) -> None:
-        if not batches:
-            return
-        with self._write():
-            fold(self._desk, batches, self._durable_epoch)
-        self._desk.journal.drop(batches)
-        for batch in batches:
-            self._desk.leases.unjournal(batch.entries, placed=batch.placed)
-            if not batch.placed:
-                self._recorded[batch.number] = [(entry[0], named_key(entry[1])) for entry in batch.entries]
+        self._batches.place(batch, frozenset(refused))
 
     def partial(self, set_id: int, key: TaskKey) -> PartialState | None:
         """What is known of an unfinished large object."""
@@ -408,7 +318,7 @@ class SqliteLedger:
         """
         if epoch <= self._durable_epoch:
             return
-        with self._write(durable=True):
+        with self.write(durable=True):
             self._database.set_meta("durable_epoch", epoch)
             self._connection.execute("DELETE FROM fresh WHERE epoch <= ? AND sealed = 0", (epoch,))
         self._durable_epoch = epoch
@@ -429,13 +339,13 @@ class SqliteLedger:
         the size of the ledger.
         """
         with self._database.errors():
-            settle = partial(self._settle_journal, placed_only=state is State.PLACED)
+            settle = partial(self._batches.settle, placed_only=state is State.PLACED)
             shelf = Shelf(self._connection, self._sets, settle)
             yield from walk(shelf, dataset=dataset, state=state, after_epoch=after_epoch)
 
     def retry_failed(self, dataset: str | None = None) -> int:
         """Make failed objects pending again; gives how many. Name clashes stay failed: only a plan can mend them."""
-        with self._write():
+        with self.write():
             count, touched = reset_failed(self._desk, dataset)
         for set_id in touched:
             self._desk.leases.restart(set_id)
@@ -454,26 +364,26 @@ class SqliteLedger:
 
     def removable(self, destination: str) -> Leftover | None:
         """The file of ours under a final name that may make room there: a leftover, or unwanted."""
-        self._settle_journal()
+        self._batches.settle()
         with self._database.errors():
             return removable(self._desk, destination)
 
     def forget_leftovers(self, destinations: Sequence[str]) -> None:
         """These files are gone."""
-        self._settle_journal()
-        with self._write():
+        self._batches.settle()
+        with self.write():
             for destination in destinations:
                 forget_file(self._desk, destination)
 
     def unwanted(self, dataset: str | None = None) -> Iterator[Row]:
         """Walk objects on disk that complete plans no longer name, in (set, key) order in pages."""
         with self._database.errors():
-            yield from walk_unwanted(Shelf(self._connection, self._sets, self._settle_journal), dataset)
+            yield from walk_unwanted(Shelf(self._connection, self._sets, self._batches.settle), dataset)
 
     def forget_unwanted(self, rows: Sequence[Row]) -> None:
         """These files are gone, and so are their rows."""
-        self._settle_journal()
-        with self._write():
+        self._batches.settle()
+        with self.write():
             for row in rows:
                 forget_file(self._desk, row.destination)
 
@@ -498,7 +408,7 @@ class SqliteLedger:
         """Commit and close; `clean` sets the clean-shutdown flag."""
         try:
             if clean:
-                self._settle_journal()
+                self._batches.settle()
                 with self._database.transaction(durable=True):
                     self._database.set_meta("clean", 1)
         finally:
