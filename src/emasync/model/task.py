@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 from hashlib import blake2b
@@ -124,8 +124,10 @@ class TaskSetSpec:
 
     @property
     def place_of_keys(self) -> Location:
-        """Canonical location that keys are appended to."""
-        return _parsed(self.base)
+        """Canonical location that keys are appended to; its path is empty where encoded keys bring the first slash."""
+        place = _parsed(self.base)
+        bare = self.encoded and self.base.count("/") == len("//")
+        return replace(place, path="") if bare else place
 
     def name(self, key: TaskKey) -> str:
         """Key of a member at the source, relative to the base."""

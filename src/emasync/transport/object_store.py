@@ -159,7 +159,7 @@ class ObjectStores:
         if bucket is None:
             return None if base.query or self._surroundings.login_for(base) else (base, PATH_SAFE)
         state = self._state(bucket.origin)
-        if state.signing or not state.access.anonymous:
+        if state.signing or not state.access.anonymous or (base.scheme in ("http", "https") and not base.path):
             return None
         return self._url(bucket, state.region), KEY_SAFE
 
