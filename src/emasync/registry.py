@@ -72,8 +72,8 @@ SOURCES = Registry(
         "empiar": NOT_BUILT,
         "idr": NOT_BUILT,
         "dandi": NOT_BUILT,
-        "aind": NOT_BUILT,
-        "open_data": NOT_BUILT,
+        "aind": "emasync.sources.aind:AindSource",
+        "open_data": "emasync.sources.open_data:OpenDataSource",
     },
 )
 
@@ -82,7 +82,7 @@ FORMATS = Registry(
     {
         "zarr": "emasync.formats.zarr:ZarrFormat",
         "n5": NOT_BUILT,
-        "precomputed": NOT_BUILT,
+        "precomputed": "emasync.formats.precomputed.format:PrecomputedFormat",
         "tiff": NOT_BUILT,
         "dm": NOT_BUILT,
         "mrc": NOT_BUILT,

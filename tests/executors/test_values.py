@@ -44,7 +44,7 @@ from emasync.ledger.interface import (
     Sealed,
 )
 from emasync.model.digest import Digest, Validator
-from emasync.model.grid import ChunkGrid
+from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.task import Task, TaskKey, TaskSetSpec
 from emasync.settings import Settings
 
@@ -105,7 +105,12 @@ def test_tasks(key: TaskKey, path: str | None, size_bytes: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "grid", [None, ChunkGrid(start=(1, 2), shape=(3, 4), prefix="a/", encoding="default", separator="/", rebase=True)]
+    "grid",
+    [
+        None,
+        ChunkGrid(start=(1, 2), shape=(3, 4), prefix="a/", encoding="default", separator="/", rebase=True),
+        VoxelGrid(start=(1,), shape=(3,), prefix="a/", chunk=(16,), origin=(-7,), size=(60,)),
+    ],
 )
 def test_specs(grid: ChunkGrid | None) -> None:
     spec = TaskSetSpec(

@@ -61,13 +61,9 @@ def compare(array: ArrayDescription, facts: dict[str, Any], folder: Path) -> Non
 
 
 def chunk_keys(array: ArrayDescription) -> list[str]:
-    from emasync.model.grid import ChunkGrid
+    from emasync.plan.select import grid_between
 
-    start = (0,) * len(array.shape)
-    prefix = f"{array.path}/" if array.path else ""
-    grid = ChunkGrid(
-        start=start, shape=array.grid_shape, prefix=prefix, encoding=array.encoding, separator=array.separator
-    )
+    grid = grid_between(array, (0,) * len(array.shape), array.grid_shape)
     return [grid.key(number) for number in range(len(grid))]
 
 

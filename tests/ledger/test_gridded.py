@@ -12,7 +12,6 @@ from emasync.errors import ErrorKind
 from emasync.ledger.blocks import FACT, HUGE, Block, pack_facts, pack_states, unpack_facts, unpack_states
 from emasync.ledger.gridded import write_block
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, Placed, Sealed
-from emasync.ledger.removal import chunk_at
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.tasksets import BLOCK
 from emasync.model.digest import Digest
@@ -250,9 +249,9 @@ def test_a_file_where_chunks_need_a_folder_fails(ledger: SqliteLedger) -> None:
     ],
 )
 def test_chunks_are_found_by_their_name(chunks: ChunkGrid) -> None:
-    assert [chunk_at(chunks, chunks.destination(number)) for number in range(len(chunks))] == list(range(len(chunks)))
+    assert [chunks.number_at(chunks.destination(number)) for number in range(len(chunks))] == list(range(len(chunks)))
     for text in ("", "x", "p/99.99", "p/c.0", "c/9/9", "p/q/٣", "p/q/03", "0.0.0"):
-        assert chunk_at(chunks, text) is None
+        assert chunks.number_at(text) is None
 
 
 def fill(ledger: SqliteLedger, set_id: int, chunks: int, pending_share: float) -> int:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 import pytest
 
-from emasync.model.grid import ChunkGrid
+from emasync.model.grid import ChunkGrid, VoxelGrid, grid_of
 
 
 def test_chunks_are_numbered_with_the_last_axis_fastest() -> None:
@@ -59,3 +60,52 @@ def test_a_box_of_its_own_counts_from_zero() -> None:
 def test_other_numbers_are_none(number: int) -> None:
     with pytest.raises(IndexError, match="of a grid of 4"):
         ChunkGrid(start=(0, 0), shape=(2, 2), prefix="").key(number)
+
+
+VOXELS = VoxelGrid(
+    start=(1, 0, 2),
+    shape=(1, 2, 2),
+    prefix="8.0x8.0x8.0/",
+    chunk=(16, 24, 32),
+    origin=(7, -20, 1000),
+    size=(30, 40, 120),
+)
+
+
+def test_chunks_named_by_voxels_tell_x_y_z_with_offset_and_are_cut_at_the_end() -> None:
+    keys = [VOXELS.key(number) for number in range(len(VOXELS))]
+
+    assert keys == [
+        "8.0x8.0x8.0/1064-1096_-20-4_23-37",
+        "8.0x8.0x8.0/1096-1120_-20-4_23-37",
+        "8.0x8.0x8.0/1064-1096_4-20_23-37",
+        "8.0x8.0x8.0/1096-1120_4-20_23-37",
+    ]
+    assert [VOXELS.destination(number) for number in range(len(VOXELS))] == keys
+    assert [VOXELS.number_of(key) for key in keys] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "1064-1096_-20-4_23-37",
+        "8.0x8.0x8.0/1064-1096_-20-4_7-23",
+        "8.0x8.0x8.0/1064-1095_-20-4_23-37",
+        "8.0x8.0x8.0/1063-1096_-20-4_23-37",
+        "8.0x8.0x8.0/01064-1096_-20-4_23-37",
+        "8.0x8.0x8.0/1064-1096_-20-4",
+        "8.0x8.0x8.0/info",
+        "8.0x8.0x8.0/" + "9" * 500 + "-1_0-1_0-1",
+    ],
+)
+def test_other_names_are_no_chunks(key: str) -> None:
+    assert VOXELS.number_of(key) is None
+    assert VOXELS.number_at(key) is None
+
+
+@pytest.mark.parametrize("grid", [VOXELS, ChunkGrid(start=(4, 4), shape=(2, 2), prefix="s/", rebase=True)])
+def test_grids_come_back_from_their_fields(grid: ChunkGrid) -> None:
+    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(grid).items()}
+
+    assert grid_of(fields) == grid
+    assert type(grid_of(fields)) is type(grid)

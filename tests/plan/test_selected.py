@@ -21,7 +21,6 @@ from emasync.model.task import Rank, State
 from emasync.plan import whole
 from emasync.plan.choice import Choice
 from emasync.plan.choose import refuse_what_is_not_built
-from emasync.plan.chunks import number_of
 from emasync.plan.compile import compile_dataset
 from emasync.plan.order import DOCUMENTS_ASSET
 from emasync.plan.tools import SinkDocuments
@@ -493,7 +492,7 @@ async def test_what_cannot_be_chosen_is_named(
     assert words in failure.message
 
 
-@pytest.mark.parametrize(("document", "name"), [("attributes.json", "n5"), ("info", "precomputed")])
+@pytest.mark.parametrize(("document", "name"), [("attributes.json", "n5")])
 async def test_formats_that_are_not_built_are_recognised(bench: Bench, document: str, name: str) -> None:
     bench.put({f"p/{document}": b"{}", "p/s0/0/0/0": b"1"})
     assert not await bench.compile(scales=[0])
@@ -543,7 +542,7 @@ def test_numbers_of_chunks_invert_their_keys(
 ) -> None:
     shape = tuple(data.draw(st.integers(1, 4)) for _ in start)
     grid = ChunkGrid(start=tuple(start), shape=shape, prefix="a/b/", encoding=encoding, separator=separator)
-    assert [number_of(grid, grid.key(number)) for number in range(len(grid))] == list(range(len(grid)))
+    assert [grid.number_of(grid.key(number)) for number in range(len(grid))] == list(range(len(grid)))
     beside = ChunkGrid(
         start=tuple(low + size for low, size in zip(start, shape, strict=True)),
         shape=shape,
@@ -552,6 +551,6 @@ def test_numbers_of_chunks_invert_their_keys(
         separator=separator,
     )
     if start:
-        assert number_of(grid, beside.key(0)) is None
+        assert grid.number_of(beside.key(0)) is None
     for key in ("a/b/.zarray", "a/c", "a/b/1e3", "a/b/01", "a/b/c/c/1/1/1"):
-        assert number_of(grid, key) is None or grid.key(number_of(grid, key) or 0) == key
+        assert grid.number_of(key) is None or grid.key(grid.number_of(key) or 0) == key

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from zarr.codecs import TransposeCodec
 
 from emasync.errors import ErrorKind, FormatError, SourceError
 from emasync.formats.interface import ArrayDescription, Found, MultiscaleDescription, Need
-from emasync.formats.zarr import ZarrWalk
+from emasync.formats.zarr import ZarrFormat, ZarrWalk
 from emasync.model.geometry import Box
+from emasync.plan import subset
 from emasync.plan.select import Chosen, select_array, select_image, spatial_axes
-from emasync.plan.subset import Rewritten, rewrite, wanted_documents
+from emasync.plan.subset import Rewritten, wanted_documents
 
 Array = npt.NDArray[Any]
+
+rewrite = partial(subset.rewrite, form=ZarrFormat())
 
 pytestmark = [
     # zarr-python writes it and warns of it; files like that are in use

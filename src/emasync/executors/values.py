@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal, assert_never, cast
+from typing import assert_never
 
 from emasync import errors
 from emasync.errors import EmasyncError, ErrorKind, MachineError

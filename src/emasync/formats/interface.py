@@ -12,6 +12,8 @@ from math import prod
 from typing import Literal, Protocol
 
 from emasync.formats.json_document import Json
+from emasync.formats.precomputed.sharding import Sharding
+from emasync.model.geometry import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class ArrayDescription:
     path : str
         Folder below the tree's base, without trailing slash; empty for the base itself.
     format : str
-        ``"zarr2"`` or ``"zarr3"``.
+        ``"zarr2"``, ``"zarr3"`` or ``"precomputed"``.
     shape : tuple of int
         Voxels, in the array's axis order.
     chunks : tuple of int
@@ -82,13 +84,18 @@ class ArrayDescription:
         As published; None where the content of missing chunks is undefined.
     axes : tuple of str or None
         Names, lower case not enforced; None where nobody said.
-    encoding : {"default", "v2"}
+    encoding : {"default", "v2", "voxels"}
     separator : {"/", "."}
-        Chunk keys, see :class:`~emasync.model.grid.ChunkGrid`.
+        Chunk keys, see :class:`~emasync.model.grid.ChunkGrid` and, for ``voxels``,
+        :class:`~emasync.model.grid.VoxelGrid`.
     order : {"C", "F"}
         Layout of voxels inside a chunk (v2; ``"C"`` for v3, whose codecs say it).
     documents : mapping of str to bytes
         Metadata documents of the array as received, by key.
+    origin : tuple of int or None
+        Source coordinates of the first voxel, where the source does not count from zero; None for zeros.
+    sharding : Sharding or None
+        Of precomputed volumes: chunks lie in shard files, :attr:`chunks` is the shape of one chunk all the same.
     """
 
     path: str
@@ -100,15 +107,17 @@ class ArrayDescription:
     itemsize_bytes: int | None = None
     fill_value: Json = None
     axes: tuple[str, ...] | None = None
-    encoding: Literal["default", "v2"] = "v2"
+    encoding: Literal["default", "v2", "voxels"] = "v2"
     separator: Literal["/", "."] = "."
     order: Literal["C", "F"] = "C"
     documents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    origin: tuple[int, ...] | None = None
+    sharding: Sharding | None = None
 
     @property
     def sharded(self) -> bool:
         """Whether an object holds several chunks and their index."""
-        return self.inner_chunks is not None
+        return self.inner_chunks is not None or self.sharding is not None
 
     @property
     def grid_shape(self) -> tuple[int, ...]:
@@ -161,6 +170,9 @@ class LevelDescription:
         Of the level itself, in the image's units, before :attr:`MultiscaleDescription.transform`.
     stated : bool
         Whether the publisher stated the transform; False: inferred from the ratio of shapes, in voxels of the finest.
+    exact : bool
+        Whether the format says where voxels have their edges. Other transforms are read with some care, see
+        :mod:`emasync.plan.boxes`.
     between : mapping of str to bytes
         Documents of groups between the image's group and the array.
     """
@@ -169,6 +181,7 @@ class LevelDescription:
     array: ArrayDescription
     transform: Transform
     stated: bool = True
+    exact: bool = False
     between: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
@@ -233,6 +246,44 @@ class GroupDescription:
     extras: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is kept of an array: whole chunks, ``hull`` in its own voxels from zero, half-open, the array's axis order.
+
+    Attributes
+    ----------
+    array : ArrayDescription
+    hull : Box
+    unsharded : bool
+        Whether chunks are kept as objects of their own that lay in shards.
+    """
+
+    array: ArrayDescription
+    hull: Box
+    unsharded: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing."""
+        return self.hull.shape == self.array.shape
+
+
+class DocumentRewriter(Protocol):
+    """Metadata of a part of a tree: the same documents, saying what is there and nothing else."""
+
+    def rewrite(self, key: str, data: bytes) -> bytes | None:
+        """Give the document called `key` as it must read; None when it may stay as it is.
+
+        Raises
+        ------
+        FormatError
+            The document breaks a rule.
+        SourceError
+            It cannot be rewritten (not built).
+        """
+        ...
+
+
 Found = ArrayDescription | MultiscaleDescription | GroupDescription
 
 
@@ -286,5 +337,17 @@ class Format(Protocol):
         ----------
         start : sequence of str
             Groups or arrays below the tree's base; the base itself by default.
+        """
+        ...
+
+    def rewriter(self, parts: Mapping[str, Part], present: Collection[str]) -> DocumentRewriter:
+        """Rewrite metadata for the parts that are kept.
+
+        Parameters
+        ----------
+        parts : mapping of str to Part
+            By array path. Arrays that are not here are not on disk.
+        present : collection of str
+            Keys of the documents that are.
         """
         ...

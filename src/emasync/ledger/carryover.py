@@ -52,12 +52,7 @@ def _predecessors(connection: sqlite3.Connection, new: TaskSet) -> list[TaskSet]
 
 
 def _same_names(old: ChunkGrid, new: ChunkGrid) -> bool:
-    return (
-        old.prefix == new.prefix
-        and old.encoding == new.encoding
-        and old.separator == new.separator
-        and len(old.shape) == len(new.shape)
-    )
+    return old.naming == new.naming
 
 
 def _used_blocks(connection: sqlite3.Connection, task_set: TaskSet) -> list[int]:

@@ -12,7 +12,6 @@ from emasync.ledger.listed import delete_standing, path_of, read_standing
 from emasync.ledger.places import above
 from emasync.ledger.standing import ON_DISK, Standing, count_standing, pending_again
 from emasync.ledger.tasksets import SELECT_SET, TaskSet, unpack_set
-from emasync.model.grid import ChunkGrid
 from emasync.model.packing import pack_name, unpack_name
 
 
@@ -85,27 +84,10 @@ def _find_chunk(desk: Desk, destination: str) -> Holder | None:
         f"{SELECT_SET} WHERE s.grid IS NOT NULL AND s.plan <> d.generation AND s.destination IN ({marks})", folders
     ).fetchall()
     for task_set in map(unpack_set, rows):
-        chunk = chunk_at(task_set.grid, destination.removeprefix(task_set.folder))
+        chunk = task_set.grid.number_at(destination.removeprefix(task_set.folder))
         if chunk is None:
             continue
         standing = GriddedBook(desk.connection).read(task_set, chunk)
         if standing.state in ON_DISK:
             return Holder(task_set, chunk, standing)
     return None
-
-
-def chunk_at(grid: ChunkGrid, text: str) -> int | None:
-    """Number of the chunk whose destination is `text`; None when it is none of this grid's."""
-    if not text.startswith(grid.prefix):
-        return None
-    names = text[len(grid.prefix) :].removeprefix(f"c{grid.separator}" if grid.encoding == "default" else "")
-    parts = names.split(grid.separator)
-    if len(parts) != len(grid.shape) or not all(part.isascii() and part.isdecimal() for part in parts):
-        return 0 if not grid.shape and grid.destination(0) == text else None
-    number = 0
-    for part, start, size in zip(parts, grid.start, grid.shape, strict=True):
-        inner = int(part) - (0 if grid.rebase else start)
-        if not 0 <= inner < size:
-            return None
-        number = number * size + inner
-    return number if grid.destination(number) == text else None

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from emasync.errors import ErrorKind, MachineError
-from emasync.model.grid import ChunkGrid
+from emasync.model.grid import ChunkGrid, grid_of
 from emasync.model.location import Location
 from emasync.model.packing import pack_name, unpack_name
 from emasync.model.task import TaskKey, TaskSetSpec
@@ -75,8 +75,7 @@ def unpack_grid(data: bytes | None) -> ChunkGrid | None:
     if data is None:
         return None
     fields: dict[str, Any] = json.loads(unpack_name(data))  # Any: JSON of a frozen dataclass
-    fields["start"], fields["shape"] = tuple(fields["start"]), tuple(fields["shape"])
-    return ChunkGrid(**fields)
+    return grid_of(fields)
 
 
 SetRow = tuple[int, int, str, bytes, int, bytes, bytes, int, int, bytes | None, int, int]

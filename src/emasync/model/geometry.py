@@ -35,6 +35,13 @@ class Box:
         """Extent in voxels on each axis."""
         return tuple(high - low for low, high in zip(self.start, self.stop, strict=True))
 
+    def moved(self, by: Sequence[int]) -> Box:
+        """The same box, `by` voxels further on each axis."""
+        return Box(
+            tuple(low + step for low, step in zip(self.start, by, strict=True)),
+            tuple(high + step for high, step in zip(self.stop, by, strict=True)),
+        )
+
     @property
     def empty(self) -> bool:
         """Whether the box holds no voxel."""

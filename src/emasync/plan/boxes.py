@@ -65,7 +65,7 @@ def spatial_axes(axes: Sequence[str] | None, count: int) -> tuple[int, ...]:
 
 
 def array_box(array: ArrayDescription, crop: Crop) -> Box:
-    """Lay a crop over all axes of `array`, in its own voxels.
+    """Lay a crop, given in source coordinates, over all axes of `array`, in its own voxels from zero.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def array_box(array: ArrayDescription, crop: Crop) -> Box:
     start, stop = [0] * len(array.shape), list(array.shape)
     spatial = spatial_axes(array.axes, len(array.shape))
     if crop.box is not None:
-        for axis, low, high in _spatial_spans(array, crop.box, spatial):
+        for axis, low, high in _spatial_spans(array, from_source(array, crop.box), spatial):
             if not 0 <= low < high <= array.shape[axis]:
                 raise _outside(array, crop.box, spatial)
             start[axis], stop[axis] = low, high
@@ -118,11 +118,26 @@ def _picked(array: ArrayDescription, select: Mapping[str, int], spatial: tuple[i
 
 def _outside(array: ArrayDescription, box: Box, spatial: tuple[int, ...]) -> SourceError:
     shape = [array.shape[axis] for axis in spatial]
+    first = [(array.origin or (0,) * len(array.shape))[axis] for axis in spatial]
+    begins = f" that begins at {first}" if any(first) else ""
     return SourceError(
         f"{place_name(array.path)}: crop {list(box.start)} to {list(box.stop)} is not inside the array of shape "
-        f"{shape} (z, y, x); choose a box that is",
+        f"{shape}{begins} (z, y, x); choose a box that is",
         location=array.path,
     )
+
+
+def source_origin(array: ArrayDescription, axes: int) -> tuple[int, ...]:
+    """Source coordinates of the first voxel on the last `axes` spatial axes; zeros before those that there are."""
+    if array.origin is None:
+        return (0,) * axes
+    origin = tuple(array.origin[axis] for axis in spatial_axes(array.axes, len(array.shape)))[-axes:]
+    return (*(0 for _ in range(axes - len(origin))), *origin)
+
+
+def from_source(array: ArrayDescription, box: Box) -> Box:
+    """Take a spatial box from source coordinates to voxels counted from the array's first."""
+    return box.moved([-first for first in source_origin(array, len(box.start))])
 
 
 def level_box(reference: LevelDescription, level: LevelDescription, crop: Crop) -> Box:
@@ -140,7 +155,8 @@ def level_box(reference: LevelDescription, level: LevelDescription, crop: Crop) 
     start, stop = list(here.start), list(here.stop)
     for axis in spatial_axes(reference.array.axes, len(there.start)):
         span = (there.start[axis], there.stop[axis])
-        low, high = _map_span(span, _on_axis(reference, axis), _on_axis(level, axis))
+        exact = reference.exact and level.exact
+        low, high = _map_span(span, _on_axis(reference, axis), _on_axis(level, axis), exact=exact)
         start[axis], stop[axis] = _outward(low, high, level.array.shape[axis])
     return Box(tuple(start), tuple(stop))
 
@@ -156,11 +172,13 @@ def _on_axis(level: LevelDescription, axis: int) -> tuple[float, float]:
     return scale, transform.translation[axis]
 
 
-def _map_span(span: tuple[int, int], source: tuple[float, float], target: tuple[float, float]) -> tuple[float, float]:
+def _map_span(
+    span: tuple[int, int], source: tuple[float, float], target: tuple[float, float], *, exact: bool
+) -> tuple[float, float]:
     """Edges of a span of voxels, in voxels of another level; (scale, translation) of each."""
     (scale, at), (other, there) = source, target
     fine = min(scale, other)
-    shared_edge = scale / other if abs(there - at) <= _OFFSET_TOLERANCE * fine else None
+    shared_edge = scale / other if abs(there - at) <= _OFFSET_TOLERANCE * fine and not exact else None
     if shared_edge is not None:
         return span[0] * shared_edge, span[1] * shared_edge
     offset = (at - scale / 2) - (there - other / 2)

@@ -9,8 +9,9 @@ from emasync.errors import ErrorKind, SourceError
 from emasync.formats.interface import ArrayDescription, Found, MultiscaleDescription
 from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
 from emasync.model.geometry import Box
+from emasync.plan.boxes import from_source, source_origin
 from emasync.plan.choice import Choice
-from emasync.plan.select import Chosen, draw_box, select_array, select_image, spatial_axes
+from emasync.plan.select import Chosen, draw_box, grid_between, select_array, select_image, spatial_axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +125,8 @@ def wants_array(array: ArrayDescription, wants: Callable[[str], bool]) -> bool:
 
     A grid is a formula, so globs choose arrays here and never single chunks.
     """
-    separator = array.separator
-    first = separator.join("0" for _ in array.shape) or "0"
-    if array.encoding == "default":
-        first = f"c{separator}{first}" if array.shape else "c"
-    return wants(f"{array.path}/{first}" if array.path else first)
+    axes = len(array.shape)
+    return wants(grid_between(array, (0,) * axes, (1,) * axes).key(0))
 
 
 def _box_in_image(image: MultiscaleDescription, choice: Choice) -> tuple[Box | None, int]:
@@ -156,5 +154,6 @@ def _box(array: ArrayDescription, crop: BoxCrop | DrawnCrop) -> Box:
         return Box.from_shape(crop.start, crop.shape)
     extent = tuple(array.shape[axis] for axis in spatial_axes(array.axes, len(array.shape)))
     flat = (1,) * (len(crop.shape) - len(extent)) + extent
-    within = None if crop.within is None else Box.from_shape(crop.within.start, crop.within.shape)
-    return draw_box(crop.shape, flat, at=crop.at, seed=crop.seed or 0, within=within)
+    within = None if crop.within is None else from_source(array, Box.from_shape(crop.within.start, crop.within.shape))
+    drawn = draw_box(crop.shape, flat, at=crop.at, seed=crop.seed or 0, within=within)
+    return drawn.moved(source_origin(array, len(crop.shape)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError
 from emasync.model.digest import Span
-from emasync.model.grid import ChunkGrid
+from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.location import Location
 from emasync.model.task import TaskSetSpec
 from emasync.plan.intake import Intake, Shelf
@@ -97,9 +97,9 @@ async def take_chunks(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground
 
 async def _take_listed(intake: Intake, tree: Tree, chosen: Chosen, grid: ChunkGrid, named: frozenset[str]) -> None:
     shelf = await intake.shelf(str(tree.base), asset=chosen.array.path, rank=chosen.rank)
-    divider: Divider = (
-        Sorting(documents=shelf, rest=shelf, elsewhere=named) if chosen.whole else BoxOfChunks(shelf, grid)
-    )
+    # copies in other chunk shapes lie in the same folder
+    everything = chosen.whole and not isinstance(grid, VoxelGrid)
+    divider: Divider = Sorting(documents=shelf, rest=shelf, elsewhere=named) if everything else BoxOfChunks(shelf, grid)
     await sweep(intake, tree, divider, folder=chosen.array.path, keeper=shelf)
 
 
@@ -128,32 +128,7 @@ class BoxOfChunks:
         """Entries of the box's chunks."""
         entries = []
         for item in objects:
-            number = number_of(self.grid, item.key)
+            number = self.grid.number_of(item.key)
             if number is not None:
                 entries.append(as_entry(item)._replace(path=self.grid.destination(number)))
         return {self.shelf.set_id: (self.shelf, entries)}
-
-
-def number_of(grid: ChunkGrid, key: str) -> int | None:
-    """Number of the chunk that has `key` at the source: the inverse of :meth:`ChunkGrid.key`; None for others.
-
-    Parameters
-    ----------
-    grid : ChunkGrid
-    key : str
-        Relative to the tree's base.
-    """
-    if not key.startswith(grid.prefix):
-        return None
-    words = [word for word in key[len(grid.prefix) :].split(grid.separator) if word != "c"]
-    if not all(word.isdecimal() and word.isascii() for word in words):
-        return None
-    coordinates = [int(word) for word in words] if grid.shape else []
-    if len(coordinates) != len(grid.shape):
-        return None
-    number = 0
-    for at, start, size in zip(coordinates, grid.start, grid.shape, strict=True):
-        if not start <= at < start + size:
-            return None
-        number = number * size + at - start
-    return number if grid.key(number) == key else None

@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from emasync.errors import ErrorKind, SourceError
 from emasync.formats.interface import ArrayDescription, LevelDescription, MultiscaleDescription
 from emasync.model.geometry import Box
-from emasync.model.grid import ChunkGrid
+from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.task import Rank
 from emasync.plan.boxes import Crop, array_box, level_box, place_name, spatial_axes
 from emasync.plan.draw import draw_box, draw_boxes
 
-__all__ = ["Chosen", "draw_box", "draw_boxes", "select_array", "select_image", "spatial_axes", "whole_box"]
+__all__ = [
+    "Chosen",
+    "draw_box",
+    "draw_boxes",
+    "grid_between",
+    "select_array",
+    "select_image",
+    "spatial_axes",
+    "whole_box",
+]
+
+_SPATIAL_AXES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +41,13 @@ class Chosen:
     box : Box
         Asked for: voxels, the array's axis order, half-open.
     hull : Box
-        On disk: whole objects around the box, clipped to the array; voxels, half-open.
+        On disk: whole objects around the box, clipped to the array; voxels, half-open. Boxes count from the array's
+        first voxel, wherever the source begins to count.
     grid : ChunkGrid or None
-        The hull's objects; keys begin with the array's path, so they are relative to the tree's base. None for an
+        The hull's chunks; keys begin with the array's path, so they are relative to the tree's base. None for an
         array without extent, which has no objects.
+    unsharded : bool
+        Whether chunks are taken out of their shards and kept as objects of their own.
     """
 
     array: ArrayDescription
@@ -42,6 +56,7 @@ class Chosen:
     box: Box
     hull: Box
     grid: ChunkGrid | None
+    unsharded: bool = False
 
     @property
     def whole(self) -> bool:
@@ -71,7 +86,8 @@ def select_image(
     scales : sequence of int, optional
         Level numbers; all by default.
     box : Box, optional
-        Voxels of level `box_scale`, order z, y, x (or y, x), half-open; must lie inside that level.
+        Voxels of level `box_scale` in source coordinates, order z, y, x (or y, x), half-open; must lie inside that
+        level.
     box_scale : int
         Need not be among `scales`.
     select : mapping of str to int, optional
@@ -144,7 +160,7 @@ def _level(image: MultiscaleDescription, number: int) -> LevelDescription:
 
 
 def _choose(array: ArrayDescription, box: Box, *, level: int, rank: int, cut: bool, rebase: bool) -> Chosen:
-    if cut and array.sharded:
+    if cut and array.inner_chunks is not None:
         raise SourceError(
             f"{place_name(array.path)}: crops of sharded arrays are not built yet in this version; take whole scales",
             kind=ErrorKind.NOT_BUILT,
@@ -156,12 +172,43 @@ def _choose(array: ArrayDescription, box: Box, *, level: int, rank: int, cut: bo
         tuple(number * chunk for number, chunk in zip(first, array.chunks, strict=True)),
         tuple(min(number * chunk, size) for number, chunk, size in zip(last, array.chunks, array.shape, strict=True)),
     )
-    grid = ChunkGrid(
-        start=first,
-        shape=tuple(high - low for low, high in zip(first, last, strict=True)),
-        prefix=f"{array.path}/" if array.path else "",
-        encoding=array.encoding,
-        separator=array.separator,
-        rebase=rebase and any(first),
+    return Chosen(
+        array=array,
+        level=level,
+        rank=rank,
+        box=box,
+        hull=hull,
+        grid=None if hull.empty else grid_between(array, first, last, rebase=rebase and any(first)),
+        unsharded=cut and rebase and array.sharding is not None,
     )
-    return Chosen(array=array, level=level, rank=rank, box=box, hull=hull, grid=None if hull.empty else grid)
+
+
+def grid_between(
+    array: ArrayDescription, first: tuple[int, ...], last: tuple[int, ...], *, rebase: bool = False
+) -> ChunkGrid:
+    """Name the chunks from `first` to `last`, exclusive.
+
+    Parameters
+    ----------
+    array : ArrayDescription
+    first, last : tuple of int
+        Chunk coordinates at the source, the array's axis order.
+    rebase : bool
+        Whether destinations count from zero, where names tell chunk coordinates.
+    """
+    shape = tuple(high - low for low, high in zip(first, last, strict=True))
+    prefix = f"{array.path}/" if array.path else ""
+    if array.encoding != "voxels":
+        return ChunkGrid(
+            start=first, shape=shape, prefix=prefix, encoding=array.encoding, separator=array.separator, rebase=rebase
+        )
+    origin = array.origin or (0,) * len(shape)
+    axes = slice(-_SPATIAL_AXES, None)  # all channels of a place lie in one chunk
+    return VoxelGrid(
+        start=first[axes],
+        shape=shape[axes],
+        prefix=prefix,
+        chunk=array.chunks[axes],
+        origin=origin[axes],
+        size=array.shape[axes],
+    )

@@ -49,7 +49,7 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
     await keep_sources(intake, read, tools.documents)
     if choice.standalone:
         wanted = wanted_documents(found, chosen)
-        rewritten = rewrite(wanted, chosen)
+        rewritten = rewrite(wanted, chosen, form)
         await write_subset(intake, rewritten, choice.digest, tools.documents)
         await take_documents(intake, tree, wanted, rewritten)
     else:
@@ -61,10 +61,11 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
 
 
 def report_boxes(dataset: str, picked: Iterable[Picked], tools: PlanTools) -> None:
-    """Tell the boxes that were chosen or drawn: asked for, and on disk."""
+    """Tell the boxes that were chosen or drawn: asked for, and on disk; source coordinates."""
     for item in (chosen for image in picked for chosen in image.chosen):
         fields: dict[str, EventValue] = {"dataset": dataset, "array": item.array.path, "level": item.level}
-        for name, box in (("box", item.box), ("hull", item.hull)):
+        origin = item.array.origin or (0,) * len(item.array.shape)
+        for name, box in (("box", item.box.moved(origin)), ("hull", item.hull.moved(origin))):
             fields[f"{name}_start"], fields[f"{name}_shape"] = list(box.start), list(box.shape)
         tools.context.on_event(Event("asset_planned", fields))
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from emasync.formats.interface import ArrayDescription, Found, GroupDescription
-from emasync.formats.zarr.rewrite import Part, Rewriter
+from emasync.formats.interface import ArrayDescription, Format, Found, GroupDescription, Part
 from emasync.plan.select import Chosen
 
 
@@ -60,7 +59,7 @@ def wanted_documents(found: Iterable[Found], chosen: Iterable[Chosen]) -> dict[s
     return documents
 
 
-def rewrite(documents: Mapping[str, bytes], chosen: Iterable[Chosen]) -> tuple[Rewritten, ...]:
+def rewrite(documents: Mapping[str, bytes], chosen: Iterable[Chosen], form: Format) -> tuple[Rewritten, ...]:
     """Rewrite metadata for what is chosen.
 
     Images keep the levels that are chosen, under their names; arrays get the shape of their hull and levels the
@@ -74,6 +73,8 @@ def rewrite(documents: Mapping[str, bytes], chosen: Iterable[Chosen]) -> tuple[R
         Everything that goes to disk (:func:`wanted_documents`), by key relative to the tree's base.
     chosen : iterable of Chosen
         All that is chosen of the tree: what is not here counts as not there.
+    form : Format
+        Whose documents they are.
 
     Returns
     -------
@@ -87,8 +88,8 @@ def rewrite(documents: Mapping[str, bytes], chosen: Iterable[Chosen]) -> tuple[R
     SourceError
         Positions that cannot be rewritten (OME-NGFF later than 0.5; not built).
     """
-    parts = {choice.array.path: Part(choice.array, choice.hull) for choice in chosen}
-    rewriter = Rewriter(parts, documents.keys())
+    parts = {choice.array.path: Part(choice.array, choice.hull, choice.unsharded) for choice in chosen}
+    rewriter = form.rewriter(parts, documents.keys())
     return tuple(
         Rewritten(key, data, documents[key])
         for key in sorted(documents)

@@ -7,10 +7,10 @@ from typing import Any
 from emasync.plan.choice import Choice
 from emasync.plan.flat import take_flat
 from emasync.plan.intake import Intake
-from emasync.plan.signs import zarr_at
+from emasync.plan.signs import ORDERED, format_at
 from emasync.plan.tools import PlanTools
 from emasync.plan.written import withdraw_subset
-from emasync.sources.interface import Tree, TreeFound
+from emasync.sources.interface import TreeFound
 
 
 async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanTools) -> None:
@@ -29,18 +29,15 @@ async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanToo
     SourceError
         Arrays are chosen where there are none, or from a format that is not built yet.
     """
-    choice = Choice.of(entry, found.path)
+    choice = Choice.of(entry, "" if found.asset else found.path)
     tree, intake = found.tree, intake.below(found.path)
     if not (choice.chooses and choice.standalone):
         await withdraw_subset(intake, choice.digest, tools.documents)
-    if not choice.chooses and await is_flat(tree, entry.format):
+    auto = entry.format == "auto"
+    name = await format_at(tree, looks_further=choice.chooses) if auto else entry.format
+    if not choice.chooses and name not in ORDERED:
         await take_flat(intake, tree, choice.wants)
         return
     from emasync.plan.hierarchies import take_hierarchy  # noqa: PLC0415 - the formats, where there are arrays
 
-    await take_hierarchy(intake, tree, choice, entry.format, tools)
-
-
-async def is_flat(tree: Tree, form: str) -> bool:
-    """Whether a tree of format `form` has no arrays to be taken in an order."""
-    return form not in ("auto", "zarr") or (form == "auto" and not await zarr_at(tree))
+    await take_hierarchy(intake, tree, choice, name or "zarr", tools)

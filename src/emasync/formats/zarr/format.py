@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from emasync.formats.interface import DocumentRewriter, Part
 from emasync.formats.zarr.keys import METADATA_NAMES
+from emasync.formats.zarr.rewrite import Rewriter
 from emasync.formats.zarr.walk import ZarrWalk
 
 
@@ -20,3 +22,7 @@ class ZarrFormat:
     def walk(self, start: Sequence[str] = ("",)) -> ZarrWalk:
         """Begin a discovery below the base, or below the groups and arrays in `start`."""
         return ZarrWalk(start)
+
+    def rewriter(self, parts: Mapping[str, Part], present: Collection[str]) -> DocumentRewriter:
+        """Rewrite metadata for the parts that are kept."""
+        return Rewriter(parts, present)

@@ -7,10 +7,9 @@ Every other member stays as it came, in its place.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 from emasync.errors import ErrorKind, SourceError
-from emasync.formats.interface import ArrayDescription
+from emasync.formats.interface import Part
 from emasync.formats.json_document import MAX_CONSOLIDATED_BYTES, Field, Json, JsonObject, parse_object, write_object
 from emasync.formats.zarr.keys import (
     METADATA_NAMES,
@@ -24,21 +23,7 @@ from emasync.formats.zarr.keys import (
     parent_and_name,
 )
 from emasync.formats.zarr.multiscales import known_version, read_transform, version_text
-from emasync.model.geometry import Box
 from emasync.model.task import escape_for_log
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What is kept of an array: whole chunks, ``hull`` in its own voxels, half-open, the array's axis order."""
-
-    array: ArrayDescription
-    hull: Box
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is missing."""
-        return self.hull.shape == self.array.shape
 
 
 class Rewriter:
