@@ -71,7 +71,7 @@ SOURCES = Registry(
         "bucket": "emasync.sources.bucket:BucketSource",
         "empiar": NOT_BUILT,
         "idr": NOT_BUILT,
-        "dandi": NOT_BUILT,
+        "dandi": "emasync.sources.dandi:DandiSource",
         "aind": "emasync.sources.aind:AindSource",
         "open_data": "emasync.sources.open_data:OpenDataSource",
     },

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import cached_property
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from emasync.errors import InputError
 from emasync.manifest.bucket import BucketName, Region, StoreEntry
+from emasync.manifest.dandi_links import DANDISET, INSTANCES, VERSION, DandiLink, is_link, parse_link
 from emasync.manifest.entry import Entry
 from emasync.manifest.fields import Count, Positive, Segment, Text, asked, reject
+from emasync.manifest.globs import Selection
 from emasync.manifest.problems import shown
-from emasync.manifest.record import Record
+from emasync.manifest.record import Record, several
 from emasync.model.location import Location
 
-DANDI_INSTANCES: Final = ("dandi", "dandi-sandbox", "ember-dandi", "ember-dandi-sandbox", "linc", "linc-staging")
+DANDI_INSTANCES: Final = tuple(INSTANCES)
 """Names of ``dandi/consts.py`` (``known_instances``) that are reachable from anywhere."""
-
-_DANDISET = re.compile(r"[0-9]{6}")
-_DANDI_VERSION = re.compile(r"draft|0\.[0-9]{6}\.[0-9]{4}")
 
 
 def _entry_number(value: object) -> object:
@@ -65,29 +66,69 @@ def _instance(text: str) -> str:
     return text
 
 
+def _with_link(data: dict[str, object], link: DandiLink) -> dict[str, object]:
+    """`data` with what a pasted link says; what is written beside the link must not say otherwise.
+
+    Raises
+    ------
+    ValidationError
+        It does.
+    """
+    said = {"version": link.version, "instance": link.instance, "include": link.include or None}
+    told = {key: value for key, value in said.items() if value is not None}
+    twice = sorted(key for key, value in told.items() if data.get(key) not in (None, value))
+    if twice:
+        raise several("dandiset", [((key,), reject("the link in dandiset says otherwise; keep one")) for key in twice])
+    return {**data, **told, "dandiset": link.dandiset}
+
+
+def _with_content(globs: tuple[str, ...]) -> tuple[str, ...]:
+    return (*globs, *(f"{glob}/**" for glob in globs if not glob.endswith("**")))
+
+
 class DandiEntry(Entry):
     """Assets of a dandiset."""
 
     source: Literal["dandi"] = "dandi"
     """This source."""
     dandiset: Text
-    """Six digits."""
+    """Six digits, or a link: ``DANDI:000027``, ``dandi://dandi/000027@draft/sub-1/``, a web page, an API URL, a DOI."""
     version: Text | None = None
     """``draft`` or ``0.yymmdd.hhmm``; the newest published version, else the draft, when left out."""
     instance: Annotated[Text, AfterValidator(_instance)] = "dandi"
     """Name of a DANDI archive, or the URL of its API."""
 
+    @cached_property
+    def selection(self) -> Selection:
+        """``include`` and ``exclude``, compiled; the path of a Zarr asset stands for all that is in it."""
+        return Selection(_with_content(self.include), _with_content(self.exclude))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_link(cls, data: object) -> object:
+        """A link that cannot be read stays as it is, for the field's own validator."""
+        text = data.get("dandiset") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or not isinstance(text, str) or not is_link(text):
+            return data
+        try:
+            link = parse_link(text)
+        except InputError:
+            return data
+        return _with_link(data, link)
+
     @field_validator("dandiset")
     @classmethod
     def _six_digits(cls, value: str) -> str:
-        if not _DANDISET.fullmatch(value):
-            raise reject("expected six digits such as 000728", f"; got {shown(value)}")
+        if is_link(value):
+            asked(parse_link, value, "no link to a dandiset")
+        if not DANDISET.fullmatch(value):
+            raise reject("expected six digits such as 000728, or a link", f"; got {shown(value)}")
         return value
 
     @field_validator("version")
     @classmethod
     def _known_form(cls, value: str | None) -> str | None:
-        if value is not None and not _DANDI_VERSION.fullmatch(value):
+        if value is not None and not VERSION.fullmatch(value):
             raise reject("expected draft or a version such as 0.240827.1809", f"; got {shown(value)}")
         return value
 

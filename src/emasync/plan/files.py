@@ -42,14 +42,15 @@ class FileShelves:
         if optional:
             names = {item.key for item in optional}
             wanted = [item for item in wanted if item.key not in names]
-            await self._admit(found, optional, MAY_BE_MISSING_ASSET)
-        await self._admit(found, wanted, "")
+            await self._admit(found, optional, absent_ok=True)
+        await self._admit(found, wanted, absent_ok=False)
 
-    async def _admit(self, found: FilesFound, entries: list[ObjectEntry], asset: str) -> None:
+    async def _admit(self, found: FilesFound, entries: list[ObjectEntry], *, absent_ok: bool) -> None:
         if not entries:
             return
+        asset = found.asset + (MAY_BE_MISSING_ASSET if absent_ok else "")
         shelf = await self._intake.shelf(
-            found.base, asset=asset, rank=Rank.BULK, encoded=found.encoded, absent_ok=asset == MAY_BE_MISSING_ASSET
+            found.base, asset=asset, rank=Rank.BULK, encoded=found.encoded, absent_ok=absent_ok
         )
         self._open[shelf.set_id] = shelf
         await self._intake.add(shelf, entries)

@@ -72,11 +72,15 @@ class FilesFound:
     entries : tuple of ObjectEntry
     encoded : bool
         Keys are URL paths already percent-encoded.
+    asset : str
+        Names the set they go to. In one set a key has one place: an object that is wanted under several names goes
+        to several sets. Begin it with a colon, which no path does.
     """
 
     base: str
     entries: tuple[ObjectEntry, ...]
     encoded: bool = False
+    asset: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,236 @@
+"""DANDI archives: published versions through their manifest in the bucket, drafts through the API, bytes from S3."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import orjson
+
+from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError, SourceError
+from emasync.manifest.archives import DandiEntry
+from emasync.manifest.dandi_links import INSTANCES
+from emasync.model.events import Event
+from emasync.model.location import Location
+from emasync.model.task import ObjectEntry
+from emasync.sources.dandi_api import DandiApi
+from emasync.sources.dandi_assets import Asset, read_asset
+from emasync.sources.dandi_choice import Picker
+from emasync.sources.dandi_listing import Record, Version, find_version, listed_records, published_records
+from emasync.sources.dandi_zarr import ZarrTree, embargoed_files, shortfall
+from emasync.sources.interface import FilesFound, Finding, Kept, SourceContext, TreeFound
+from emasync.sources.walk import BucketTree
+
+BATCH_ASSETS = 1_000
+"""Assets that are handed on together: one page of each set, one kept document."""
+
+MOST_TOLD = 5
+"""Zarr assets named in one error; the others are counted."""
+
+
+class DandiSource:
+    """``source: dandi``."""
+
+    def __init__(self, context: SourceContext) -> None:
+        self._context = context
+
+    async def resolve(self, entry: DandiEntry) -> AsyncIterator[Finding]:
+        """Assets of one dandiset: files in pages, Zarr assets as trees; records of what is wanted are kept.
+
+        A published version costs two metadata requests, three where the version was left out; a draft one a thousand
+        assets, and one or two.
+
+        Raises
+        ------
+        SourceError
+            Unknown or embargoed dandiset or version, an answer that makes no sense, a listing that is not whole.
+        TransportError
+            The archive does not answer.
+        """
+        visit = _Visit(self._context, entry)
+        version = await find_version(visit.api, self._context.fetcher, entry.dandiset, entry.version, visit.bucket)
+        yield Kept(name="dandi/dandiset.json", data=version.metadata)
+        if version.answer is not None:
+            yield Kept(name="dandi/versions.json", data=version.answer)
+        async with aclosing(visit.batches(version)) as batches:
+            async for batch in batches:
+                for finding in visit.findings(batch):
+                    yield finding
+                for asset in batch.trees:
+                    async for found in visit.tree(asset):
+                        yield found
+        yield Kept(name="dandi/resolved.json", data=visit.summary(version))
+        visit.require_whole(version)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Wanted assets that are handed on together (mutable)."""
+
+    files: list[Asset] = field(default_factory=list)
+    trees: list[Asset] = field(default_factory=list)
+    records: list[bytes] = field(default_factory=list)
+
+    def add(self, asset: Asset, record: bytes) -> None:
+        """Take one more."""
+        (self.trees if asset.zarr else self.files).append(asset)
+        self.records.append(record)
+
+    @property
+    def full(self) -> bool:
+        """Whether it should be handed on."""
+        return len(self.records) >= BATCH_ASSETS
+
+
+class _Visit:
+    """One resolve: what was seen so far."""
+
+    def __init__(self, context: SourceContext, entry: DandiEntry) -> None:
+        instance = INSTANCES.get(entry.instance)
+        base = Location.parse(instance.api if instance is not None else entry.instance.rstrip("/"))
+        words = f"dataset {entry.id!r}: dandiset {entry.dandiset}" + (f"/{entry.version}" if entry.version else "")
+        self.bucket = instance.bucket if instance is not None else None
+        self.api = DandiApi(context.fetcher, base, words)
+        self._words = words
+        self._context = context
+        self._entry = entry
+        self._picker = Picker(entry)
+        self._seen = 0
+        self._wanted = 0
+        self._kept = 0
+        self._named: Counter[str] = Counter()
+        self._short: list[str] = []
+
+    # --- records -----------------------------------------------------------------------------------------------
+
+    async def batches(self, version: Version) -> AsyncGenerator[Batch]:
+        """All records of a version, the wanted ones in batches."""
+        batch = Batch()
+        async with aclosing(self._records(version)) as records:
+            async for record in records:
+                self._seen += 1
+                asset = read_asset(record.value, api=self.api.base, bucket=self.bucket)
+                if not self._picker.wants(asset):
+                    continue
+                batch.add(asset, record.data)
+                if batch.full:
+                    yield batch
+                    batch = Batch()
+        if batch.records:
+            yield batch
+
+    async def _records(self, version: Version) -> AsyncGenerator[Record]:
+        if version.manifest is not None:
+            try:
+                async with aclosing(published_records(self._context.fetcher, version.manifest)) as records:
+                    async for record in records:
+                        yield record
+            except (NotFoundError, AccessDeniedError) as error:
+                if self._seen:
+                    raise
+                self._warn(f"{self._words}: no manifest in the bucket, its API is asked page by page: {error.message}")
+            else:
+                return
+        for folder in self._picker.folders:
+            async for record in listed_records(self.api, version.name, self._entry.dandiset, folder):
+                yield record
+
+    # --- findings ----------------------------------------------------------------------------------------------
+
+    def findings(self, batch: Batch) -> list[Finding]:
+        """Files of a batch by set, and its records to be kept."""
+        pages: dict[tuple[str, bool, str], list[ObjectEntry]] = {}
+        for asset in batch.files:
+            base, encoded, key = self._place(asset)
+            # one blob may be several assets: within a set a key has one place
+            again = self._named[f"{base}/{key}"]
+            self._named[f"{base}/{key}"] += 1
+            name = f":again-{again}" if again else ""
+            made = ObjectEntry(key=key, size_bytes=asset.size_bytes, path=asset.path, digests=asset.digests)
+            pages.setdefault((base, encoded, name), []).append(made)
+        self._wanted += len(batch.records)
+        self._kept += 1
+        kept = Kept(name=f"dandi/assets-{self._kept:05d}.json", data=b"[" + b",\n".join(batch.records) + b"]\n")
+        found = [
+            FilesFound(base=base, entries=tuple(entries), encoded=encoded, asset=name)
+            for (base, encoded, name), entries in pages.items()
+        ]
+        return [kept, *found]
+
+    def _place(self, asset: Asset) -> tuple[str, bool, str]:
+        """Base, whether keys are encoded, and key of a blob: in the bucket, or behind the API's redirect."""
+        stored, api = asset.stored, self.api.base
+        if asset.embargoed or stored is None:
+            return f"{api.scheme}://{api.authority}", True, self.api.at(f"assets/{asset.asset_id}/download/").path
+        if stored.scheme == "s3":
+            return f"s3://{stored.authority}", False, stored.path
+        return f"{stored.scheme}://{stored.authority}", True, stored.path
+
+    async def tree(self, asset: Asset) -> AsyncIterator[Finding]:
+        """One Zarr asset."""
+        if asset.embargoed or asset.stored is None:
+            self._require_reachable(asset)
+            async for found in embargoed_files(self.api, asset):
+                yield found
+            return
+        base = Location(asset.stored.scheme, asset.stored.authority, asset.stored.path.rstrip("/"))
+        tree = ZarrTree(BucketTree(self._context.fetcher, base, self._context.on_event))
+        yield TreeFound(tree=tree, path=asset.path)
+        # whoever took the tree has listed what he wanted of it
+        if (told := shortfall(asset, tree.coverage)) is not None:
+            words, missing = told
+            self._warn(words)
+            self._short += [words] if missing else []
+
+    def _require_reachable(self, asset: Asset) -> None:
+        entry = self._entry
+        if asset.zarr_id is None:
+            raise SourceError(f"{self._words}: {asset.path} is a Zarr that its record does not say the place of")
+        if entry.arrays or entry.scales or entry.select or entry.crop is not None:
+            raise SourceError(
+                f"{self._words}: {asset.path} is embargoed, and choosing arrays, scales or a crop from an embargoed "
+                "Zarr is not built in this version; take all of it, or pick files with include",
+                kind=ErrorKind.NOT_BUILT,
+                location=str(self.api.base),
+            )
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def summary(self, version: Version) -> bytes:
+        """What was resolved, for whoever reads the kept documents."""
+        facts = {
+            "api": str(self.api.base),
+            "dandiset": self._entry.dandiset,
+            "version": version.name,
+            "assets": self._seen,
+            "wanted": self._wanted,
+            "documents": self._kept,
+        }
+        return orjson.dumps(facts, option=orjson.OPT_INDENT_2)
+
+    def require_whole(self, version: Version) -> None:
+        """All that was promised has come.
+
+        Raises
+        ------
+        SourceError
+            Not so; what came is fetched all the same.
+        """
+        if version.promised is not None and self._seen < version.promised:
+            raise SourceError(
+                f"{self._words}: the archive promises {version.promised:,} assets in version {version.name}, its "
+                f"manifest {version.manifest} holds {self._seen:,}; try again later, or tell the archive",
+                location=str(version.manifest),
+            )
+        if self._short:
+            told, more = "; ".join(self._short[:MOST_TOLD]), len(self._short) - MOST_TOLD
+            raise SourceError(
+                f"{self._words}: {told}" + (f"; and {more:,} more" if more > 0 else "") + ". Run again with --refresh "
+                "once the archive is done with it",
+                location=str(self.api.base),
+            )
+
+    def _warn(self, message: str) -> None:
+        self._context.on_event(Event("warning", {"dataset": self._entry.id, "message": message}))
