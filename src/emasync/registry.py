@@ -69,7 +69,7 @@ SOURCES = Registry(
     {
         "web": "emasync.sources.web:WebSource",
         "bucket": "emasync.sources.bucket:BucketSource",
-        "empiar": NOT_BUILT,
+        "empiar": "emasync.sources.empiar:EmpiarSource",
         "idr": NOT_BUILT,
         "dandi": "emasync.sources.dandi:DandiSource",
         "aind": "emasync.sources.aind:AindSource",

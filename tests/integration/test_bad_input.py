@@ -64,19 +64,6 @@ def test_a_missing_manifest(tmp_path: Path) -> None:
         run_within(tmp_path / "none.yaml", tmp_path / "data")
 
 
-@pytest.mark.parametrize(
-    "source", [{"source": "empiar", "entry": 11759}, {"source": "dandi", "dandiset": "000728", "version": "draft"}]
-)
-def test_sources_that_are_not_built_say_so(source: dict[str, Any], server: Archive, tmp_path: Path) -> None:
-    receipt = run_within(described({"id": "later", **source}, files(server.url)), tmp_path)
-    assert receipt.exit_code == 1
-    (failure,) = receipt.failures
-    assert failure.kind == ErrorKind.NOT_BUILT
-    assert source["source"] in failure.message
-    assert "not built yet" in failure.message
-    assert files_below(tmp_path / "files") == EXPECTED
-
-
 # --- the network --------------------------------------------------------------------------------------------------
 
 

@@ -174,3 +174,37 @@ def test_what_is_wanted_lies_in_the_folders(patterns: list[str], path: str) -> N
     selection = Selection(tuple(patterns))
     if selection.wants(path):
         assert path.startswith(selection.folders)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "folder", "reached"),
+    [
+        ((), (), "a/b/", True),
+        (("data/*.dm3",), (), "", True),
+        (("data/*.dm3",), (), "data/", True),
+        (("data/*.dm3",), (), "data/trakem2/", False),
+        (("data/*.dm3",), (), "other/", False),
+        (("data/*/x",), (), "data/any/", True),
+        (("data/*/x",), (), "data/any/x/", False),
+        (("data/**/x",), (), "data/a/b/c/", True),
+        (("data/**/x",), (), "elsewhere/", False),
+        (("**",), (), "a/b/", True),
+        ((), ("a/**",), "a/", False),
+        ((), ("a/**",), "a/b/", False),
+        ((), ("a/**",), "ab/", True),
+        ((), ("a/*",), "a/", True),
+        ((), ("**",), "", True),
+    ],
+)
+def test_folders_that_hold_nothing_wanted_are_known(
+    include: tuple[str, ...], exclude: tuple[str, ...], folder: str, reached: bool
+) -> None:
+    assert Selection(include, exclude).reaches(folder) is reached
+
+
+@given(st.lists(PATTERNS, max_size=3), st.lists(PATTERNS, max_size=2), PATHS)
+def test_the_folders_of_what_is_wanted_are_reached(include: list[str], exclude: list[str], path: str) -> None:
+    selection = Selection(tuple(include), tuple(exclude))
+    if selection.wants(path):
+        folders = ["", *(path[: at + 1] for at, character in enumerate(path) if character == "/")]
+        assert all(selection.reaches(folder) for folder in folders)

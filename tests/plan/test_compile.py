@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emasync.errors import AccessDeniedError, ErrorKind, MachineError, TransientError
+from emasync.errors import AccessDeniedError, ErrorKind, MachineError, SourceError, TransientError
 from emasync.manifest.load import manifest_from_object
 from emasync.model.digest import Digest
 from emasync.model.location import Location
@@ -15,6 +15,7 @@ from emasync.model.task import Rank
 from emasync.plan.compile import compile_dataset, compile_datasets
 from emasync.plan.guards import Guard, Room
 from emasync.plan.order import DOCUMENTS_ASSET
+from emasync.registry import NOT_BUILT, Registry
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import ListPage
 
@@ -128,13 +129,10 @@ async def test_nothing_there_is_an_error_also_the_second_time(bench: Bench) -> N
         assert "nothing to fetch" in failure.message
 
 
-async def test_a_source_that_is_not_built_says_so(bench: Bench) -> None:
-    data: dict[str, object] = {"version": 1, "datasets": [{"id": "d", "source": "empiar", "entry": 11759}]}
-    manifest = await asyncio.to_thread(manifest_from_object, data)
-    async with bench.tools() as tools:
-        assert not await compile_dataset(manifest.datasets[0], tools)
-    (failure,) = await bench.failures()
-    assert failure.kind == ErrorKind.NOT_BUILT
+def test_a_source_that_is_not_built_says_so() -> None:
+    with pytest.raises(SourceError, match="source 'later' is not built yet") as caught:
+        Registry("emasync.sources", {"later": NOT_BUILT}).load("later")
+    assert caught.value.kind is ErrorKind.NOT_BUILT
 
 
 async def test_one_dataset_that_fails_does_not_stop_the_others(bench: Bench) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from emasync.errors import InputError
@@ -204,6 +205,18 @@ class Selection:
         """Whether no path is left out."""
         return not self.include and not self.exclude
 
+    def reaches(self, folder: str) -> bool:
+        """Whether anything below `folder` can be wanted; a folder that is not reached needs no listing.
+
+        Parameters
+        ----------
+        folder : str
+            With a slash at its end; empty for the dataset itself, which is always reached.
+        """
+        if any(_swallows(pattern, folder) for pattern in self.exclude):
+            return False
+        return not self.include or any(_leads_into(pattern, folder) for pattern in self.include)
+
     @property
     def folders(self) -> tuple[str, ...]:
         """Folders that hold all that can be wanted, each with a trailing slash; ``("",)`` when that is anywhere.
@@ -216,6 +229,24 @@ class Selection:
             if not kept or not start.startswith(kept[-1]):
                 kept.append(start)
         return tuple(kept)
+
+
+_expression = lru_cache(maxsize=1024)(lambda pattern: re.compile(translate(pattern), re.DOTALL))
+
+
+def _swallows(pattern: str, folder: str) -> bool:
+    """Whether the glob matches everything below `folder`."""
+    return bool(folder) and f"/{pattern}".endswith("/**") and _expression(pattern).fullmatch(folder) is not None
+
+
+def _leads_into(pattern: str, folder: str) -> bool:
+    """Whether the glob can match a path below `folder`."""
+    segments, names = pattern.split("/"), folder.split("/")[:-1]
+    fixed = segments.index("**") if "**" in segments else len(segments) - 1
+    if len(names) > fixed and "**" not in segments:
+        return False
+    depth = min(fixed, len(names))
+    return not depth or _expression("/".join(segments[:depth])).fullmatch("/".join(names[:depth])) is not None
 
 
 def _fixed_folder(pattern: str) -> str:
