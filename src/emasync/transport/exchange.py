@@ -248,7 +248,8 @@ class Exchange:
     async def _other(self, hop: _Hop, answer: OpenAnswer) -> Location | None:
         """An answer that is not the object."""
         body = await _error_body(answer, hop.pace)
-        if self.stores.learn(hop.here, answer.status, answer.headers, body):
+        authorized = "Authorization" in hop.ask.headers
+        if self.stores.learn(hop.here, answer.status, answer.headers, body, authorized=authorized):
             return hop.here
         if answer.status in answers.REDIRECTS:
             return await self._redirect(hop.trail, answer)

@@ -93,6 +93,7 @@ class ObjectStores:
         self._clock = clock
         self._signer = Signer()
         self._buckets: dict[str, _Bucket] = {}
+        self._with_token: set[str] = set()
 
     def __repr__(self) -> str:
         signing = sum(bucket.signing for bucket in self._buckets.values())
@@ -134,10 +135,7 @@ class ObjectStores:
         """
         bucket = _bucket_of(place)
         if bucket is None:
-            login = None if is_presigned(place.query) else self._surroundings.login_for(place)
-            return Ask(
-                place, {"Authorization": login} if login else {}, "with netrc" if login else "without credentials"
-            )
+            return self._plain(place)
         state = self._state(bucket.origin)
         if not state.signing:
             return Ask(self._url(bucket, state.region), {}, "without credentials")
@@ -146,6 +144,15 @@ class ObjectStores:
             fields = {"Authorization": f"Bearer {token}"}
             return Ask(self._url(bucket, None), fields, "with Google application default credentials")
         return await self._signed(bucket, state)
+
+    def _plain(self, place: Location) -> Ask:
+        """A request to no bucket: with what netrc says, and with a token where one was asked for."""
+        if is_presigned(place.query):
+            return Ask(place, {}, "without credentials")
+        if place.origin in self._with_token and (token := self._surroundings.token_for(place)):
+            return Ask(place, {"Authorization": token}, "with the token of the environment")
+        login = self._surroundings.login_for(place)
+        return Ask(place, {"Authorization": login} if login else {}, "with netrc" if login else "without credentials")
 
     def open_place(self, base: Location) -> tuple[Location, str] | None:
         """URL that keys below `base` are appended to, and the characters of a key that stay as they are.
@@ -157,7 +164,8 @@ class ObjectStores:
         """
         bucket = _bucket_of(base)
         if bucket is None:
-            return None if base.query or self._surroundings.login_for(base) else (base, PATH_SAFE)
+            closed = base.query or self._surroundings.login_for(base) or base.origin in self._with_token
+            return None if closed else (base, PATH_SAFE)
         state = self._state(bucket.origin)
         if state.signing or not state.access.anonymous or (base.scheme in ("http", "https") and not base.path):
             return None
@@ -189,7 +197,9 @@ class ObjectStores:
 
     # --- learning ----------------------------------------------------------------------------------------------
 
-    def learn(self, place: Location, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    def learn(
+        self, place: Location, status: int, headers: Mapping[str, str], body: bytes, *, authorized: bool | None = None
+    ) -> bool:
         """Take in what an answer says of its bucket; whether to ask once more, the other way.
 
         Parameters
@@ -201,19 +211,36 @@ class ObjectStores:
             Lower-case names.
         body : bytes
             Beginning of an error's body.
+        authorized : bool, optional
+            Whether the request had credentials: others may have gone without them at the same time, and each of
+            those is to go again. By default, as a request would be sent now.
         """
         bucket = _bucket_of(place)
         if bucket is None:
-            return False
+            return self._learn_token(place, status, authorized=authorized)
         state = self._state(bucket.origin)
         if bucket.scheme == "s3" and self._learn_region(state, status, headers, body):
             return True
         if state.signing and error_code(body) in _EXPIRED:
             self._credentials.forget()
-        if status in DENIED and not state.access.anonymous and not state.signing:
+        if (
+            status in DENIED
+            and not state.access.anonymous
+            and not (state.signing if authorized is None else authorized)
+        ):
             state.signing = True
             return True
         return False
+
+    def _learn_token(self, place: Location, status: int, *, authorized: bool | None) -> bool:
+        """A host that denies gets its token from now on, if there is one: what is open needs none."""
+        sent = place.origin in self._with_token if authorized is None else authorized
+        if status not in DENIED or sent or is_presigned(place.query):
+            return False
+        if self._surroundings.token_for(place) is None:
+            return False
+        self._with_token.add(place.origin)
+        return True
 
     @staticmethod
     def _learn_region(state: _Bucket, status: int, headers: Mapping[str, str], body: bytes) -> bool:

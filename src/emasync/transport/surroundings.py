@@ -1,4 +1,4 @@
-"""What the machine says about its network: certificates, proxies, netrc. Read once, at the edge."""
+"""What the machine says about its network: certificates, proxies, netrc, tokens. Read once, at the edge."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from emasync.errors import InputError
 from emasync.model.location import Location
 from emasync.model.version import VERSION
+from emasync.transport.tokens import name_of, read_tokens
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -32,25 +33,34 @@ class Surroundings:
         By scheme (``http``, ``https``, ``all``) and ``no`` for exceptions, as in the environment.
     logins : mapping of str to str
         ``Authorization`` header by host, from netrc; named hosts only, no default entry.
+    tokens : mapping of str to str
+        ``Authorization`` header by host, from the environment; the host spelt as in a variable's name.
     """
 
     user_agent: str = "emasync"
     tls: ssl.SSLContext | None = None
     proxies: Mapping[str, str] = field(default_factory=dict)
-    logins: Mapping[str, str] = field(default_factory=dict)
+    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def read(cls) -> Surroundings:
         """Read this machine's (blocking: certificates and netrc are files).
 
-        ``SSL_CERT_FILE``, ``SSL_CERT_DIR``, ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` and
-        ``NETRC`` are honoured.
+        ``SSL_CERT_FILE``, ``SSL_CERT_DIR``, ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``,
+        ``NETRC`` and the variables of :mod:`emasync.transport.tokens` are honoured.
+
+        Raises
+        ------
+        InputError
+            A token that cannot be sent.
         """
         return cls(
             user_agent=f"emasync/{VERSION}",
             tls=ssl.create_default_context(),
             proxies=getproxies_environment(),
             logins=read_logins(Path(os.environ.get("NETRC") or Path.home() / ".netrc")),
+            tokens=read_tokens(os.environ),
         )
 
     def proxy_for(self, location: Location) -> str | None:
@@ -74,10 +84,16 @@ class Surroundings:
 
     def login_for(self, location: Location) -> str | None:
         """``Authorization`` for `location` from netrc: over TLS (or to this machine) and to its own host only."""
-        host = host_of(location)
-        if location.scheme != "https" and host not in LOOPBACK_NAMES:
-            return None
-        return self.logins.get(host)
+        return self.logins.get(host_of(location)) if _is_safe(location) else None
+
+    def token_for(self, location: Location) -> str | None:
+        """``Authorization`` for `location` from the environment, under the same conditions."""
+        return self.tokens.get(name_of(host_of(location))) if self.tokens and _is_safe(location) else None
+
+
+def _is_safe(location: Location) -> bool:
+    """Whether credentials may go there: nobody reads along."""
+    return location.scheme == "https" or host_of(location) in LOOPBACK_NAMES
 
 
 def host_of(location: Location) -> str:
