@@ -204,8 +204,8 @@ async def test_what_arrives_together_is_committed_together(tmp_path: Path) -> No
     ]
 
 
-async def test_intake_waits_while_a_quarter_of_what_a_crash_may_cost_is_queued(tmp_path: Path) -> None:
-    bench = await off(Bench, tmp_path, 8)
+async def test_intake_waits_while_half_of_what_a_crash_may_cost_is_queued(tmp_path: Path) -> None:
+    bench = await off(Bench, tmp_path, 4)
     await bench.add(small("1", b""))
     await bench.add(small("2", b""))
     third = asyncio.create_task(bench.add(small("3", b"")))

@@ -122,9 +122,9 @@ class Committer:
         self._sink = sink
         self._ledger = ledger
         self._threads = threads
-        # a quarter waits, a quarter is on its way, half is placed and not yet synced: together what a crash may cost
-        self._batch_objects = max(1, max_objects // 4)
-        self._batch_bytes = max(1, max_bytes // 4)
+        # one half waits, the other is on its way: together what a crash may cost
+        self._batch_objects = max(1, max_objects // 2)
+        self._batch_bytes = max(1, max_bytes // 2)
         self._writer = HopWriter(sink=sink, threads=threads, checks=checks, give_back=give_back, place=place)
         self._place_hops = place
         self._on_outcome = on_outcome
@@ -246,14 +246,14 @@ class Committer:
     def _should_sync(self) -> bool:
         """Whether to sync while there is nothing to commit: parts wait until there is enough of them."""
         if self._dirty:
-            return self._closing or bool(self._released) or self._unsynced_bytes >= 2 * self._batch_bytes
+            return self._closing or bool(self._released) or self._unsynced_bytes >= self._batch_bytes
         return self._epoch > self._synced_epoch
 
     async def _commit(self, batch: _Batch) -> None:
         self._epoch += 1
         if (
-            self._unsynced_bytes + batch.size_bytes >= 2 * self._batch_bytes
-            or self._unsynced_objects + batch.objects >= 2 * self._batch_objects
+            self._unsynced_bytes + batch.size_bytes >= self._batch_bytes
+            or self._unsynced_objects + batch.objects >= self._batch_objects
         ):
             await self._sync_point(self._epoch - 1)
         self._mark_dirty(batch)
