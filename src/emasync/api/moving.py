@@ -171,7 +171,7 @@ def _tools(resources: Resources, manifest: Manifest, settings: Settings, on_even
         )
 
     return PlanTools(
-        context=SourceContext(fetcher=resources.fetcher, settings=settings, on_event=on_event),
+        context=SourceContext(fetcher=resources.fetcher, settings=settings, on_event=on_event, folder=manifest.folder),
         ledger=resources.ledger,
         layout=LAYOUTS.load(manifest.layout.kind)(),
         documents=SinkDocuments(resources.sink),

@@ -155,7 +155,7 @@ async def _plan(
         GovernedFetcher(settings, on_event=on_event) as fetcher,
     ):
         tools = PlanTools(
-            context=SourceContext(fetcher=fetcher, settings=settings, on_event=on_event),
+            context=SourceContext(fetcher=fetcher, settings=settings, on_event=on_event, folder=manifest.folder),
             ledger=ledger,
             layout=LAYOUTS.load(manifest.layout.kind)(),
             documents=MemoryDocuments(),

@@ -13,12 +13,13 @@ from emasync.plan.choice import Choice
 from emasync.plan.files import FileShelves
 from emasync.plan.intake import Intake
 from emasync.plan.kept import keep_document
+from emasync.plan.setbacks import named, together
 from emasync.plan.tools import PlanTools
 from emasync.plan.trees import take_tree
 from emasync.plan.verdict import decisive
 from emasync.plan.written import restore_subset
 from emasync.registry import SOURCES
-from emasync.sources.interface import FilesFound, Kept, Source
+from emasync.sources.interface import FilesFound, Finding, Kept, Setback, Source, TreeFound
 
 
 async def compile_datasets(entries: Iterable[Any], tools: PlanTools, *, at_once: int = 4) -> bool:
@@ -134,18 +135,39 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
     source: Source = make(tools.context)
     intake = Intake(tools, entry.id)
     files = FileShelves(intake, entry)
+    setbacks: list[SourceError] = []
     async for finding in source.resolve(entry):
-        if isinstance(finding, FilesFound):
-            await files.take(finding)
-        elif isinstance(finding, Kept):
-            await keep_document(intake, finding, tools.documents)
-        else:
-            await take_tree(intake, finding, entry, tools)
+        try:
+            await take(finding, intake, files, entry, tools)
+        except SourceError as error:
+            if not (isinstance(finding, TreeFound) and finding.asset):
+                raise
+            setbacks.append(named(error, finding.path))
+        if isinstance(finding, Setback):
+            setbacks.append(finding.error)
     await files.finish()
+    if setbacks:
+        raise together(setbacks)
     if not intake.count.objects and not await known_objects(entry.id, tools):
         raise SourceError(
             f"dataset {entry.id!r}: nothing to fetch; check its url and its include and exclude globs",
         )
+
+
+async def take(finding: Finding, intake: Intake, files: FileShelves, entry: Any, tools: PlanTools) -> None:
+    """Bring one finding into the ledger, or to its place (Any: as for :func:`compile_dataset`).
+
+    Raises
+    ------
+    SourceError
+        What is found cannot be selected from.
+    """
+    if isinstance(finding, FilesFound):
+        await files.take(finding)
+    elif isinstance(finding, TreeFound):
+        await take_tree(intake, finding, entry, tools)
+    elif isinstance(finding, Kept):
+        await keep_document(intake, finding, tools.documents)
 
 
 async def known_objects(dataset: str, tools: PlanTools) -> int:

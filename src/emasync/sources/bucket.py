@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Protocol, runtime_checkable
 
 from emasync.errors import AccessDeniedError, NotFoundError, RangeNotSatisfiedError, RefusedError
-from emasync.manifest.bucket import BucketEntry
+from emasync.manifest.bucket import BucketEntry, StoreEntry
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
 from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry
+from emasync.sources.aind_recordings import check_recordings
 from emasync.sources.interface import FilesFound, Finding, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree, raw_path
 from emasync.transport.interface import BucketAccess
@@ -31,22 +32,39 @@ class BucketSource:
         ------
         InputError
             A URL that :meth:`Location.parse` refuses.
+        FormatError
+            ``format: binary``, and a recording is not whole at the source; all else is taken before.
         TransportError
             As :meth:`Fetcher.read`.
         """
-        base = Location.parse(entry.url)
-        self._grant(base, entry)
+        async for finding in self.found_at(Location.parse(entry.url), entry, region=entry.region):
+            yield finding
+
+    async def found_at(self, base: Location, entry: StoreEntry, *, region: str | None) -> AsyncIterator[Finding]:
+        """As :meth:`resolve`, at a place that the entry itself does not name.
+
+        Parameters
+        ----------
+        base : Location
+        entry : StoreEntry
+            Says what is wanted of it.
+        region : str or None
+            Of the bucket; None: found out.
+        """
+        self._grant(base, entry, region)
         tree = BucketTree(self._context.fetcher, base, self._context.on_event)
         if not selects_arrays(entry) and (item := await self._object_at(base)) is not None:
             yield item
             if not await anything_in(tree):
                 return
         yield TreeFound(tree=tree)
+        if entry.format == "binary":
+            await check_recordings(tree, entry.selection)
 
-    def _grant(self, base: Location, entry: BucketEntry) -> None:
+    def _grant(self, base: Location, entry: StoreEntry, region: str | None) -> None:
         """Tell the transport how this bucket is asked, under the one name of all its spellings."""
         if isinstance(self._context.fetcher, GrantsAccess):
-            access = BucketAccess(anonymous=entry.anonymous, requester_pays=entry.requester_pays, region=entry.region)
+            access = BucketAccess(anonymous=entry.anonymous, requester_pays=entry.requester_pays, region=region)
             self._context.fetcher.grant(base.origin, access)
 
     async def _object_at(self, base: Location) -> FilesFound | None:
@@ -78,7 +96,7 @@ class GrantsAccess(Protocol):
         ...
 
 
-def selects_arrays(entry: BucketEntry) -> bool:
+def selects_arrays(entry: StoreEntry) -> bool:
     """Whether the entry picks arrays, levels or a box among them."""
     return entry.format == "zarr" or bool(entry.arrays or entry.scales or entry.select) or entry.crop is not None
 

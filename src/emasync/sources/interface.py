@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
+from emasync.errors import SourceError
 from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
 from emasync.model.location import Location
@@ -26,12 +28,15 @@ class SourceContext:
     on_event : callable
     clock : Clock
         For waits that an API asks for inside its answers; all others are the fetcher's.
+    folder : Path
+        What relative paths of the manifest are relative to.
     """
 
     fetcher: Fetcher
     settings: Settings
     on_event: OnEvent
     clock: Clock = field(default_factory=SystemClock)
+    folder: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,14 @@ class TreeFound:
     tree : Tree
     path : str
         Where its content goes below the dataset's folder; empty for right there.
+    asset : bool
+        One of several equals (an asset of a flat bucket): globs and arrays of the manifest are asked with paths below
+        it, and when it cannot be planned the others are all the same.
     """
 
     tree: Tree
     path: str = ""
+    asset: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +124,19 @@ class Kept:
     data: bytes
 
 
-Finding = FilesFound | TreeFound | Kept
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setback:
+    """Something that the manifest wants and the source does not have; the rest comes, then the dataset fails.
+
+    Attributes
+    ----------
+    error : SourceError
+    """
+
+    error: SourceError
+
+
+Finding = FilesFound | TreeFound | Kept | Setback
 
 
 class Source(Protocol):

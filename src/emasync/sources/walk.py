@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from urllib.parse import unquote
@@ -167,7 +167,7 @@ class BucketTree:
         folders: list[str] = []
         objects: list[str] = []
         prefix = as_folder(folder)
-        async for page in self._pages(prefix, None, "/"):
+        async for page in self.level(folder):
             folders += [name.removeprefix(prefix).removesuffix("/") for name in page.folders]
             objects += [item.key.removeprefix(prefix) for item in page.objects]
             if len(folders) + len(objects) > MAX_CHILDREN:
@@ -177,6 +177,16 @@ class BucketTree:
                     location=str(self.base.join(folder)),
                 )
         return Children(tuple(name for name in folders if name), tuple(name for name in objects if name))
+
+    def level(self, folder: str, *, start_after: str | None = None) -> AsyncGenerator[ListPage, None]:
+        """Objects and folders right below `folder`, as listed; keys relative to the base, folders with their slash.
+
+        Raises
+        ------
+        TransportError
+            As :meth:`Fetcher.list`.
+        """
+        return self._pages(as_folder(folder), start_after, "/")
 
     async def list(self, folder: str, *, start_after: str | None = None) -> AsyncIterator[ListPage]:
         """All objects below `folder` in key order; folder markers (empty objects named ``.../``) are left out.
@@ -247,6 +257,16 @@ class BucketTree:
         after = None if start_after is None else frame.listed(start_after)
         async for page in self._fetcher.list(at, start_after=after, delimiter=delimiter):
             yield frame.relative(page, self.base)
+
+
+@asynccontextmanager
+async def closing(listing: AsyncIterator[ListPage]) -> AsyncIterator[AsyncIterator[ListPage]]:
+    """Close a listing that is left early, at once and not whenever the garbage collector comes by."""
+    try:
+        yield listing
+    finally:
+        if isinstance(listing, AsyncGenerator):
+            await listing.aclose()
 
 
 def is_marker(item: ListedObject) -> bool:

@@ -1,0 +1,127 @@
+"""One asset as a tree that is only looked into where globs can mean something.
+
+An asset holds some sidecars beside millions of chunks. Who wants the sidecars, or one tile, must not pay for a
+listing of all the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
+from emasync.manifest.globs import Selection
+from emasync.sources.aind_reach import Reach
+from emasync.sources.interface import Children
+from emasync.sources.walk import BucketTree, as_folder, closing, is_marker
+from emasync.transport.interface import ListPage
+
+MAX_DEPTH = 3
+"""Folders inside each other that are told apart by name (asset, container, tile): one request each. Below, a listing
+of everything at 1,000 keys a request is cheaper than one of each folder."""
+
+
+class AssetTree:
+    """A :class:`~emasync.sources.interface.Tree` without the folders that globs leave out.
+
+    Parameters
+    ----------
+    tree : BucketTree
+        The whole asset.
+    selection : Selection
+        Globs over paths below it.
+    """
+
+    def __init__(self, tree: BucketTree, selection: Selection) -> None:
+        self.base = tree.base
+        self._tree = tree
+        self._reach = Reach.of(selection)
+        self._top: Children | None = None
+
+    def __repr__(self) -> str:
+        return f"<AssetTree {self.base}>"
+
+    async def open(self) -> bool:
+        """Look at the top level, with one request; False when there is nothing at all.
+
+        Raises
+        ------
+        TransportError
+            As :meth:`Fetcher.list`.
+        """
+        async with aclosing(self._tree.level("")) as pages:
+            page = await anext(pages, None)
+        if page is None or not (page.folders or page.objects):
+            return False
+        if page.last:
+            folders = tuple(name.removesuffix("/") for name in page.folders)
+            self._top = Children(folders, tuple(item.key for item in page.objects if not is_marker(item)))
+        return True
+
+    @property
+    def objects(self) -> frozenset[str]:
+        """Names of the objects right below the asset; none where there are too many of them for one page."""
+        return frozenset() if self._top is None else frozenset(self._top.objects)
+
+    async def read(self, key: str) -> bytes | None:
+        """As :meth:`BucketTree.read`; what the top level does not have is not asked for."""
+        if self._top is not None and "/" not in key and key not in self._top.objects:
+            return None
+        return await self._tree.read(key)
+
+    async def children(self, folder: str) -> Children:
+        """As :meth:`BucketTree.children`, without folders that globs leave out."""
+        known = self._top if self._top is not None and not folder else await self._tree.children(folder)
+        reach = self._reach.below(folder)
+        return Children(tuple(name for name in known.folders if not reach.below(name).nothing), known.objects)
+
+    async def list(self, folder: str, *, start_after: str | None = None) -> AsyncIterator[ListPage]:
+        """As :meth:`BucketTree.list`, without folders that globs leave out."""
+        depth = folder.count("/") + 1 if folder else 0
+        pages = self._listed(folder, start_after, self._reach.below(folder), depth)
+        async with aclosing(pages):
+            async for page in pages:
+                yield page
+        yield ListPage(objects=(), last=True)
+
+    async def _listed(
+        self, folder: str, start_after: str | None, reach: Reach, depth: int
+    ) -> AsyncGenerator[ListPage, None]:
+        """Pages of a folder, none of them the last: what comes after it is not known here."""
+        if reach.nothing:
+            return
+        if reach.deep or depth >= MAX_DEPTH:
+            async with closing(self._tree.list(folder, start_after=start_after)) as pages:
+                async for page in pages:
+                    yield ListPage(objects=page.objects, last=False)
+            return
+        async with aclosing(self._levels(folder, start_after, reach, depth)) as parts:
+            async for page in parts:
+                yield page
+
+    async def _levels(
+        self, folder: str, start_after: str | None, reach: Reach, depth: int
+    ) -> AsyncGenerator[ListPage, None]:
+        """Objects right below the folder and the pages of its folders, together in key order."""
+        prefix = as_folder(folder)
+        if start_after is not None and not start_after.startswith(prefix):
+            if start_after > prefix:
+                return
+            start_after = None
+        async with aclosing(self._tree.level(folder, start_after=start_after)) as pages:
+            async for page in pages:
+                async for part in self._merged(page, start_after, reach, depth, len(prefix)):
+                    yield part
+
+    async def _merged(
+        self, page: ListPage, start_after: str | None, reach: Reach, depth: int, cut: int
+    ) -> AsyncGenerator[ListPage, None]:
+        rows = [item for item in page.objects if not is_marker(item)]
+        for inner in page.folders:
+            before = [item for item in rows if item.key < inner]
+            rows = rows[len(before) :]
+            yield ListPage(objects=tuple(before), last=False)
+            below = reach.below(inner[cut:-1])
+            async with aclosing(self._listed(inner[:-1], start_after, below, depth + 1)) as parts:
+                async for part in parts:
+                    yield part
+        yield ListPage(objects=tuple(rows), last=False)
