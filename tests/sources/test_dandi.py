@@ -8,54 +8,18 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.sources.dandi_desk import PUBLISHED, asked, kept, on_disk, run, twin_of
 
-import emasync
-from emasync.model.receipt import Receipt
 from emasync.testing import Archive
 from emasync.testing.dandi import DandiTwin
 from emasync.testing.memory import MemoryStore
 
 Start = Callable[..., Archive]
-PUBLISHED = "0.210831.2033"
 NWB = {
     "sub-1/sub-1_ses-a_ecephys.nwb": b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 40,
     "sub-1/sub-1_ses-b_ecephys.nwb": b"\x89HDF\r\n\x1a\n" + bytes(range(255)) * 50,
     "sub-10/sub-10_ses-a_ophys.nwb": b"\x89HDF\r\n\x1a\n" + bytes(100),
 }
-
-
-def twin_of(files: dict[str, bytes], dandiset: str = "000027", **options: Any) -> DandiTwin:
-    twin = DandiTwin(MemoryStore(buckets=("dandiarchive",)), **options)
-    twin.version(dandiset)
-    for path, data in files.items():
-        twin.add_blob(dandiset, path, data)
-    return twin
-
-
-def described(url: str, **entry: Any) -> dict[str, Any]:
-    mirrors = {"https://api.dandiarchive.org": url, "s3://dandiarchive": f"{url}/dandiarchive"}
-    return {
-        "version": 1,
-        "mirrors": mirrors,
-        "settings": {"hosts": {"127.0.0.1": {"max_attempts": 2}}},
-        "datasets": [{"id": "d", "source": "dandi", "dandiset": "000027", **entry}],
-    }
-
-
-def on_disk(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root / "d")): path.read_bytes() for path in (root / "d").rglob("*") if path.is_file()}
-
-
-def asked(server: Archive) -> list[str]:
-    return [f"{seen.path}?{seen.query}" if seen.query else seen.path for seen in server.requests]
-
-
-def kept(root: Path, name: str) -> Any:
-    return orjson.loads((root / "d.source-metadata" / "dandi" / name).read_bytes())
-
-
-async def run(server: Archive, root: Path, **entry: Any) -> Receipt:
-    return await emasync.arun(described(server.url, **entry), root=root)
 
 
 @pytest.fixture
@@ -95,3 +59,219 @@ async def test_the_newest_version_costs_three_requests(serve: Start, tmp_path: P
     assert metadata[0] == "api/dandisets/000027/"
     assert f"{PUBLISHED}/assets.jsonld" in metadata[2]
     assert kept(tmp_path, "resolved.json")["version"] == PUBLISHED
+
+
+# --- drafts: the API, page by page ------------------------------------------------------------------------------------
+
+
+def crowd(count: int) -> dict[str, bytes]:
+    return {f"sub-{number:04d}/{number:04d}.nwb": f"nwb {number}".encode() for number in range(count)}
+
+
+async def test_trap_1_count_is_told_on_the_first_page_only(serve: Start, tmp_path: Path) -> None:
+    server = serve(twin_of(crowd(1_200)))
+    assert (await run(server, tmp_path, version="draft")).ok
+    assert len(on_disk(tmp_path)) == 1_200
+    pages = [path for path in asked(server) if "/assets/" in path]
+    assert len(pages) == 2, "two pages of up to a thousand, listed once, because nothing changed"
+    assert "page=2" in pages[1]
+
+
+async def test_trap_2_a_path_is_a_prefix_that_ignores_case(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of({**NWB, "SUB-1/x.nwb": b"another subject"})
+    server = serve(twin)
+    assert (await run(server, tmp_path, version="draft", include=["sub-1/*"])).ok
+    assert set(on_disk(tmp_path)) == {path for path in NWB if path.startswith("sub-1/")}
+    (page,) = [path for path in asked(server) if "/assets/" in path]
+    assert "path=sub-1%2F" in page, "the slash keeps sub-10 out"
+
+
+async def test_trap_3_globs_are_matched_here(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of({"a/b/c.nwb": b"1", "a/c.nwb": b"2", "a/d.nwb": b"3", "A/c.nwb": b"4"})
+    server = serve(twin)
+    assert (await run(server, tmp_path, version="draft", include=["a/[cd].nwb"], exclude=["a/?.nwb"])).ok is False
+    assert (await run(server, tmp_path, version="draft", include=["a/[c].nwb"])).ok
+    assert on_disk(tmp_path) == {"a/c.nwb": b"2"}, "one folder deep, one case"
+    assert not [path for path in asked(server) if "glob=" in path]
+
+
+async def test_trap_4_a_draft_that_changes_is_listed_again(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(crowd(1_500))
+
+    def drop_one(twin: DandiTwin) -> None:
+        calls.append(1)
+        if len(calls) == 2:  # between the first page and the second: all rows behind it move up
+            del twin.version("000027").assets[3]
+
+    calls: list[int] = []
+    twin.before_page = drop_one
+    server = serve(twin)
+    assert (await run(server, tmp_path, version="draft")).ok
+    missed = {"sub-1000/1000.nwb"}
+    assert missed <= set(on_disk(tmp_path)), "the row that moved onto the first page is not lost"
+    assert len([path for path in asked(server) if "/assets/" in path]) == 4
+    assert "order=path" in asked(server)[1]
+
+
+async def test_trap_4_a_draft_that_never_holds_still_is_no_silent_subset(serve: Start, tmp_path: Path) -> None:
+    def drop_one(twin: DandiTwin) -> None:
+        del twin.version("000027").assets[0]
+
+    twin = twin_of(crowd(1_100))
+    twin.before_page = drop_one
+    receipt = await run(serve(twin), tmp_path, version="draft")
+    (failure,) = receipt.datasets[0].failures
+    assert "keeps changing while it is listed" in failure.message
+    assert len(on_disk(tmp_path)) > 1_000, "what was named is fetched all the same"
+
+
+async def test_trap_5_metadata_comes_with_the_pages(serve: Start, tmp_path: Path) -> None:
+    server = serve(twin_of(NWB))
+    assert (await run(server, tmp_path, version="draft")).ok
+    assert [path for path in asked(server) if "/blobs/" not in path] == [
+        "api/dandisets/000027/versions/draft/",
+        "api/dandisets/000027/versions/draft/assets/?metadata=true&order=path&page_size=1000",
+    ]
+    (record, *_) = kept(tmp_path, "assets-00001.json")
+    assert record["metadata"]["wasAttributedTo"][0]["identifier"] == "sub-1"
+
+
+async def test_trap_7_only_the_archive_itself_is_asked_for_the_next_page(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(crowd(1_001))
+    evil = serve(DandiTwin(MemoryStore()))
+    twin.next_host = evil.url
+    assert (await run(serve(twin), tmp_path, version="draft")).ok
+    assert len(on_disk(tmp_path)) == 1_001
+    assert not evil.requests
+
+
+async def test_trap_8_a_dead_signature_in_a_record_is_cut_off(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    for asset in twin.version("000027").assets:
+        asset.stale_query = "?X-Amz-Signature=dead&X-Amz-Expires=21600"
+    server = serve(twin)
+    assert (await run(server, tmp_path, version="draft")).ok
+    assert on_disk(tmp_path) == NWB
+    assert not [path for path in asked(server) if "Amz" in path]
+
+
+async def test_trap_9_digests_may_be_missing_or_null(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of({})
+    twin.add_blob("000027", "a.nwb", b"without", sha256=False)
+    twin.add_blob("000027", "b.nwb", b"null").digest["dandi:sha2-256"] = None
+    twin.add_zarr("000027", "c.zarr", {".zgroup": b'{"zarr_format":2}', ".zattrs": b"{}"}, checksum=False)
+    receipt = await run(serve(twin), tmp_path, version="draft")
+    assert receipt.ok
+    assert set(on_disk(tmp_path)) == {"a.nwb", "b.nwb", "c.zarr/.zgroup", "c.zarr/.zattrs"}
+
+
+async def test_trap_10_paths_may_hold_spaces_and_signs(serve: Start, tmp_path: Path) -> None:
+    files = {"sub 1/a & b, (c) #1+2~3_=.nwb": b"1", "sub 1/d.ome.zarr/0/a b#c": b"2"}
+    twin = twin_of({"sub 1/a & b, (c) #1+2~3_=.nwb": b"1"})
+    twin.add_zarr("000027", "sub 1/d.ome.zarr", {"0/a b#c": b"2"})
+    assert (await run(serve(twin), tmp_path, version="draft", include=["sub 1/**"])).ok
+    assert on_disk(tmp_path) == files
+
+
+async def test_trap_12_an_etag_of_the_archive_is_no_md5(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of({})
+    twin.add_blob("000027", "a.nwb", b"123", sha256=False)
+    assert twin.version("000027").assets[0].digest == {"dandi:dandi-etag": "d022646351048ac0ba397d12dfafa304-1"}
+    assert (await run(serve(twin), tmp_path, version="draft")).ok
+
+
+async def test_trap_15_a_record_may_lack_blob_or_zarr(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    assert "zarr" not in twin.version("000027").assets[0].row("", "", metadata=False)
+    assert (await run(serve(twin), tmp_path, version="draft")).ok
+    assert on_disk(tmp_path) == NWB
+
+
+async def test_equal_files_are_one_blob_and_several_files(serve: Start, tmp_path: Path) -> None:
+    """BIDS: the same sidecar beside every image."""
+    files = {f"sub-{number}/task.json": b'{"task": "rest"}' for number in range(5)}
+    twin = twin_of({**files, "other.json": b"{}"})
+    twin.publish("000027", PUBLISHED)
+    receipt = await run(serve(twin), tmp_path, version=PUBLISHED)
+    assert receipt.ok, receipt.failures
+    assert on_disk(tmp_path) == {**files, "other.json": b"{}"}
+
+
+# --- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+async def failure_of(server: Archive, root: Path, **entry: Any) -> str:
+    receipt = await run(server, root, **entry)
+    assert not receipt.ok
+    return receipt.datasets[0].failures[0].message
+
+
+async def test_an_unknown_dandiset_is_named(serve: Start, tmp_path: Path) -> None:
+    server = serve(twin_of(NWB))
+    message = await failure_of(server, tmp_path, dandiset="999999")
+    assert "dandiset 999999 is not at https://api.dandiarchive.org/api" in message
+    assert len(server.requests) == 1
+
+
+async def test_an_unknown_version_is_named(serve: Start, tmp_path: Path) -> None:
+    message = await failure_of(serve(twin_of(NWB)), tmp_path, version="0.999999.9999")
+    assert "dandiset 000027/0.999999.9999 is not at" in message
+
+
+async def test_an_html_page_instead_of_an_answer_is_named(serve: Start, tmp_path: Path) -> None:
+    server = serve(twin_of(NWB), faults={"api/*": [{"html_error": True}]})
+    message = await failure_of(server, tmp_path, version="draft")
+    assert "expected a JSON object from https://api.dandiarchive.org/api/dandisets/000027/versions/draft/" in message
+    assert "DOCTYPE" in message
+
+
+async def test_an_api_that_is_down_is_named(serve: Start, tmp_path: Path) -> None:
+    server = serve(twin_of(NWB), faults={"api/*": [{"status": 502}]})
+    message = await failure_of(server, tmp_path, version="draft")
+    assert "https://api.dandiarchive.org/api/dandisets/000027/versions/draft/" in message
+    assert "502" in message
+
+
+async def test_a_manifest_that_is_cut_off_is_no_silent_subset(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    twin.publish("000027", PUBLISHED)
+    path = f"dandiarchive/dandisets/000027/{PUBLISHED}/assets.jsonld"
+    found = twin.store.get(path)
+    assert found is not None
+    twin.store.put(path, bytes(found.read(0, found.size_bytes - 1)))
+    message = await failure_of(serve(twin), tmp_path, version=PUBLISHED)
+    assert "is broken or cut off before its end" in message
+    assert "assets.jsonld" in message
+
+
+async def test_a_manifest_with_fewer_assets_than_promised_is_no_silent_subset(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    twin.publish("000027", PUBLISHED)
+    path = f"dandiarchive/dandisets/000027/{PUBLISHED}/assets.jsonld"
+    found = twin.store.get(path)
+    assert found is not None
+    records = orjson.loads(bytes(found.read(0, found.size_bytes)))
+    twin.store.put(path, orjson.dumps(records[:-1]))
+    message = await failure_of(serve(twin), tmp_path)
+    assert "promises 3 assets" in message
+    assert "holds 2" in message
+    assert len(on_disk(tmp_path)) == 2
+
+
+async def test_a_version_without_a_manifest_comes_from_the_api(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    twin.publish("000027", PUBLISHED)
+    for name in ("dandiset.jsonld", "assets.jsonld"):
+        twin.store.delete(f"dandiarchive/dandisets/000027/{PUBLISHED}/{name}")
+    assert (await run(serve(twin), tmp_path, version=PUBLISHED)).ok
+    assert on_disk(tmp_path) == NWB
+
+
+async def test_wrong_bytes_are_dropped(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    asset = twin.version("000027").assets[0]
+    asset.digest["dandi:sha2-256"] = "0" * 64
+    receipt = await run(serve(twin), tmp_path, version="draft")
+    (failure,) = receipt.datasets[0].failures
+    assert failure.kind == "checksum_mismatch"
+    assert asset.path not in on_disk(tmp_path)

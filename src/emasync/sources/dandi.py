@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError, SourceError
+from emasync.errors import AccessDeniedError, EmasyncError, ErrorKind, NotFoundError, SourceError
 from emasync.manifest.archives import DandiEntry
 from emasync.manifest.dandi_links import INSTANCES
 from emasync.model.events import Event
@@ -106,20 +106,27 @@ class _Visit:
     # --- records -----------------------------------------------------------------------------------------------
 
     async def batches(self, version: Version) -> AsyncGenerator[Batch]:
-        """All records of a version, the wanted ones in batches."""
-        batch = Batch()
-        async with aclosing(self._records(version)) as records:
-            async for record in records:
-                self._seen += 1
-                asset = read_asset(record.value, api=self.api.base, bucket=self.bucket)
-                if not self._picker.wants(asset):
-                    continue
-                batch.add(asset, record.data)
-                if batch.full:
-                    yield batch
-                    batch = Batch()
+        """All records of a version, the wanted ones in batches; what came before an error is handed on before it."""
+        batch, failure = Batch(), None
+        try:
+            async with aclosing(self._records(version)) as records:
+                async for record in records:
+                    self._take(record, batch)
+                    if batch.full:
+                        yield batch
+                        batch = Batch()
+        except EmasyncError as error:
+            failure = error
         if batch.records:
             yield batch
+        if failure is not None:
+            raise failure
+
+    def _take(self, record: Record, batch: Batch) -> None:
+        self._seen += 1
+        asset = read_asset(record.value, api=self.api.base, bucket=self.bucket)
+        if self._picker.wants(asset):
+            batch.add(asset, record.data)
 
     async def _records(self, version: Version) -> AsyncGenerator[Record]:
         if version.manifest is not None:

@@ -60,7 +60,7 @@ class DandiApi:
     def __repr__(self) -> str:
         return f"<DandiApi {self.base}>"
 
-    def at(self, path: str, **query: str | int) -> Location:
+    def at(self, path: str, /, **query: str | int) -> Location:
         """Location of one call; `path` is raw and below the base."""
         return replace(self.base.join(path), query=urlencode(query, quote_via=quote))
 
