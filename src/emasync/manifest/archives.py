@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -32,6 +32,7 @@ def _entry_number(value: object) -> object:
 class EmpiarEntry(Entry):
     """One entry of the Electron Microscopy Public Image Archive."""
 
+    has_arrays: ClassVar[bool] = False
     source: Literal["empiar"] = "empiar"
     """This source."""
     entry: Annotated[Positive, BeforeValidator(_entry_number, json_schema_input_type=int | str)]

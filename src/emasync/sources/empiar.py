@@ -3,7 +3,7 @@
 The API says what an entry is, the XML beside the data says it again, and web listings name the files. None of the
 three is complete or exact, so they are compared: what contradicts is kept as ``empiar/conflicts.json``, what a listing
 seems to leave out is looked for in further ones, and a set of images that stays short fails by name. Checksums are not
-published and listed sizes are rounded: the first answer of each file decides.
+published and listed sizes are rounded: the server is asked for them where files are few, else the first answer decides.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class EmpiarSource:
         listing = EntryListing(self._context, base, entry, record.imagesets)
         async for found in self._found(listing, number):
             yield found
-        conflicts += [*size_conflict(record, listing.census), *listing.unlike()]
+        conflicts += [*size_conflict(record, listing.census), *listing.conflicts()]
         yield Kept(name="empiar/conflicts.json", data=to_json(conflicts))
         self._tell(entry.id, conflicts)
         listing.refuse_short()

@@ -17,6 +17,9 @@ from emasync.sources.empiar_record import EmpiarRecord, size_range
 MAX_CONFLICTS = 1_000
 """Most that are kept; an entry of many image sets repeats one mistake often."""
 
+TOLERANCE = 0.1
+"""Of sizes that people typed in."""
+
 _FIELDS = ("directory", "data_format", "images", "width", "height", "pixel_width", "pixel_height")
 
 
@@ -70,7 +73,7 @@ def size_conflict(api: EmpiarRecord, census: Census) -> Iterator[Conflict]:
     claimed = size_range(api.dataset_size)
     if not census.complete or claimed is None:
         return
-    if claimed[1] < census.least_bytes or census.most_bytes < claimed[0]:
+    if claimed[1] * (1 + TOLERANCE) < census.least_bytes or census.most_bytes < claimed[0] * (1 - TOLERANCE):
         listed = f"{census.least_bytes} to {census.most_bytes} bytes"
         yield Conflict("dataset_size", {"api": api.dataset_size, "listing": listed})
 

@@ -15,6 +15,7 @@ from emasync.sources.apache_walk import IndexFolder, IndexPage, walk_index, walk
 from emasync.sources.empiar_census import Census, Tally, Verdict
 from emasync.sources.empiar_conflicts import Conflict
 from emasync.sources.empiar_record import ImageSet
+from emasync.sources.empiar_sizes import SizeProbe
 from emasync.sources.interface import FilesFound, SourceContext
 from emasync.transport.mirrors import Mirrors
 
@@ -47,6 +48,7 @@ class EntryListing:
         self, context: SourceContext, base: Location, entry: EmpiarEntry, image_sets: Iterable[ImageSet]
     ) -> None:
         self.census = Census(image_sets, entry.selection)
+        self._probe = SizeProbe(context.fetcher, entry.selection)
         self._context = context
         self._base = base
         self._entry = entry
@@ -67,7 +69,7 @@ class EntryListing:
                 self._unseen.difference_update(path for path, _ in page.files)
                 self.census.take(page, first=number == 0)
                 for found in page.found(self._base):
-                    yield found
+                    yield await self._probe.fill(found, page)
             if self.census.settled:
                 break
             if number < PASSES - 1:
@@ -100,9 +102,9 @@ class EntryListing:
         walk = walk_store if mirror.scheme == "file" or mirror.as_bucket() is not None else walk_index
         return walk(self._context.fetcher, start, reaches)
 
-    def unlike(self) -> list[Conflict]:
-        """Image sets whose files cannot be compared with what is promised."""
-        return [
+    def conflicts(self) -> list[Conflict]:
+        """Sizes that are not as listed, and image sets whose files cannot be compared with what is promised."""
+        return self._probe.conflicts + [
             Conflict(
                 f"images in {tally.directory or 'the entry'}",
                 {"api": str(tally.promised), "listing": str(tally.listed)},

@@ -79,7 +79,9 @@ class IndexApp:
         )
         if folder and not page.objects and not page.folders:
             return None
-        return of_bytes(200, HTML, self._page(folder, page).encode(), bodiless=asked.method == "HEAD")
+        return of_bytes(
+            200, HTML, self._page(folder, page).encode("utf-8", "surrogateescape"), bodiless=asked.method == "HEAD"
+        )
 
     def _page(self, folder: str, page: Page) -> str:
         above = folder.removesuffix("/").rpartition("/")[0]
@@ -99,10 +101,9 @@ class IndexApp:
         width = self.name_width
         text = name if width is None or len(name) <= width else name[: width - 3] + "..>"
         href = escape(quote(name, safe="/~!$&'()*+,=:@;", errors="surrogateescape"))
-        shown = escape(text).encode("utf-8", "replace").decode()
         # a colon before the first slash would be a scheme (os_escape_path of httpd)
         lead = "./" if ":" in name else ""
-        return _ROW.format(icon=icon, alt=alt, href=lead + href, text=shown, date=date, size=size)
+        return _ROW.format(icon=icon, alt=alt, href=lead + href, text=escape(text), date=date, size=size)
 
 
 def rounded(size_bytes: int) -> str:

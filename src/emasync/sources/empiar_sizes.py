@@ -1,0 +1,92 @@
+"""Exact sizes of the files of small entries: listings round them, so each file is asked for one byte.
+
+Where sizes are known, a plan says what it needs, guards hold, and a file that ends early is noticed. In entries of
+many files that would cost more than it tells: there the first answer of each transfer decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from emasync.errors import RangeNotSatisfiedError, TransportError
+from emasync.manifest.globs import Selection
+from emasync.model.digest import Span
+from emasync.model.location import Location
+from emasync.model.packing import pack_validator
+from emasync.model.task import ObjectEntry, TaskSetSpec
+from emasync.sources.apache import RoundedSize
+from emasync.sources.apache_walk import IndexPage
+from emasync.sources.empiar_conflicts import MAX_CONFLICTS, Conflict
+from emasync.sources.interface import FilesFound
+from emasync.transport.interface import Fetcher
+
+MOST_PROBED = 256
+"""Files of one entry that are asked: at 8 connections and about a second each, half a minute."""
+
+AT_ONCE = 8
+"""Questions at the same time; the host's limiter may allow fewer."""
+
+
+class SizeProbe:
+    """Asks the files of one entry for their sizes, as long as there are few.
+
+    Parameters
+    ----------
+    fetcher : Fetcher
+    selection : Selection
+        Files that nobody wants are not asked.
+
+    Attributes
+    ----------
+    conflicts : list of Conflict
+        Sizes that are not what the listing shows, at most :data:`MAX_CONFLICTS`.
+    """
+
+    def __init__(self, fetcher: Fetcher, selection: Selection) -> None:
+        self.conflicts: list[Conflict] = []
+        self._fetcher = fetcher
+        self._selection = selection
+        self._known: dict[str, ObjectEntry] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._few = True
+
+    async def fill(self, found: FilesFound, page: IndexPage) -> FilesFound:
+        """`found` with sizes, or as it is where that would be too many questions.
+
+        Parameters
+        ----------
+        found : FilesFound
+            Files of `page`.
+        page : IndexPage
+        """
+        items = {path_of(item): item for item in found.entries if self._selection.wants(path_of(item))}
+        unknown = {path: item for path, item in items.items() if path not in self._known}
+        self._few = self._few and len(self._known) + len(unknown) <= MOST_PROBED
+        if self._few:
+            shown = {path: row.size for path, row in page.files}
+            spec = TaskSetSpec(dataset="", base=found.base, destination="", encoded=found.encoded)
+            async with asyncio.TaskGroup() as group:
+                for path, item in unknown.items():
+                    group.create_task(self._ask(path, item, spec.locate(item.key), shown[path]))
+        return replace(found, entries=tuple(self._known.get(path_of(item), item) for item in found.entries))
+
+    async def _ask(self, path: str, item: ObjectEntry, location: Location, shown: RoundedSize | None) -> None:
+        """Learn one size; a file that does not answer keeps its open size, its transfer will say why."""
+        try:
+            async with self._slots:
+                head = (await self._fetcher.read(location, span=Span(0, 1), limit_bytes=1)).head
+            total = head.total_bytes
+        except RangeNotSatisfiedError as error:
+            head, total = None, error.total_bytes
+        except TransportError:
+            head, total = None, None
+        listed = None if head is None else pack_validator(head.validator)
+        self._known[path] = item._replace(size_bytes=total, listed=listed)
+        if total is not None and shown is not None and not shown.allows(total) and len(self.conflicts) < MAX_CONFLICTS:
+            self.conflicts.append(Conflict(f"size of {path}", {"listing": shown.text, "server": f"{total} bytes"}))
+
+
+def path_of(item: ObjectEntry) -> str:
+    """Path below the entry's folder."""
+    return item.key if item.path is None else item.path
