@@ -66,10 +66,10 @@ async def test_what_the_top_level_does_not_have_is_not_asked_for() -> None:
     assert await tree.open()
     fetcher.log.clear()
     assert [await tree.read(name) for name in (".zgroup", "zarr.json")] == [None, None]
-    assert await tree.children("") == Children(
-        ("SPIM.ome.zarr", "derived", "original_metadata"), ("Z.json", "acquisition.json", "data_description.json")
-    )
+    assert [item.key for item in tree.sidecars] == ["Z.json", "acquisition.json", "data_description.json"]
+    assert await tree.children("") == Children(("SPIM.ome.zarr", "derived", "original_metadata"), ()), "named apart"
     assert not fetcher.log
+    assert "Z.json" not in await listed(tree)
     assert await tree.read("Z.json") == b"1"
     assert await tree.read("derived/x/y.bin") == b"1"
 
@@ -78,10 +78,28 @@ async def test_a_top_level_of_many_pages_is_asked_as_it_is() -> None:
     fetcher = fetcher_of([f"{number:03d}.json" for number in range(40)])
     tree = tree_over(fetcher)
     assert await tree.open()
-    assert not tree.objects
+    assert not tree.sidecars
+    assert not tree.exhausted
     assert await tree.read(".zgroup") is None
     assert await tree.read("039.json") == b"1"
     assert len((await tree.children("")).objects) == 40
+
+
+@pytest.mark.parametrize(
+    ("include", "exhausted"),
+    [(("*.json",), True), (("*.json", "derived/*"), False), (("*",), False), (("subject.json",), True), ((), False)],
+)
+async def test_a_tree_is_exhausted_where_only_sidecars_are_wanted(include: tuple[str, ...], exhausted: bool) -> None:
+    tree = tree_over(fetcher_of([*KEYS, "traces.raw"], page_limit=1000), include)
+    assert await tree.open()
+    assert tree.exhausted is exhausted
+
+
+async def test_what_makes_an_asset_a_container_is_no_sidecar() -> None:
+    tree = tree_over(fetcher_of([".zattrs", ".zgroup", "zarr.json", "a.json", "0/0"]))
+    assert await tree.open()
+    assert [item.key for item in tree.sidecars] == ["a.json"]
+    assert await listed(tree) == [".zattrs", ".zgroup", "0/0", "zarr.json"]
 
 
 async def test_an_asset_that_is_not_there() -> None:

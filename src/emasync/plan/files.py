@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emasync.manifest.globs import Selection
-from emasync.model.task import ObjectEntry, Rank
+from emasync.model.task import ObjectEntry
 from emasync.plan.intake import Intake, Shelf
 from emasync.sources.interface import FilesFound
 
@@ -49,8 +49,8 @@ class FileShelves:
         if not entries:
             return
         asset = found.asset + (MAY_BE_MISSING_ASSET if absent_ok else "")
-        shelf = await self._intake.shelf(
-            found.base, asset=asset, rank=Rank.BULK, encoded=found.encoded, absent_ok=absent_ok
+        shelf = await self._intake.below(found.path).shelf(
+            found.base, asset=asset, rank=found.rank, encoded=found.encoded, absent_ok=absent_ok
         )
         self._open[shelf.set_id] = shelf
         await self._intake.add(shelf, entries)

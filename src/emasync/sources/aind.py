@@ -11,17 +11,24 @@ from emasync.manifest.archives import AindEntry, AssetFilter
 from emasync.manifest.problems import shown
 from emasync.model.events import Event
 from emasync.model.location import Location
+from emasync.model.packing import pack_listed
+from emasync.model.task import ObjectEntry, Rank
 from emasync.sources.aind_folders import folders_of
 from emasync.sources.aind_names import AssetName
 from emasync.sources.aind_recordings import check_recordings
 from emasync.sources.aind_tree import AssetTree
-from emasync.sources.interface import Finding, Setback, SourceContext, TreeFound
+from emasync.sources.bucket import selects_arrays
+from emasync.sources.interface import FilesFound, Finding, Setback, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree, closing
+from emasync.transport.interface import ListedObject
 
 AT_ONCE = 16
 """Assets whose top level is looked at side by side; the origin's limiter may allow fewer."""
 
 MAX_SUGGESTIONS = 5
+
+SIDECARS = ":sidecars"
+"""Set of an asset's sidecars."""
 
 
 class AindSource:
@@ -50,9 +57,18 @@ class AindSource:
                 if isinstance(tree, Setback):
                     yield tree
                     continue
-                yield TreeFound(tree=tree, path=name, asset=True)
-                if entry.format == "binary" and (setback := await not_whole(tree, entry)) is not None:
-                    yield setback
+                async for finding in self._inside(name, tree, entry):
+                    yield finding
+
+    async def _inside(self, name: str, tree: AssetTree, entry: AindEntry) -> AsyncIterator[Finding]:
+        """Sidecars first: they are few, and say what the rest is."""
+        if tree.sidecars:
+            entries = tuple(sidecar_entry(item) for item in tree.sidecars)
+            yield FilesFound(base=str(tree.base), entries=entries, asset=SIDECARS, path=name, rank=Rank.DOCUMENT)
+        if not tree.exhausted or selects_arrays(entry):
+            yield TreeFound(tree=tree, path=name, asset=True)
+        if entry.format == "binary" and (setback := await not_whole(tree, entry)) is not None:
+            yield setback
 
     async def _opened(self, bucket: Location, names: Sequence[str], entry: AindEntry) -> list[AssetTree | Setback]:
         """Trees of several assets, looked at side by side."""
@@ -115,10 +131,15 @@ class AindSource:
             self._context.on_event(Event("warning", {"message": message, "location": str(bucket)}))
 
 
+def sidecar_entry(item: ListedObject) -> ObjectEntry:
+    """A sidecar as listed."""
+    return ObjectEntry(key=item.key, size_bytes=item.size_bytes, listed=pack_listed(item.etag, item.last_modified))
+
+
 async def not_whole(tree: AssetTree, entry: AindEntry) -> Setback | None:
     """What is wrong with the recordings of an asset, if anything is."""
     try:
-        await check_recordings(tree, entry.selection)
+        await check_recordings(tree.whole, entry.selection)
     except FormatError as error:
         return Setback(error=error)
     return None

@@ -6,14 +6,21 @@ listing of all the rest.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 from emasync.manifest.globs import Selection
 from emasync.sources.aind_reach import Reach
 from emasync.sources.interface import Children
 from emasync.sources.walk import BucketTree, as_folder, closing, is_marker
-from emasync.transport.interface import ListPage
+from emasync.transport.interface import ListedObject, ListPage
+
+SIDECAR_BYTES = 64 << 20
+"""Anything larger is data, whatever its name says."""
+
+_SIDECAR = re.compile(r"(?!zarr\.json|attributes\.json)[^.][^/]*\.(?:json|ya?ml|xml|txt|md|csv|tsv)", re.IGNORECASE)
+"""Documents right below an asset, but for those that make the asset itself a container."""
 
 MAX_DEPTH = 3
 """Folders inside each other that are told apart by name (asset, container, tile): one request each. Below, a listing
@@ -25,17 +32,24 @@ class AssetTree:
 
     Parameters
     ----------
-    tree : BucketTree
-        The whole asset.
+    whole : BucketTree
+        The asset as it is.
     selection : Selection
         Globs over paths below it.
+
+    Attributes
+    ----------
+    base : Location
+    whole : BucketTree
     """
 
-    def __init__(self, tree: BucketTree, selection: Selection) -> None:
-        self.base = tree.base
-        self._tree = tree
+    def __init__(self, whole: BucketTree, selection: Selection) -> None:
+        self.base = whole.base
+        self.whole = whole
         self._reach = Reach.of(selection)
+        self._selection = selection
         self._top: Children | None = None
+        self._sidecars: dict[str, ListedObject] = {}
 
     def __repr__(self) -> str:
         return f"<AssetTree {self.base}>"
@@ -48,39 +62,56 @@ class AssetTree:
         TransportError
             As :meth:`Fetcher.list`.
         """
-        async with aclosing(self._tree.level("")) as pages:
+        async with aclosing(self.whole.level("")) as pages:
             page = await anext(pages, None)
         if page is None or not (page.folders or page.objects):
             return False
         if page.last:
-            folders = tuple(name.removesuffix("/") for name in page.folders)
-            self._top = Children(folders, tuple(item.key for item in page.objects if not is_marker(item)))
+            self._know([item for item in page.objects if not is_marker(item)], page.folders)
         return True
 
+    def _know(self, objects: Sequence[ListedObject], folders: Sequence[str]) -> None:
+        self._top = Children(tuple(name.removesuffix("/") for name in folders), tuple(item.key for item in objects))
+        self._sidecars = {item.key: item for item in objects if is_sidecar(item) and self._selection.wants(item.key)}
+
     @property
-    def objects(self) -> frozenset[str]:
-        """Names of the objects right below the asset; none where there are too many of them for one page."""
-        return frozenset() if self._top is None else frozenset(self._top.objects)
+    def sidecars(self) -> tuple[ListedObject, ...]:
+        """Wanted documents right below the asset; the tree itself lists them no more.
+
+        Empty where the top level is longer than a page: they come with all the rest then.
+        """
+        return tuple(self._sidecars.values())
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing can be wanted beside the sidecars."""
+        if self._top is None or any(not self._reach.below(name).nothing for name in self._top.folders):
+            return False
+        return not any(self._selection.wants(name) for name in self._top.objects if name not in self._sidecars)
 
     async def read(self, key: str) -> bytes | None:
         """As :meth:`BucketTree.read`; what the top level does not have is not asked for."""
         if self._top is not None and "/" not in key and key not in self._top.objects:
             return None
-        return await self._tree.read(key)
+        return await self.whole.read(key)
 
     async def children(self, folder: str) -> Children:
-        """As :meth:`BucketTree.children`, without folders that globs leave out."""
-        known = self._top if self._top is not None and not folder else await self._tree.children(folder)
+        """As :meth:`BucketTree.children`, without sidecars and folders that globs leave out."""
+        known = self._top if self._top is not None and not folder else await self.whole.children(folder)
         reach = self._reach.below(folder)
-        return Children(tuple(name for name in known.folders if not reach.below(name).nothing), known.objects)
+        return Children(
+            tuple(name for name in known.folders if not reach.below(name).nothing),
+            known.objects if folder else tuple(name for name in known.objects if name not in self._sidecars),
+        )
 
     async def list(self, folder: str, *, start_after: str | None = None) -> AsyncIterator[ListPage]:
-        """As :meth:`BucketTree.list`, without folders that globs leave out."""
+        """As :meth:`BucketTree.list`, without sidecars and folders that globs leave out."""
         depth = folder.count("/") + 1 if folder else 0
         pages = self._listed(folder, start_after, self._reach.below(folder), depth)
         async with aclosing(pages):
             async for page in pages:
-                yield page
+                objects = tuple(item for item in page.objects if item.key not in self._sidecars)
+                yield ListPage(objects=objects, last=False)
         yield ListPage(objects=(), last=True)
 
     async def _listed(
@@ -90,7 +121,7 @@ class AssetTree:
         if reach.nothing:
             return
         if reach.deep or depth >= MAX_DEPTH:
-            async with closing(self._tree.list(folder, start_after=start_after)) as pages:
+            async with closing(self.whole.list(folder, start_after=start_after)) as pages:
                 async for page in pages:
                     yield ListPage(objects=page.objects, last=False)
             return
@@ -107,7 +138,7 @@ class AssetTree:
             if start_after > prefix:
                 return
             start_after = None
-        async with aclosing(self._tree.level(folder, start_after=start_after)) as pages:
+        async with aclosing(self.whole.level(folder, start_after=start_after)) as pages:
             async for page in pages:
                 async for part in self._merged(page, start_after, reach, depth, len(prefix)):
                     yield part
@@ -125,3 +156,8 @@ class AssetTree:
                 async for part in parts:
                     yield part
         yield ListPage(objects=tuple(rows), last=False)
+
+
+def is_sidecar(item: ListedObject) -> bool:
+    """Whether an object right below an asset says something of all of it."""
+    return item.size_bytes <= SIDECAR_BYTES and _SIDECAR.fullmatch(item.key) is not None

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from emasync.errors import AccessDeniedError, NotFoundError, RangeNotSatisfiedError, RefusedError
 from emasync.manifest.bucket import BucketEntry, StoreEntry
+from emasync.manifest.entry import Entry
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
 from emasync.model.packing import pack_validator
@@ -96,7 +97,7 @@ class GrantsAccess(Protocol):
         ...
 
 
-def selects_arrays(entry: StoreEntry) -> bool:
+def selects_arrays(entry: Entry) -> bool:
     """Whether the entry picks arrays, levels or a box among them."""
     return entry.format == "zarr" or bool(entry.arrays or entry.scales or entry.select) or entry.crop is not None
 

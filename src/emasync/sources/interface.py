@@ -11,7 +11,7 @@ from emasync.errors import SourceError
 from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
 from emasync.model.location import Location
-from emasync.model.task import ObjectEntry
+from emasync.model.task import ObjectEntry, Rank
 from emasync.settings import Settings
 from emasync.transport.interface import Fetcher, ListPage
 
@@ -80,12 +80,19 @@ class FilesFound:
     asset : str
         Names the set they go to. In one set a key has one place: an object that is wanted under several names goes
         to several sets. Begin it with a colon, which no path does.
+    path : str
+        Where they go below the dataset's folder; globs of the manifest are asked with paths below it, as for a
+        :class:`TreeFound` that is an asset. Empty for the dataset itself.
+    rank : int
+        When they are fetched, see :class:`~emasync.model.task.Rank`; one for all of a set.
     """
 
     base: str
     entries: tuple[ObjectEntry, ...]
     encoded: bool = False
     asset: str = ""
+    path: str = ""
+    rank: int = Rank.BULK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
