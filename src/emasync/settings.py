@@ -68,7 +68,11 @@ BUILT_IN_POLICIES: Mapping[str, Mapping[str, float | int | bool]] = {
         "stall_timeout_s": 15.0,
         "part_bytes": 10 * MIB,
     },
-    "api.dandiarchive.org": {"max_connections": 4, "stall_timeout_s": 30.0},
+    "api*.dandiarchive.org": {"max_connections": 4, "stall_timeout_s": 30.0},
+    "api*.emberarchive.org": {"max_connections": 4, "stall_timeout_s": 30.0},
+    "*api.lincbrain.org": {"max_connections": 4, "stall_timeout_s": 30.0},
+    # chunks of Zarr assets are uploaded in one piece, blobs in parts (their tags have a dash)
+    "s3://dandiarchive": {"max_connections": 64, "etag_is_md5": True},
 }
 """Keys: ``s3://bucket``, ``gs://bucket``, a host or a glob over either. Later, more exact keys win."""
 

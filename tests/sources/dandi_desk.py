@@ -34,8 +34,9 @@ def described(url: str, **entry: Any) -> dict[str, Any]:
     }
 
 
-def on_disk(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root / "d")): path.read_bytes() for path in (root / "d").rglob("*") if path.is_file()}
+def on_disk(root: Path, dataset: str = "d") -> dict[str, bytes]:
+    folder = root / dataset
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def asked(server: Archive) -> list[str]:

@@ -8,13 +8,16 @@ from typing import Any
 
 import orjson
 import pytest
-from tests.sources.dandi_desk import PUBLISHED, asked, kept, on_disk, run, twin_of
+import yaml
+from tests.sources.dandi_desk import PUBLISHED, asked, described, kept, on_disk, run, twin_of
 
+import emasync
 from emasync.testing import Archive
 from emasync.testing.dandi import DandiTwin
 from emasync.testing.memory import MemoryStore
 
 Start = Callable[..., Archive]
+SHIPPED = Path(__file__).resolve().parents[2] / "manifests" / "dandi-000728.yaml"
 NWB = {
     "sub-1/sub-1_ses-a_ecephys.nwb": b"\x89HDF\r\n\x1a\n" + bytes(range(256)) * 40,
     "sub-1/sub-1_ses-b_ecephys.nwb": b"\x89HDF\r\n\x1a\n" + bytes(range(255)) * 50,
@@ -275,3 +278,18 @@ async def test_wrong_bytes_are_dropped(serve: Start, tmp_path: Path) -> None:
     (failure,) = receipt.datasets[0].failures
     assert failure.kind == "checksum_mismatch"
     assert asset.path not in on_disk(tmp_path)
+
+
+# --- the shipped manifest ---------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_manifest_fetches_one_mouse(serve: Start, tmp_path: Path) -> None:
+    wanted = {
+        "sub-491604983/sub-491604983_ses-501560436-StimC_behavior+image+ophys.nwb": b"one",
+        "sub-491604983/sub-491604983_ses-501559087-StimB_behavior+image+ophys.nwb": b"two",
+    }
+    server = serve(twin_of({**wanted, "sub-4916049830/x.nwb": b"another mouse"}, "000728"))
+    mirrored = {**yaml.safe_load(SHIPPED.read_text()), "mirrors": described(server.url)["mirrors"]}
+    receipt = emasync.run(mirrored, root=tmp_path)
+    assert receipt.ok, receipt.failures
+    assert on_disk(tmp_path, "visual-coding") == wanted

@@ -15,6 +15,8 @@ import orjson
 from emasync.errors import AccessDeniedError, InputError, NotFoundError, SourceError
 from emasync.model.location import Location
 from emasync.transport.interface import Fetcher
+from emasync.transport.surroundings import host_of
+from emasync.transport.tokens import variable_for
 
 PAGE_ASSETS = 1_000
 """Most that one page may hold (``DandiPagination.max_page_size``); costs twice as much as 100, and saves nine."""
@@ -84,8 +86,8 @@ class DandiApi:
             ) from error
         except AccessDeniedError as error:
             raise SourceError(
-                f"{self._entry}: {self.base} wants to know who asks, it is embargoed or not yours to read. Put an API "
-                f"token of an owner into the environment (DANDI_API_KEY and the like, see the manual). {error.message}",
+                f"{self._entry}: {self.base} wants to know who asks: it is embargoed, or not yours to read. Put the "
+                f"API token of an owner into the environment variable {variable_for(host_of(self.base))}. {error.message}",
                 kind=error.kind,
                 location=str(location),
             ) from error

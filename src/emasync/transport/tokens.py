@@ -31,6 +31,12 @@ def name_of(host: str) -> str:
     return re.sub(r"[^A-Z0-9]", "_", host.upper())
 
 
+def variable_for(host: str) -> str:
+    """Name of the variable that a token for `host` is read from."""
+    known = [name for name, whose in KNOWN.items() if whose == host.lower()]
+    return known[0] if known else f"{PREFIX}{name_of(host)}"
+
+
 def read_tokens(environ: Mapping[str, str]) -> Mapping[str, str]:
     """``Authorization`` fields by host, the host spelt as :func:`name_of` does.
 
