@@ -11,23 +11,24 @@ from emasync.disk.sink import LocalSink
 from emasync.errors import InterruptedRunError
 from emasync.hooks.checksums import HEADER, PAGE, checksum_lines, write_checksums
 from emasync.ledger.interface import Row
-from emasync.model.digest import Digest, Validator
-from emasync.model.task import State
+from emasync.model.digest import Digest
+from emasync.model.packing import pack_digests
+from emasync.model.task import State, TaskSetSpec
 
 
 def row(destination: str = "a/x.bin", **changes: object) -> Row:
     fields = {
+        "spec": TaskSetSpec(dataset="d", base="s3://b", destination="a"),
         "set_id": 1,
         "key": "x.bin",
         "destination": destination,
-        "location": "s3://b/x.bin",
         "state": State.PLACED,
         "size_bytes": 12,
         "crc32c": 0xAB,
         "verified": "computed",
-        "validator": Validator(),
-        "published": (),
-        "computed": (),
+        "delivered": None,
+        "promised": None,
+        "found": None,
         "generation": 0,
         "epoch": 1,
         **changes,
@@ -37,7 +38,8 @@ def row(destination: str = "a/x.bin", **changes: object) -> Row:
 
 def test_columns() -> None:
     published, computed = (Digest("md5", "0" * 32),), (Digest("sha256", "1" * 64),)
-    (line,) = checksum_lines([row(verified="published", published=published, computed=computed)])
+    packed = {"promised": pack_digests(published), "found": pack_digests(computed)}
+    (line,) = checksum_lines([row(verified="published", **packed)])
     assert line == f"a/x.bin\t12\tmd5:{'0' * 32}\tcrc32c:000000ab,sha256:{'1' * 64}\tpublished\n"
 
 

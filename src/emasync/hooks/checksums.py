@@ -23,6 +23,9 @@ PAGE = 5_000
 def checksum_lines(rows: Iterable[Row]) -> Iterator[str]:
     """One line an object, in the order of the ledger."""
     for row in rows:
+        if row.promised is None and row.found is None:  # the usual object
+            yield f"{_escape(row.destination)}\t{row.size_bytes}\t\tcrc32c:{row.crc32c or 0:08x}\t{row.verified}\n"
+            continue
         computed = (Digest("crc32c", f"{row.crc32c or 0:08x}"), *row.computed)
         columns = (_escape(row.destination), str(row.size_bytes), _digests(row.published), _digests(computed))
         yield "\t".join((*columns, row.verified)) + "\n"
@@ -52,4 +55,6 @@ def _digests(digests: Iterable[Digest]) -> str:
 
 
 def _escape(path: str) -> str:
+    if path.isprintable() and "\\" not in path:
+        return path
     return path.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

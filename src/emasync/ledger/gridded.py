@@ -21,7 +21,6 @@ from emasync.ledger.recorder import unknown
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import FAILED, ON_DISK, PENDING, Standing
 from emasync.ledger.tasksets import BLOCK, TaskSet
-from emasync.model.packing import NO_VALIDATOR
 from emasync.model.task import State, Task
 
 if TYPE_CHECKING:
@@ -342,4 +341,4 @@ def _positions(block: Block, wanted: set[int] | None) -> Iterable[int]:
 
 def chunk_row(task_set: TaskSet, chunk: int, standing: Standing) -> Row:
     """One chunk as others see it."""
-    return row_of(task_set, chunk, standing, destination=task_set.destination(chunk), validator=NO_VALIDATOR)
+    return row_of(task_set, chunk, standing, destination=task_set.destination(chunk), delivered=None)

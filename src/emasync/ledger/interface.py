@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from emasync.errors import ErrorKind
 from emasync.ledger.batch import Name, SealedRow
 from emasync.model.digest import Digest, Validator
+from emasync.model.packing import unpack_digests, unpack_validator
 from emasync.model.receipt import Failure
 from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
 
@@ -215,23 +216,50 @@ class Tally:
     planned: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One object as the ledger knows it, for checks, receipts and recovery."""
+class Row(NamedTuple):
+    """One object as the ledger knows it, for checks, receipts and recovery: a tuple, as there may be millions.
 
+    Attributes
+    ----------
+    spec : TaskSetSpec
+        Of the task set.
+    delivered, promised, found : bytes or None
+        Packed; see :attr:`validator`, :attr:`published` and :attr:`computed`.
+    """
+
+    spec: TaskSetSpec
     set_id: int
     key: TaskKey
     destination: str
-    location: str
     state: State
     size_bytes: int | None
     crc32c: int | None
     verified: str
-    validator: Validator
-    published: tuple[Digest, ...]
-    computed: tuple[Digest, ...]
+    delivered: bytes | None
+    promised: bytes | None
+    found: bytes | None
     generation: int
     epoch: int
+
+    @property
+    def location(self) -> str:
+        """Canonical URL."""
+        return str(self.spec.locate(self.key))
+
+    @property
+    def validator(self) -> Validator:
+        """Of the answer that delivered the bytes on disk, or of the listing while there are none."""
+        return unpack_validator(self.delivered)
+
+    @property
+    def published(self) -> tuple[Digest, ...]:
+        """Digests of the publisher."""
+        return unpack_digests(self.promised)
+
+    @property
+    def computed(self) -> tuple[Digest, ...]:
+        """Digests computed beyond the CRC."""
+        return unpack_digests(self.found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

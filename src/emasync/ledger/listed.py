@@ -27,8 +27,7 @@ from emasync.ledger.pages import (
 from emasync.ledger.sidenotes import StoredKey
 from emasync.ledger.standing import ABSENT, ON_DISK, PENDING, Standing
 from emasync.ledger.tasksets import TaskSet
-from emasync.model.digest import Validator
-from emasync.model.packing import pack_name, unpack_digests, unpack_name, unpack_validator
+from emasync.model.packing import pack_name, unpack_name
 from emasync.model.task import State, Task
 
 _COLUMNS: Final = ", ".join(Standing._fields)
@@ -284,25 +283,24 @@ def object_row(task_set: TaskSet, key: bytes, standing: Standing) -> Row:
         name,
         standing,
         destination=task_set.destination(name, path_of(standing)),
-        validator=unpack_validator(standing.delivered),
+        delivered=standing.delivered,
     )
 
 
-def row_of(task_set: TaskSet, key: str | int, standing: Standing, *, destination: str, validator: Validator) -> Row:
+def row_of(task_set: TaskSet, key: str | int, standing: Standing, *, destination: str, delivered: bytes | None) -> Row:
     """Row of a listed object or a chunk."""
-    on_disk = standing.state in ON_DISK
     return Row(
+        spec=task_set.spec,
         set_id=task_set.set_id,
         key=key,
         destination=destination,
-        location=str(task_set.locate(key)),
         state=State(standing.state),
         size_bytes=None if standing.state == ABSENT else standing.size_bytes,
         crc32c=standing.crc,
-        verified=_VERIFIED_NAMES[standing.verified] if on_disk else "",
-        validator=validator,
-        published=unpack_digests(standing.published),
-        computed=unpack_digests(standing.computed),
+        verified=_VERIFIED_NAMES[standing.verified] if standing.state in ON_DISK else "",
+        delivered=delivered,
+        promised=standing.published,
+        found=standing.computed,
         generation=standing.generation,
         epoch=standing.epoch,
     )
