@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy.typing as npt
 import pytest
 from tests.integration.folders import files_below, run_within
 
+from emasync.api.options import RunOptions
 from emasync.errors import ErrorKind
+from emasync.model.digest import Span
 from emasync.model.events import Event
 from emasync.testing import Archive
 from emasync.testing.content import BucketRules
@@ -293,3 +296,270 @@ def test_real_files_of_cloudvolume(archive: Callable[..., Archive], tmp_path: Pa
     assert receipt.failures == ()
     got = files_below(tmp_path / "part" / "32_32_40")
     assert got == {name: objects[f"brain/em/32_32_40/{name}"] for name in ("0-256_0-256_64-128", "0-256_0-256_128-192")}
+
+
+# --- shards -------------------------------------------------------------------------------------------------------
+
+CHUNK = (8, 8, 8)
+REGION = 64
+"""Chunks of one minishard region at preshift 6: 4 x 4 x 4."""
+
+BLOBS = smooth_blobs((80, 72, 96), "uint8", 5)
+
+
+def sharding(
+    name: str = "identity",
+    *,
+    preshift: int = 6,
+    minishards: int = 2,
+    shards: int = 3,
+    index: str = "gzip",
+    data: str = "gzip",
+) -> dict[str, Any]:
+    return {
+        "preshift_bits": preshift,
+        "hash": name,
+        "minishard_bits": minishards,
+        "shard_bits": shards,
+        "minishard_index_encoding": index,
+        "data_encoding": data,
+    }
+
+
+def ranges(served: Served) -> list[tuple[str, Span]]:
+    """Ranges of shards that were asked for, in order."""
+    found = []
+    for seen in served.archive.requests:
+        text = seen.headers.get("range", "")
+        if seen.path.endswith(".shard") and text:
+            first, _, last = text.removeprefix("bytes=").partition("-")
+            found.append((seen.path.rpartition("/")[2], Span(int(first), int(last) + 1)))
+    return found
+
+
+def is_data(span: Span, size_bytes: int = 300) -> bool:
+    return span.start > 0 and span.size_bytes > size_bytes
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        sharding(),
+        sharding(data="raw", index="raw"),
+        sharding("murmurhash3_x86_128", preshift=2, shards=2),
+        sharding("murmurhash3_x86_128", preshift=0, minishards=0, shards=0, data="raw"),
+        sharding(minishards=0, shards=0),
+        sharding(preshift=9, minishards=6, shards=15),
+    ],
+    ids=lambda how: "-".join(map(str, how.values())),
+)
+def test_a_crop_of_shards_becomes_a_volume_without_shards(
+    serve: Callable[..., Served], tmp_path: Path, how: dict[str, Any]
+) -> None:
+    served = serve(ScaleOnDisk(voxels=BLOBS, key="8.0x8.0x8.0", offset=OFFSET, chunk=CHUNK, sharding=how))
+    root = tmp_path / "data"
+    crop = {"start": [30, 0, 1020], "shape": [30, 30, 30]}  # at (23, 20, 20)
+    receipt = run_within(served.manifest(scales=[0], crop=crop), root)
+    assert receipt.failures == ()
+    assert receipt.exit_code == 0
+    check(root, BLOBS[16:56, 16:56, 16:56], (23, -4, 1016))
+    info = json.loads((root / "part" / "info").read_bytes())
+    assert "sharding" not in info["scales"][0]
+    assert len(files_below(root / "part")) == 5**3 + 1
+    asked = ranges(served)
+    heads = [name for name, span in asked if span.start == 0]
+    assert len(heads) == len(set(heads)), "one request for the index of a shard"
+    assert len(asked) == len(set(asked)), "nothing twice"
+
+
+def test_trap_8_gzip_around_jpeg_is_undone_and_the_jpeg_is_the_publishers(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    plain = ScaleOnDisk(voxels=BLOBS, key="plain", chunk=CHUNK, encoding="jpeg")
+    served = serve(plain, ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, encoding="jpeg", sharding=sharding()))
+    root = tmp_path / "data"
+    receipt = run_within(served.manifest(scales=[1], crop={"start": [0, 0, 0], "shape": [20, 30, 90]}), root)
+    assert receipt.failures == ()
+    published = files_below(served.folder / "plain")
+    chunks = files_below(root / "part" / "8")
+    assert len(chunks) == 3 * 4 * 12
+    assert {name: published[name] for name in chunks} == chunks
+    voxels, _ = read_precomputed(root / "part")
+    assert np.abs(voxels[..., 0].astype(int) - BLOBS[:24, :32, :96]).max() < 60  # lossy
+
+
+def test_adjacent_chunks_come_with_one_request_a_region(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """Regions of 4 x 4 x 4 chunks stand here for those of 8 x 8 x 8, 512 voxels wide, of the hemibrain."""
+    noise = np.random.default_rng(3).integers(1, 255, (128, 128, 128), dtype=np.uint8)
+    served = serve(ScaleOnDisk(voxels=noise, key="8", chunk=CHUNK, sharding=sharding()))
+    root = tmp_path / "data"
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [32, 32, 32], "shape": [64, 64, 64]}), root)
+    assert receipt.failures == ()
+    check(root, noise[32:96, 32:96, 32:96], (32, 32, 32))
+    asked = ranges(served)
+    regions = 2 * 2 * 2
+    data = [span for _, span in asked if is_data(span, 8000)]
+    indexes = [span for _, span in asked if not is_data(span, 8000)]
+    assert len(data) <= regions
+    shards = {name for name, _ in asked}
+    assert len(indexes) == len(shards) + regions, "one for each shard, one for each minishard touched"
+    assert receipt.totals.requests <= len(asked) + 12
+
+
+def test_the_index_is_not_asked_for_again(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """Chunks that could not be had are had by the next run, with the places that are known."""
+    served = serve(ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding()))
+    manifest = served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [64, 64, 64]})
+    served.archive.set_faults({"brain/em/8/1.shard": [{"status": 500, "skip": 5}]})
+    root = tmp_path / "data"
+    first = run_within(manifest, root)
+    assert first.exit_code == 1
+    assert {failure.location for failure in first.failures} == {"gs://brain/em/8/1.shard"}
+    served.archive.set_faults({})
+    served.archive.reset()
+    assert run_within(manifest, root).exit_code == 0
+    assert {name for name, _ in ranges(served)} == {"1.shard"}
+    assert [span for _, span in ranges(served) if span.start == 0] == []
+    check(root, BLOBS[:64, :64, :64], (0, 0, 0))
+
+
+def test_a_region_that_breaks_off_goes_on_where_it_stopped(serve: Callable[..., Served], tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).integers(1, 255, (64, 64, 64), dtype=np.uint8)
+    served = serve(
+        ScaleOnDisk(voxels=noise, key="8", chunk=CHUNK, sharding=sharding(minishards=0, shards=0, preshift=9))
+    )
+    served.archive.set_faults({"brain/em/8/0.shard": [{"reset_after": 100_000, "times": 1, "skip": 2}]})
+    root = tmp_path / "data"
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [64, 64, 64]}), root)
+    assert receipt.failures == ()
+    check(root, noise, (0, 0, 0))
+    first, second = (span for _, span in ranges(served) if is_data(span, 8000))
+    assert first.start < second.start < first.stop == second.stop
+
+
+def test_a_shard_that_changed_since_its_index_was_read_is_refused(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """Law 3: offsets are those of one version."""
+    served = serve(
+        ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding(minishards=0, shards=0, preshift=9))
+    )
+    served.archive.set_faults({"brain/em/8/0.shard": [{"change_etag_after": 2, "change": "content"}]})
+    root = tmp_path / "data"
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [16, 16, 16]}), root)
+    assert receipt.exit_code == 1
+    assert {failure.kind for failure in receipt.failures} == {ErrorKind.SOURCE_CHANGED}
+    assert files_below(root / "part" / "8") == {}
+
+
+def test_a_shard_that_was_written_anew_is_fetched_anew_when_asked(serve: Callable[..., Served], tmp_path: Path) -> None:
+    how = sharding(minishards=0, shards=0, preshift=9)
+    served = serve(ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=how))
+    manifest = served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [16, 16, 16]})
+    root = tmp_path / "data"
+    assert run_within(manifest, root).exit_code == 0
+    other = np.roll(BLOBS, 11, 0)
+    shutil.rmtree(served.folder)
+    write_precomputed(served.folder, [ScaleOnDisk(voxels=other, key="8", chunk=CHUNK, sharding=how)])
+    receipt = run_within(manifest, root, options=RunOptions(refresh=True))
+    assert receipt.failures == ()
+    check(root, other[:16, :16, :16], (0, 0, 0))
+    served.archive.reset()
+    assert run_within(manifest, root).totals.requests == 0
+
+
+def test_trap_9_a_missing_shard_or_chunk_is_zeros(serve: Callable[..., Served], tmp_path: Path) -> None:
+    voxels = BLOBS.copy()
+    voxels[:8, :8, :8] = 0
+    served = serve(ScaleOnDisk(voxels=voxels, key="8", chunk=CHUNK, sharding=sharding(shards=1, minishards=0)))
+    root = tmp_path / "data"
+    crop = {"start": [0, 0, 0], "shape": [16, 16, 48]}
+    assert run_within(served.manifest(scales=[0], crop=crop), root).exit_code == 0
+    check(root, voxels[:16, :16, :48], (0, 0, 0))
+    assert len(files_below(root / "part" / "8")) == 2 * 2 * 6 - 1
+    (served.folder / "8" / "1.shard").unlink()
+    again = tmp_path / "again"
+    assert run_within(served.manifest(scales=[0], crop=crop), again).exit_code == 0
+    expected = voxels[:16, :16, :48].copy()
+    expected[:, :, 32:] = 0  # the region beside it
+    check(again, expected, (0, 0, 0))
+
+
+def test_trap_10_a_box_of_nothing_is_told(serve: Callable[..., Served], tmp_path: Path) -> None:
+    voxels = BLOBS.copy()
+    voxels[:16] = 0
+    served = serve(ScaleOnDisk(voxels=voxels, key="8", chunk=CHUNK, sharding=sharding()))
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [16, 16, 48]}), tmp_path)
+    assert receipt.exit_code == 1
+    (failure,) = receipt.failures
+    assert "none of its 24 wanted chunks is there" in failure.message
+
+
+def test_trap_3_ranges_of_shards_ask_for_no_encoding(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve(ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding()))
+    assert (
+        run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [8, 8, 8]}), tmp_path).exit_code == 0
+    )
+    asked = [seen.headers for seen in served.archive.requests if seen.path.endswith(".shard")]
+    assert asked
+    assert {headers.get("accept-encoding") for headers in asked} == {"identity"}
+    documents = [seen.headers for seen in served.archive.requests if seen.path.endswith("/info")]
+    assert documents
+    assert all("gzip" in headers.get("accept-encoding", "") for headers in documents)
+
+
+def test_whole_sharded_scales_keep_their_shards(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve(
+        ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding()),
+        ScaleOnDisk(voxels=halve(BLOBS), key="16", chunk=CHUNK, sharding=sharding(), resolution=(16.0,) * 3),
+    )
+    assert run_within(served.manifest(), tmp_path / "all").exit_code == 0
+    assert files_below(tmp_path / "all" / "part") == files_below(served.folder)
+    assert run_within(served.manifest(scales=[1]), tmp_path / "coarse").exit_code == 0
+    check(tmp_path / "coarse", halve(BLOBS), (0, 0, 0))
+    assert all(name.endswith((".shard", "info")) for name in files_below(tmp_path / "coarse" / "part"))
+
+
+@pytest.mark.parametrize("crop", [None, {"start": [0, 0, 0], "shape": [8, 8, 8]}])
+def test_shards_of_a_bucket_that_cannot_be_listed(
+    serve: Callable[..., Served], tmp_path: Path, crop: dict[str, Any] | None
+) -> None:
+    """Whole, or as a mirror of what a crop touches: shards have names that follow from info."""
+    served = serve(
+        ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding(minishards=1, shards=5)),
+        rules={"list_denied": True},
+    )
+    root = tmp_path / "data"
+    choice: dict[str, Any] = {} if crop is None else {"crop": crop, "subset": "mirror"}
+    receipt = run_within(served.manifest(**choice), root)
+    assert receipt.failures == ()
+    source = files_below(served.folder)
+    if crop is None:
+        check(root, BLOBS, (0, 0, 0))
+        assert files_below(root / "part" / "8") == files_below(served.folder / "8")
+    else:
+        assert files_below(root / "part") == {name: source[name] for name in ("info", "8/00.shard")}
+
+
+def test_a_chunk_that_is_no_gzip_fails_alone(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve(
+        ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding(minishards=0, shards=0, preshift=9))
+    )
+    shard = served.folder / "8" / "0.shard"
+    data = bytearray(shard.read_bytes())
+    data[16 + 5 : 16 + 40] = bytes(35)
+    shard.write_bytes(data)
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [16, 16, 16]}), tmp_path)
+    assert receipt.exit_code == 1
+    (failure,) = receipt.failures
+    assert "8/0-8_0-8_0-8" in failure.message
+    assert len(files_below(tmp_path / "part" / "8")) == 7
+
+
+def test_a_shard_that_is_none_is_refused(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve(ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding(minishards=0, shards=0)))
+    shard = served.folder / "8" / "0.shard"
+    shard.write_bytes(b"\xff" * 8 + b"\x00" * 8 + shard.read_bytes()[16:])
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [8, 8, 8]}), tmp_path)
+    assert receipt.exit_code == 1
+    (failure,) = receipt.failures
+    assert failure.kind == ErrorKind.FORMAT
+    assert "gs://brain/em/8/0.shard" in failure.message

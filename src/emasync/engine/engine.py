@@ -19,6 +19,7 @@ from emasync.engine.large import LargeObject
 from emasync.engine.memory import Buffers, MemoryBudget, MemoryStatistics, Slabs
 from emasync.engine.scheduler import Job, OriginQueue, PartJob, Scheduler
 from emasync.engine.sealing import Outcome
+from emasync.engine.slices import fetch_slices, take_neighbours
 from emasync.engine.small import SmallParcel, SmallRun, TooLargeError, fetch_generally, pack, seems_small
 from emasync.engine.upkeep import OwnUpkeep, Upkeep
 from emasync.errors import (
@@ -304,6 +305,8 @@ class Engine:
         try:
             if isinstance(job, PartJob):
                 await self._move_part(queue, job)
+            elif job.spec.slices is not None:
+                await self._move_slices(queue, job)
             elif seems_small(job, self._settings.small_object_bytes):
                 await self._move_small(queue, await pack(job, self._context))
             else:
@@ -331,6 +334,13 @@ class Engine:
             self._trouble(queue, task, error)
         finally:
             run.done()
+
+    async def _move_slices(self, queue: OriginQueue, first: Task) -> None:
+        """Move `first` and the slices that lie behind it in the same object."""
+        tasks = take_neighbours(queue, first, self._context.policy(first).part_bytes)
+        self._wake.set()
+        for task, error in await fetch_slices(tasks, self._context):
+            self._trouble(queue, task, error)
 
     async def _open_large(self, queue: OriginQueue, task: Task) -> None:
         owner = LargeObject(task, self._context, queue.wake.set)

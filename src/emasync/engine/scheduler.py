@@ -19,6 +19,9 @@ from emasync.model.task import Task
 LEASE = 256
 """Tasks a lease: 0.4 ms of ledger time for a fraction of a second of work."""
 
+SLICES = 4096
+"""Slices a lease: requests are merged among those that are queued, and 512 of them may be one region."""
+
 LOW_WATER = 128
 """An origin with fewer queued tasks gets more."""
 
@@ -140,8 +143,9 @@ class Scheduler:
             left = room.setdefault(queue.origin, LEASE if queue.hungry else 0)
             if left <= 0:
                 continue
-            tasks: list[Task] = await self._ledger.call("lease", opened.set_id, left)
-            room[queue.origin] = left - len(tasks)
+            wanted = left if opened.spec.slices is None else SLICES
+            tasks: list[Task] = await self._ledger.call("lease", opened.set_id, wanted)
+            room[queue.origin] = max(0, left - len(tasks))
             leased += tasks
         for queue in self._queues.values():
             queue.dry = queue.hungry and room.get(queue.origin, LEASE) > 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from emasync.model.slices import Packing
 from emasync.settings import Settings
 from emasync.transport.interface import BucketAccess
 
@@ -52,6 +53,7 @@ class SpecRow(msgspec.Struct, frozen=True, array_like=True):
     encoded: bool
     grid: GridRow | None
     absent_ok: bool
+    slices: Packing | None
 
 
 class SetRow(msgspec.Struct, frozen=True, array_like=True):

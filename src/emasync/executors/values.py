@@ -65,6 +65,7 @@ def spec_row(spec: TaskSetSpec) -> wire.SpecRow:
         encoded=spec.encoded,
         grid=None if spec.grid is None else _grid_row(spec.grid),
         absent_ok=spec.absent_ok,
+        slices=spec.slices,
     )
 
 
@@ -79,6 +80,7 @@ def spec_of(row: wire.SpecRow) -> TaskSetSpec:
         encoded=row.encoded,
         grid=None if row.grid is None else _grid_of(row.grid),
         absent_ok=row.absent_ok,
+        slices=row.slices,
     )
 
 

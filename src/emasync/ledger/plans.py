@@ -81,8 +81,8 @@ def find_set(connection: sqlite3.Connection, spec: TaskSetSpec) -> tuple[int, in
 def insert_set(connection: sqlite3.Connection, spec: TaskSetSpec, dataset_id: int, plan: int) -> int:
     """Add a set that was never named before."""
     cursor = connection.execute(
-        "INSERT INTO sets (dataset_id, identity, asset, rank, base, destination, encoded, absent_ok, grid, plan)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO sets (dataset_id, identity, asset, rank, base, destination, encoded, absent_ok, grid, plan,"
+        " slices) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             dataset_id,
             spec.identity,
@@ -94,6 +94,7 @@ def insert_set(connection: sqlite3.Connection, spec: TaskSetSpec, dataset_id: in
             spec.absent_ok,
             pack_grid(spec.grid),
             plan,
+            spec.slices,
         ),
     )
     set_id = cursor.lastrowid or 0

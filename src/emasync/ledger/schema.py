@@ -30,7 +30,7 @@ from pathlib import Path
 
 from emasync.errors import ErrorKind, MachineError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x454D_4153  # "EMAS": tells our file from any other SQLite file
 
 COUNTS = (
@@ -64,7 +64,8 @@ CREATE TABLE dataset_counts (id INTEGER PRIMARY KEY, {_COUNT_COLUMNS});
 CREATE TABLE sets (
     id INTEGER PRIMARY KEY, dataset_id INTEGER NOT NULL, identity TEXT NOT NULL UNIQUE, asset BLOB NOT NULL,
     rank INTEGER NOT NULL, base BLOB NOT NULL, destination BLOB NOT NULL, encoded INTEGER NOT NULL,
-    absent_ok INTEGER NOT NULL, grid BLOB, plan INTEGER NOT NULL, finished INTEGER NOT NULL DEFAULT 0, cursor BLOB
+    absent_ok INTEGER NOT NULL, grid BLOB, plan INTEGER NOT NULL, finished INTEGER NOT NULL DEFAULT 0, cursor BLOB,
+    slices TEXT
 );
 CREATE INDEX sets_dataset ON sets (dataset_id);
 CREATE TABLE set_counts (id INTEGER PRIMARY KEY, {_COUNT_COLUMNS});
@@ -138,7 +139,12 @@ def _to_2(connection: sqlite3.Connection) -> None:
         connection.execute(next(text for text in TABLES.split(";") if f"CREATE TABLE {table} (" in text))
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _to_2}
+def _to_3(connection: sqlite3.Connection) -> None:
+    """Sets whose members are slices of objects say so."""
+    connection.execute("ALTER TABLE sets ADD COLUMN slices TEXT")
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _to_2, 2: _to_3}
 """Version that a migration starts from → migration. Never edit one that was released."""
 
 

@@ -11,6 +11,7 @@ from emasync.errors import ErrorKind, MachineError
 from emasync.model.grid import ChunkGrid, grid_of
 from emasync.model.location import Location
 from emasync.model.packing import pack_name, unpack_name
+from emasync.model.slices import Packing
 from emasync.model.task import TaskKey, TaskSetSpec
 
 BLOCK: Final = 4096
@@ -20,7 +21,7 @@ _CACHED: Final = 4096
 
 SELECT_SET: Final = (
     "SELECT s.id, s.dataset_id, d.name, s.asset, s.rank, s.base, s.destination, s.encoded, s.absent_ok, s.grid,"
-    " s.plan, d.generation FROM sets s JOIN datasets d ON d.id = s.dataset_id"
+    " s.plan, d.generation, s.slices FROM sets s JOIN datasets d ON d.id = s.dataset_id"
 )
 
 
@@ -78,13 +79,13 @@ def unpack_grid(data: bytes | None) -> ChunkGrid | None:
     return grid_of(fields)
 
 
-SetRow = tuple[int, int, str, bytes, int, bytes, bytes, int, int, bytes | None, int, int]
+SetRow = tuple[int, int, str, bytes, int, bytes, bytes, int, int, bytes | None, int, int, Packing | None]
 """A row of :data:`SELECT_SET`."""
 
 
 def unpack_set(row: SetRow) -> TaskSet:
     """Task set of one row of :data:`SELECT_SET`."""
-    set_id, dataset_id, name, asset, rank, base, destination, encoded, absent_ok, grid, plan, generation = row
+    set_id, dataset_id, name, asset, rank, base, destination, encoded, absent_ok, grid, plan, generation, slices = row
     spec = TaskSetSpec(
         dataset=name,
         asset=unpack_name(asset),
@@ -94,6 +95,7 @@ def unpack_set(row: SetRow) -> TaskSet:
         encoded=bool(encoded),
         grid=unpack_grid(grid),
         absent_ok=bool(absent_ok),
+        slices=slices,
     )
     return TaskSet(
         set_id=set_id,

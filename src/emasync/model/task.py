@@ -13,6 +13,7 @@ from emasync.model.digest import Digest, Span, Validator
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
 from emasync.model.packing import unpack_digests, unpack_validator
+from emasync.model.slices import Packing, parse_slice
 
 _parsed = lru_cache(maxsize=4096)(Location.parse)
 """Bases of task sets: each is that of many keys."""
@@ -92,6 +93,9 @@ class TaskSetSpec:
         None for a listed set.
     absent_ok : bool
         Whether a 404 is a statement of absence (law 9).
+    slices : {"raw", "gzip"} or None
+        Of a listed set: members are slices of objects, their keys are made by
+        :func:`~emasync.model.slices.slice_key`, and this is how each slice is packed. None: members are objects.
     """
 
     dataset: str
@@ -102,11 +106,21 @@ class TaskSetSpec:
     encoded: bool = False
     grid: ChunkGrid | None = None
     absent_ok: bool = False
+    slices: Packing | None = None
 
     @property
     def identity(self) -> str:
         """Stable hexadecimal name: equal for two compiles of one manifest."""
-        parts = (self.dataset, self.asset, self.base, self.destination, str(self.encoded), repr(self.grid))
+        parts: tuple[str, ...] = (
+            self.dataset,
+            self.asset,
+            self.base,
+            self.destination,
+            str(self.encoded),
+            repr(self.grid),
+        )
+        if self.slices is not None:
+            parts = (*parts, self.slices)
         return blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     def locate(self, key: TaskKey) -> Location:
@@ -130,9 +144,9 @@ class TaskSetSpec:
         return replace(place, path="") if bare else place
 
     def name(self, key: TaskKey) -> str:
-        """Key of a member at the source, relative to the base."""
+        """Key of a member's object at the source, relative to the base."""
         if isinstance(key, str) or self.grid is None:
-            return str(key)
+            return str(key) if self.slices is None else parse_slice(str(key))[0]
         return self.grid.key(key)
 
     def place(self, key: TaskKey, path: str | None = None) -> str:
@@ -201,7 +215,12 @@ class Task(NamedTuple):
     @property
     def request(self) -> Request:
         """What to ask for."""
-        return Request(self.location)
+        return Request(self.location, self.span)
+
+    @property
+    def span(self) -> Span | None:
+        """Slice of the object that is wanted; None for all of it."""
+        return None if self.spec.slices is None else parse_slice(str(self.key))[1]
 
     @property
     def destination(self) -> str:
@@ -211,7 +230,7 @@ class Task(NamedTuple):
     @property
     def outputs(self) -> tuple[Output, ...]:
         """What becomes of the body; at least one."""
-        return (Output(self.destination),)
+        return (Output(self.destination, transform="gunzip" if self.spec.slices == "gzip" else "identity"),)
 
     @property
     def digests(self) -> tuple[Digest, ...]:

@@ -67,7 +67,9 @@ async def can_list(tree: Tree) -> bool:
     return True
 
 
-async def take_chunks(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, named: frozenset[str]) -> None:
+async def take_chunks(
+    intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, *, named: frozenset[str], tools: PlanTools
+) -> None:
     """Bring the chunks of one array into the ledger.
 
     Whole arrays are listed: sizes are known, and what is not listed is absent. A box is a grid, whose missing chunks
@@ -81,6 +83,7 @@ async def take_chunks(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground
     ground : Ground
     named : frozenset of str
         Documents that are named already.
+    tools : PlanTools
 
     Raises
     ------
@@ -89,16 +92,28 @@ async def take_chunks(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground
     """
     if chosen.grid is None:
         return
+    if chosen.array.sharding is not None and not (ground.listable and chosen.whole and not chosen.unsharded):
+        await _take_sharded(intake, tree, chosen, ground, tools)
+        return
     if ground.listable and (chosen.whole or not ground.tells_missing):
         await _take_listed(intake, tree, chosen, chosen.grid, named)
         return
     await intake.open(gridded(intake, tree.base, chosen, chosen.grid, absent_ok=ground.tells_missing))
 
 
+async def _take_sharded(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, tools: PlanTools) -> None:
+    from emasync.plan.shards import take_out_of_shards, take_shards  # noqa: PLC0415 - numpy, where there are shards
+
+    if chosen.unsharded:
+        await take_out_of_shards(intake, tree, chosen, tools, tells_missing=ground.tells_missing)
+    else:
+        await take_shards(intake, tree, chosen, absent_ok=ground.tells_missing)
+
+
 async def _take_listed(intake: Intake, tree: Tree, chosen: Chosen, grid: ChunkGrid, named: frozenset[str]) -> None:
     shelf = await intake.shelf(str(tree.base), asset=chosen.array.path, rank=chosen.rank)
     # copies in other chunk shapes lie in the same folder
-    everything = chosen.whole and not isinstance(grid, VoxelGrid)
+    everything = chosen.whole and (chosen.array.sharding is not None or not isinstance(grid, VoxelGrid))
     divider: Divider = Sorting(documents=shelf, rest=shelf, elsewhere=named) if everything else BoxOfChunks(shelf, grid)
     await sweep(intake, tree, divider, folder=chosen.array.path, keeper=shelf)
 

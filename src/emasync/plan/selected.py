@@ -56,7 +56,7 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
         await take_documents(intake, tree, read, ())
     ground = await survey(tree, tools)
     for item in chosen:
-        await take_chunks(intake, tree, item, ground, frozenset(read))
+        await take_chunks(intake, tree, item, ground, named=frozenset(read), tools=tools)
     await take_sidecars(intake, tree, found, choice)
 
 

@@ -14,8 +14,7 @@ from typing import Final
 
 from emasync.errors import ErrorKind, SourceError
 from emasync.formats.json_document import Field, parse_object
-from emasync.formats.precomputed.morton import code_bits
-from emasync.formats.precomputed.sharding import Sharding, read_sharding
+from emasync.formats.precomputed.sharding import Sharding, interleaving, read_sharding
 from emasync.model.task import escape_for_log
 
 INFO: Final = "info"
@@ -164,7 +163,7 @@ def _require_addressable(found: Scale, scale: Field) -> None:
     """Chunks are numbered with 63 bits here, and identified with 64 at the source."""
     if prod(grid_shape(found)) >= 1 << 63:
         raise scale.member("size").broken("expected fewer than 2^63 chunks")
-    if found.sharding is not None and code_bits(grid_shape(found)) > _ID_BITS:
+    if found.sharding is not None and len(interleaving(grid_shape(found))) > _ID_BITS:
         raise scale.member("size").broken(f"expected a grid whose chunk identifiers fit into {_ID_BITS} bits")
 
 

@@ -1,4 +1,4 @@
-"""Where a chunk lies in a sharded volume: chunk identifier → hash → minishard and shard.
+"""Parameters of sharded volumes.
 
 Neuroglancer, "Sharded format" (``sharded.rst``) and "Precomputed volume format", section "Sharded chunk storage".
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from emasync.formats.json_document import Field
+from emasync.model.slices import Packing
 
 SHARDED: Final = "neuroglancer_uint64_sharded_v1"
 INDEX_ENTRY_BYTES: Final = 16
@@ -19,10 +20,6 @@ MAX_MINISHARD_BITS: Final = 20
 """A shard index of 16 MiB; real volumes have 6 to 11."""
 
 _ID_BITS: Final = 64
-_MASK: Final = (1 << 32) - 1
-_KEY_BYTES: Final = 8
-
-Packing = Literal["raw", "gzip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +50,6 @@ class Sharding:
     def index_bytes(self) -> int:
         """Size of the shard index, which every shard begins with."""
         return INDEX_ENTRY_BYTES << self.minishard_bits
-
-    def locate(self, chunk_id: int) -> tuple[int, int]:
-        """Shard and minishard of a chunk.
-
-        Parameters
-        ----------
-        chunk_id : int
-            64 bits, see :func:`~emasync.formats.precomputed.morton.compressed_morton`.
-        """
-        shifted = chunk_id >> self.preshift_bits
-        hashed = shifted if self.hash == "identity" else murmurhash3(shifted)
-        minishard = hashed & ((1 << self.minishard_bits) - 1)
-        return (hashed >> self.minishard_bits) & ((1 << self.shard_bits) - 1), minishard
 
     def shard_name(self, shard: int) -> str:
         """File of a shard below the scale's folder: lower-case hexadecimal, padded to the width of the last one."""
@@ -114,33 +98,17 @@ def _packing(field: Field) -> Packing:
     return "gzip" if field.value == "gzip" else "raw"
 
 
-def murmurhash3(key: int) -> int:
-    """MurmurHash3_x86_128 of eight little-endian bytes, seed 0: its low 64 bits.
+def interleaving(grid: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Which bits of a grid cell make up its chunk identifier, lowest first: (axis, bit of the coordinate).
 
-    What the reference implementation (A. Appleby, ``MurmurHash3.cpp``) reduces to for that length: no whole block,
-    and a tail of which only the first two of four words are not empty.
+    A compressed Morton code: bits of x, y and z in turn, without those that are zero for the whole grid
+    (Neuroglancer, "Precomputed volume format", section "Compressed Morton code").
+
+    Parameters
+    ----------
+    grid : sequence of int
+        Chunks on each axis of this very scale, z, y, x: another grid gives other identifiers.
     """
-    low, high = key & _MASK, key >> 32 & _MASK
-    state = [
-        (_rotate(low * 0x239B961B & _MASK, 15) * 0xAB0E9789 & _MASK) ^ _KEY_BYTES,
-        (_rotate(high * 0xAB0E9789 & _MASK, 16) * 0x38B34AE5 & _MASK) ^ _KEY_BYTES,
-        _KEY_BYTES,
-        _KEY_BYTES,
-    ]
-    first, second, *_ = _spread([_finish(word) for word in _spread(state)])
-    return first | second << 32
-
-
-def _spread(words: Sequence[int]) -> list[int]:
-    first = sum(words) & _MASK
-    return [first, *((word + first) & _MASK for word in words[1:])]
-
-
-def _rotate(word: int, bits: int) -> int:
-    return (word << bits | word >> (32 - bits)) & _MASK
-
-
-def _finish(word: int) -> int:
-    word = (word ^ word >> 16) * 0x85EBCA6B & _MASK
-    word = (word ^ word >> 13) * 0xC2B2AE35 & _MASK
-    return word ^ word >> 16
+    most = max((size - 1).bit_length() for size in grid)
+    axes = tuple(enumerate(grid))[::-1]
+    return tuple((axis, bit) for bit in range(most) for axis, size in axes if 1 << bit < size)
