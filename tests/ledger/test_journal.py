@@ -141,14 +141,25 @@ def test_what_the_journal_holds_is_not_leased(ledger: SqliteLedger, spec: TaskSe
     tasks = ledger.lease(set_id, 10)
     batch = ledger.seal_rows([as_row(task) for task in tasks[:5]], 1)
     ledger.place_rows(ledger.seal_rows([as_row(task) for task in tasks[5:]], 1))
-    ledger.release(tasks)  # too late
     ledger._desk.leases.restart(set_id)
     assert [int(task.key) for task in ledger.lease(set_id, 2)] == [10, 11]
     assert waiting(ledger) == 2
+    ledger.release(tasks)  # too late
+    ledger._desk.leases.restart(set_id)
+    assert ledger.lease(set_id, 1)[0].key not in [task.key for task in tasks]
     ledger.place_rows(batch)
     ledger._batches.settle()
     ledger._desk.leases.restart(set_id)
-    assert [int(task.key) for task in ledger.lease(set_id, 2)] == [12, 13]
+    assert [int(task.key) for task in ledger.lease(set_id, 2)] == [13, 14]
+
+
+def test_what_is_released_while_it_waits_may_be_leased_once_it_is_taken_back(ledger: SqliteLedger) -> None:
+    set_id = planned(ledger, LISTED)
+    (task,) = ledger.lease(set_id, 1)
+    batch = ledger.seal_rows([as_row(task)], 1)
+    ledger.release([task])
+    ledger.place_rows(batch, refused=[(set_id, task.key)])
+    assert [task.generation for task in ledger.lease(set_id, 1)] == [1]
 
 
 @pytest.mark.parametrize("spec", [LISTED, GRIDDED])

@@ -16,6 +16,7 @@ from emasync.ledger.interface import Fact, Invalidated, Placed, Sealed
 from emasync.ledger.journal import Batch
 from emasync.ledger.listed import named_key, stored_key
 from emasync.ledger.sealing import count_placed, take_rows
+from emasync.model.task import Task
 
 
 class Store(Protocol):
@@ -102,10 +103,10 @@ class Batches:
         """Bring what the journal holds to its rows: whoever is to read them comes after."""
         self._fold([batch for batch in self._journal.batches.values() if batch.placed or not placed_only])
 
-    def settle_for(self, facts: Sequence[Fact]) -> None:
-        """As :meth:`settle`, if the journal holds an object that the facts speak of."""
+    def settle_for(self, about: Sequence[Fact] | Sequence[Task]) -> None:
+        """As :meth:`settle`, if the journal holds an object that facts or tasks speak of."""
         leases = self._desk.leases
-        if self._journal.objects and any(leases.journalled(fact.set_id, stored_key(fact.key)) for fact in facts):
+        if self._journal.objects and any(leases.journalled(item.set_id, stored_key(item.key)) for item in about):
             self.settle()
 
     def _fold(self, batches: Sequence[Batch]) -> None:

@@ -95,10 +95,9 @@ class Leases:
         return self._taken.get(set_id, _NOTHING).get(key) is Mark.JOURNALLED
 
     def release(self, set_id: int, key: StoredKey) -> None:
-        """The key may be leased again; not so one that is sealed."""
-        if not self.journalled(set_id, key):
-            self.settle(set_id, key)
-            self.bring_back(set_id, key)
+        """The key may be leased again; the journal does not hold its object."""
+        self.settle(set_id, key)
+        self.bring_back(set_id, key)
 
     def bring_back(self, set_id: int, key: StoredKey) -> None:
         """The object at `key` is pending (again): look there too."""

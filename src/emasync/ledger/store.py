@@ -234,6 +234,7 @@ class SqliteLedger:
 
     def release(self, tasks: Sequence[Task]) -> None:
         """Give leased objects back untouched."""
+        self._batches.settle_for(tasks)
         for task in tasks:
             self._desk.leases.release(task.set_id, stored_key(task.key))
 
