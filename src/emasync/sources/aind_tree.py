@@ -1,4 +1,4 @@
-"""One asset as a tree that is only looked into where globs can mean something.
+"""One asset, or a bucket of them, as a tree that is only looked into where globs can mean something.
 
 An asset holds some sidecars beside millions of chunks. Who wants the sidecars, or one tile, must not pay for a
 listing of all the rest.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emasync.errors import ErrorKind, NotFoundError, SourceError
@@ -12,9 +12,11 @@ from emasync.manifest.archives import OpenDataEntry
 from emasync.manifest.problems import shown
 from emasync.model.events import Event
 from emasync.model.location import Location
+from emasync.sources.aind_tree import AssetTree
 from emasync.sources.bucket import BucketSource
-from emasync.sources.interface import Finding, Kept, SourceContext
+from emasync.sources.interface import Finding, Kept, SourceContext, TreeFound
 from emasync.sources.open_data_entry import Place, RegistryEntry, Resource, choose_resource, parse_entry, place_of
+from emasync.sources.walk import BucketTree
 from emasync.transport.interface import Document
 
 REGISTRY = "https://raw.githubusercontent.com/awslabs/open-data-registry/main/datasets/"
@@ -96,7 +98,7 @@ class OpenDataSource:
         place = self._place(reference, entry, None if document is None else document.data)
         source = BucketSource(self._context)
         async for finding in source.found_at(Location.parse(place.url), entry, region=entry.region or place.region):
-            yield finding
+            yield narrowed(finding, entry)
 
     async def _document(self, reference: Reference, entry: OpenDataEntry) -> Document | None:
         """The registry's file; None where there is none and the manifest names the bucket."""
@@ -135,6 +137,13 @@ class OpenDataSource:
     def _warn(self, reference: Reference, message: str) -> None:
         fields = {"message": f"registry {reference.slug}: {message}", "location": str(reference.location)}
         self._context.on_event(Event("warning", fields))
+
+
+def narrowed(finding: Finding, entry: OpenDataEntry) -> Finding:
+    """A tree that is looked into only where globs can mean something: resources are whole buckets, as a rule."""
+    if isinstance(finding, TreeFound) and isinstance(finding.tree, BucketTree):
+        return replace(finding, tree=AssetTree(finding.tree, entry.selection))
+    return finding
 
 
 def require_access(resource: Resource, entry: OpenDataEntry, name: str) -> None:
