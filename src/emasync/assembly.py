@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.lock import RootLock, break_lock, read_owner
+from emasync.ledger.notes import read_note, write_note
 from emasync.ledger.opening import FILE_NAME as LEDGER
 from emasync.ledger.placement import place_ledger
 from emasync.ledger.store import SqliteLedger
@@ -26,7 +27,11 @@ from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
 from emasync.settings import WRITER_THREADS, Settings
 from emasync.transport.governed import GovernedFetcher
+from emasync.transport.remembered import Remembered, as_note, from_note
 from emasync.transport.surroundings import Surroundings
+
+HOSTS = "hosts.json"
+"""What earlier runs found out about origins, in the state folder."""
 
 LINGER_S = 10.0
 """Longest wait for the workers of a run whose process was killed: they hold its lock until they are gone."""
@@ -112,9 +117,11 @@ async def open_resources(
         ledger = await stack.enter_async_context(
             LedgerThread(partial(_open_ledger, spec.root, state_dir, clock, facts))
         )
+        known = from_note(await anyio.to_thread.run_sync(read_note, state_dir / HOSTS))
         fetcher = await stack.enter_async_context(
-            GovernedFetcher(spec.settings, clock=clock, on_event=on_event, surroundings=surroundings)
+            GovernedFetcher(spec.settings, clock=clock, on_event=on_event, surroundings=surroundings, remembered=known)
         )
+        stack.push_async_callback(_remember, fetcher, known, state_dir)
         yield Resources(
             lock=lock,
             sink=sink,
@@ -127,6 +134,14 @@ async def open_resources(
             root=spec.root,
             state_dir=state_dir,
         )
+
+
+async def _remember(fetcher: GovernedFetcher, known: Mapping[str, Remembered], state_dir: Path) -> None:
+    """Leave what was found out about origins for the next run; it is no loss when that fails."""
+    found = fetcher.remembered()
+    if found and found != known:
+        with suppress(OSError):
+            await anyio.to_thread.run_sync(write_note, state_dir / HOSTS, as_note(found, known))
 
 
 def _open_ledger(root: Path, state_dir: Path, clock: Clock, facts: FilesystemFacts) -> SqliteLedger:

@@ -22,7 +22,9 @@ class HostPolicy:
     Attributes
     ----------
     max_connections : int
-        Requests in flight, listing and API included.
+        Most requests in flight, listing and API included. How many there are is found out; never more than these.
+    start_connections : int
+        Requests in flight until something is found out.
     requests_per_second : float or None
     connect_timeout_s : float
     first_byte_timeout_s : float
@@ -43,7 +45,8 @@ class HostPolicy:
         Whether a 404 on a chunk key is a statement of absence (law 9).
     """
 
-    max_connections: int = 16  # S3 and GCS carry 16 from the start; more is the adaptive limiter's to find
+    max_connections: int = 64  # nobody knows: the adaptive limiter has to find reasons for each
+    start_connections: int = 8
     requests_per_second: float | None = None
     connect_timeout_s: float = 10.0
     first_byte_timeout_s: float = 30.0
@@ -57,8 +60,9 @@ class HostPolicy:
 
 
 BUILT_IN_POLICIES: Mapping[str, Mapping[str, float | int | bool]] = {
-    "s3://*": {"stall_timeout_s": 10.0, "absent_on_404": True},
-    "gs://*": {"stall_timeout_s": 10.0, "absent_on_404": True},
+    "s3://*": {"max_connections": 128, "start_connections": 16, "stall_timeout_s": 10.0, "absent_on_404": True},
+    "gs://*": {"max_connections": 128, "start_connections": 16, "stall_timeout_s": 10.0, "absent_on_404": True},
+    "file://*": {"max_connections": 16, "start_connections": 16},  # nothing is measured there: the disk is the limit
     "ftp.ebi.ac.uk": {"max_connections": 8, "stall_timeout_s": 12.0},  # shared by EMPIAR and IDR pixels
     "www.ebi.ac.uk": {"max_connections": 2, "stall_timeout_s": 30.0},
     "idr.openmicroscopy.org": {"max_connections": 2, "stall_timeout_s": 60.0},

@@ -266,7 +266,7 @@ async def test_sixteen_connections_and_eight_mebibytes(desk: Desk, archive: Call
     desk.settings = Settings(
         mirrors={BASE: f"{server.url}/b"},
         max_memory_bytes=8 << 20,
-        hosts={"*": {"max_connections": 16, "part_bytes": 2 << 20}},
+        hosts={"*": {"max_connections": 16, "start_connections": 16, "part_bytes": 2 << 20}},
     )
     desk.wrap_sink = lambda sink: cast("Sink", SlowSink(sink))
     await desk.plan(ObjectEntry(key="x", size_bytes=len(body)))

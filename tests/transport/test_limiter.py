@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 
 from emasync.errors import ErrorKind
-from emasync.settings import HostPolicy
+from emasync.model.location import Location
+from emasync.settings import HostPolicy, Settings
 from emasync.testing.clock import ManualClock
+from emasync.testing.conformance import Recorder
 from emasync.transport.bandwidth import Bandwidth
+from emasync.transport.governed import GovernedFetcher
 from emasync.transport.limiter import OriginGivenUpError, OriginLimiter
+from emasync.transport.remembered import Remembered
+
+Opener = Callable[..., AbstractAsyncContextManager[GovernedFetcher]]
 
 
 @pytest.fixture
@@ -196,3 +202,227 @@ async def test_no_bandwidth_cap_waits_for_nothing(clock: ManualClock) -> None:
     await bandwidth.spend(1 << 40)
     assert clock.monotonic_s() == began_s
     assert repr(bandwidth) == "<Bandwidth unlimited>"
+
+
+# --- seats -----------------------------------------------------------------------------------------------------------
+
+
+async def seated(stack: AsyncExitStack, limiter: OriginLimiter, count: int) -> list[asyncio.Task[None]]:
+    """Tasks that want a seat and keep it."""
+
+    async def sit() -> None:
+        async with limiter.seat():
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(sit()) for _ in range(count)]
+    for task in tasks:
+        stack.callback(task.cancel)
+    await turns()
+    return tasks
+
+
+async def test_there_are_as_many_seats_as_slots(clock: ManualClock, stack: AsyncExitStack) -> None:
+    limiter = limiter_of(clock, max_connections=6, start_connections=2)
+    await seated(stack, limiter, 5)
+    assert limiter.wanted == 2  # three more wait, but the limit is what can be used
+    limiter.limit = 4
+    await turns()
+    assert (limiter.wanted, limiter.in_flight) == (1, 0)
+    async with limiter.slot():
+        assert (limiter.wanted, limiter.full) == (2, False)
+
+
+async def test_seats_follow_where_redirects_lead(clock: ManualClock, stack: AsyncExitStack) -> None:
+    asked, target = limiter_of(clock, max_connections=2), limiter_of(clock, max_connections=5, start_connections=3)
+    await seated(stack, asked, 9)
+    assert asked.wanted == 2
+    asked.leads_to(target)
+    asked.leads_to(target)
+    await turns()
+    assert asked._seats.inside == 3
+    target.limit = 5
+    assert asked._seats.inside == 5
+
+
+async def test_a_seat_at_an_origin_that_is_gone_is_free_for_all(clock: ManualClock, stack: AsyncExitStack) -> None:
+    limiter = limiter_of(clock, max_connections=1)
+    tasks = await seated(stack, limiter, 3)
+    limiter.give_up("no route")
+    assert limiter._seats.inside == 3
+    for task in tasks:
+        task.cancel()
+    await turns()
+    assert limiter._seats.inside == 0
+
+
+# --- the controller is fed ------------------------------------------------------------------------------------------
+
+
+def served(limiter: OriginLimiter, clock: ManualClock, seconds: float, objects_a_second: int) -> None:
+    for _ in range(int(seconds * 4)):
+        clock.advance(0.25)
+        for _ in range(objects_a_second // 4):
+            limiter.answered()
+            limiter.object_came(1000)
+        limiter.beat()
+
+
+async def held_slots(stack: AsyncExitStack, limiter: OriginLimiter, count: int) -> None:
+    for _ in range(count):
+        await stack.enter_async_context(limiter.slot())
+
+
+async def test_full_slots_make_the_limit_grow(clock: ManualClock, stack: AsyncExitStack) -> None:
+    limiter = limiter_of(clock, max_connections=64)
+    await held_slots(stack, limiter, 8)
+    served(limiter, clock, 1.0, 400)
+    assert limiter.limit == 16
+    statistics = limiter.statistics()
+    assert (statistics.limit, statistics.cap, statistics.phase) == (16, 64, "slow start")
+    assert statistics.goodput_bytes_per_s == 400_000
+    served(limiter, clock, 10.0, 800)
+    assert limiter.limit == 16  # half of the slots are free
+    assert limiter.remembered is None
+
+
+async def test_who_waits_for_memory_or_disk_does_not_use_a_slot(clock: ManualClock, stack: AsyncExitStack) -> None:
+    limiter = limiter_of(clock, max_connections=64)
+    await held_slots(stack, limiter, 8)
+    with limiter.idle():
+        served(limiter, clock, 10.0, 400)
+    assert limiter.limit == 8
+    served(limiter, clock, 0.25, 400)
+    served(limiter, clock, 1.0, 400)
+    assert limiter.limit == 16
+
+
+async def test_a_hold_and_a_standstill_are_not_measured(clock: ManualClock, stack: AsyncExitStack) -> None:
+    limiter = limiter_of(clock, max_connections=64)
+    await held_slots(stack, limiter, 8)
+    limiter.hold(5.0)
+    served(limiter, clock, 5.0, 400)
+    assert limiter.limit == 8
+    clock.advance(30)
+    served(limiter, clock, 0.25, 40_000)
+    assert limiter.limit == 8
+
+
+async def test_refusals_take_the_limit_back_and_excuse_the_requests(clock: ManualClock, stack: AsyncExitStack) -> None:
+    limiter = limiter_of(clock, max_connections=64)
+    await held_slots(stack, limiter, 8)
+    served(limiter, clock, 1.0, 400)
+    epoch = limiter.epoch
+    assert [limiter.refused(epoch, who, throttled=True) for who in range(4)] == [False, True, True, True]
+    assert limiter.limit == 8
+    assert not limiter.refused(limiter.epoch, 9, throttled=True)
+
+
+async def test_resets_of_a_host_that_answers_nobody_say_nothing(clock: ManualClock) -> None:
+    limiter = limiter_of(clock, max_connections=64)
+    for who in range(9):
+        assert not limiter.refused(limiter.epoch, who, throttled=False)
+    limiter.answered()
+    for who in range(3):
+        limiter.refused(limiter.epoch, who, throttled=False)
+    assert limiter.limit == 5
+
+
+async def test_patience_is_short_where_others_get_bytes(clock: ManualClock) -> None:
+    limiter = limiter_of(clock, first_byte_timeout_s=30.0, stall_timeout_s=12.0)
+    for _ in range(20):
+        limiter.learn(0.1)
+    served(limiter, clock, 1.0, 400)
+    assert (limiter.first_byte_limit_s(), limiter.silence_limit_s()) == (5.0, 2.0)
+    served(limiter, clock, 2.0, 0)  # the whole line is silent
+    assert (limiter.first_byte_limit_s(), limiter.silence_limit_s()) == (30.0, 12.0)
+
+
+async def test_what_was_found_is_where_the_next_run_begins(clock: ManualClock, stack: AsyncExitStack) -> None:
+    limiter = OriginLimiter("https://x", HostPolicy(max_connections=64), clock, Remembered(40, 1.0))
+    assert (limiter.limit, limiter.remembered) == (40, None)
+    await held_slots(stack, limiter, 40)
+    served(limiter, clock, 2.0, 4000)
+    assert limiter.remembered == Remembered(40, 4_000_000.0)
+    assert OriginLimiter("https://x", HostPolicy(max_connections=8), clock, Remembered(40, 1.0)).limit == 8
+
+
+# --- with a server --------------------------------------------------------------------------------------------------
+
+
+class CountingServer:
+    """Answers after 40 ms of the test's clock; refuses at once what is more than it takes at a time."""
+
+    def __init__(self, clock: ManualClock, most: int = 1 << 20) -> None:
+        self.inside = self.peak = self.refused = self.answered = 0
+        self._clock = clock
+        self._most = most
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(await self._answer())
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self) -> bytes:
+        self.inside += 1
+        self.peak = max(self.peak, self.inside)
+        try:
+            if self.inside > self._most:
+                self.refused += 1
+                return b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+            await self._clock.sleep(0.04)
+            self.answered += 1
+            return b'HTTP/1.1 200 OK\r\nETag: "e"\r\nContent-Length: 4\r\n\r\nbody'
+        finally:
+            self.inside -= 1
+
+
+async def fetch_for(seconds: float, fetcher: GovernedFetcher, clock: ManualClock, url: str) -> int:
+    """Forty workers fetch for so long; gives how many objects came."""
+    location, end_s = Location.parse(url), clock.monotonic_s() + seconds
+    came = 0
+
+    async def work() -> None:
+        nonlocal came
+        while clock.monotonic_s() < end_s:
+            async with fetcher.seat(location):
+                recorder = Recorder()
+                await fetcher.transfer(location, recorder)
+                assert recorder.data == b"body"
+                came += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(40):
+            group.create_task(work())
+    return came
+
+
+async def test_a_patient_server_gets_all_that_the_policy_allows_and_never_more(opened: Opener) -> None:
+    clock = ManualClock(autojump_s=0.003)
+    server = CountingServer(clock)
+    settings = Settings(hosts={"127.0.0.1": {"max_connections": 20, "start_connections": 4}})
+    async with await asyncio.start_server(server.talk, "127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/x"
+        async with opened(settings, clock=clock, heartbeat_s=0.005) as fetcher:
+            came = await fetch_for(6.0, fetcher, clock, url)
+            (statistics,) = fetcher.statistics().values()
+    assert (server.peak, server.answered, server.refused) == (20, came, 0)
+    assert (statistics.limit, statistics.phase, statistics.retries) == (20, "steady", 0)
+
+
+async def test_a_server_that_takes_six_at_a_time_is_asked_six_at_a_time(opened: Opener) -> None:
+    clock = ManualClock(autojump_s=0.003)
+    server = CountingServer(clock, most=6)
+    settings = Settings(hosts={"127.0.0.1": {"start_connections": 4}})
+    async with await asyncio.start_server(server.talk, "127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/x"
+        async with opened(settings, clock=clock, heartbeat_s=0.005) as fetcher:
+            came = await fetch_for(9.0, fetcher, clock, url)
+            (statistics,) = fetcher.statistics().values()
+    assert server.answered == came
+    assert server.peak <= 8  # one doubling
+    assert statistics.retries == server.refused <= 20
+    assert 4 <= statistics.limit <= 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -250,7 +251,7 @@ class Engine:
             if queue.origin not in self._workers and queue.tasks:
                 self._workers.add(queue.origin)
                 policy = self._settings.policy(queue.tasks[0].location)
-                for _ in range(policy.max_connections):
+                for _ in range(policy.max_connections):  # as many of them work as there are seats
                     moving.create_task(self._work(queue))
 
     async def _admit(self, tasks: list[Task]) -> list[Task]:
@@ -289,34 +290,42 @@ class Engine:
 
     async def _work(self, queue: OriginQueue) -> None:
         while not self._done:
-            job = queue.take()
-            if job is None:
+            if not await self._work_once(queue) and not self._done:
                 queue.wake.clear()
                 await queue.wake.wait()
-                continue
+
+    async def _work_once(self, queue: OriginQueue) -> bool:
+        """Move something, if there is anything; the seat comes before the job and its memory (law 4)."""
+        async with AsyncExitStack() as seat:
+            if queue.tasks or queue.open:
+                await seat.enter_async_context(self._context.fetcher.seat(queue.place))
+            job = queue.take()
+            if job is None:
+                return False
             try:
-                await self._move(queue, job)
+                await self._move(queue, job, seat)
             finally:
                 queue.in_flight -= 1
                 self._wake.set()
+        return True
 
-    async def _move(self, queue: OriginQueue, job: Job) -> None:
+    async def _move(self, queue: OriginQueue, job: Job, seat: AsyncExitStack) -> None:
         task = job.owner.task if isinstance(job, PartJob) else job
         try:
             if isinstance(job, PartJob):
-                await self._move_part(queue, job)
+                await self._move_part(queue, job, seat)
             elif job.spec.slices is not None:
                 await self._move_slices(queue, job)
             elif seems_small(job, self._settings.small_object_bytes):
-                await self._move_small(queue, await pack(job, self._context))
+                await self._move_small(queue, await pack(job, self._context), seat)
             else:
-                await self._open_large(queue, job)
+                await self._open_large(queue, job, seat)
         except MachineError:
             raise
         except EmasyncError as error:
             self._trouble(queue, task, error)
 
-    async def _move_small(self, queue: OriginQueue, first: SmallParcel) -> None:
+    async def _move_small(self, queue: OriginQueue, first: SmallParcel, seat: AsyncExitStack) -> None:
         """Move `first` and the small objects of its set that follow, until one has to go another way."""
         run = SmallRun(queue, first, self._context, self._wake.set)
         spec = first.task.spec
@@ -327,7 +336,7 @@ class Engine:
         try:
             await fetch_generally(detour, self._context)
         except TooLargeError:
-            await self._open_large(queue, task)
+            await self._open_large(queue, task, seat)
         except MachineError:
             raise
         except EmasyncError as error:
@@ -342,20 +351,21 @@ class Engine:
         for task, error in await fetch_slices(tasks, self._context):
             self._trouble(queue, task, error)
 
-    async def _open_large(self, queue: OriginQueue, task: Task) -> None:
+    async def _open_large(self, queue: OriginQueue, task: Task, seat: AsyncExitStack) -> None:
         owner = LargeObject(task, self._context, queue.wake.set)
         await owner.open()
         queue.open.append(owner)
         if (span := owner.take()) is not None:
-            await self._move_part(queue, PartJob(owner, span))
+            await self._move_part(queue, PartJob(owner, span), seat)
 
-    async def _move_part(self, queue: OriginQueue, job: PartJob) -> None:
+    async def _move_part(self, queue: OriginQueue, job: PartJob, seat: AsyncExitStack) -> None:
         try:
             await job.owner.fetch(job.span)
         finally:
             queue.wake.set()
         if job.owner.settled() and job.owner in queue.open:
             queue.open.remove(job.owner)
+            await seat.aclose()  # reading a file back for its digest keeps nobody from the network
             await job.owner.finish()
 
     # --- how objects end ---------------------------------------------------------------------------------------

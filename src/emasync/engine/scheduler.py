@@ -16,13 +16,13 @@ from emasync.model.digest import Span
 from emasync.model.location import Location
 from emasync.model.task import Task
 
-LEASE = 256
-"""Tasks a lease: 0.4 ms of ledger time for a fraction of a second of work."""
+LEASE = 1024
+"""Tasks a lease: 2 ms of ledger time for a tenth of a second of work at least."""
 
 SLICES = 4096
 """Slices a lease: requests are merged among those that are queued, and 512 of them may be one region."""
 
-LOW_WATER = 128
+LOW_WATER = 512
 """An origin with fewer queued tasks gets more."""
 
 
@@ -43,6 +43,8 @@ class OriginQueue:
 
     Attributes
     ----------
+    place : Location
+        Anything at the origin.
     tasks : deque of Task
         Leased and not begun.
     open : list of LargeObject
@@ -56,6 +58,7 @@ class OriginQueue:
     """
 
     origin: str
+    place: Location
     tasks: deque[Task] = field(default_factory=deque)
     open: list[LargeObject] = field(default_factory=list)
     in_flight: int = 0
@@ -118,9 +121,10 @@ class Scheduler:
     def _queue_of(self, opened: OpenSet) -> OriginQueue:
         origin = self._origins.get(opened.set_id)
         if origin is None:
-            origin = self._origins[opened.set_id] = Location.parse(opened.spec.base).origin
-        if origin not in self._queues:
-            self._queues[origin] = OriginQueue(origin)
+            place = Location.parse(opened.spec.base)
+            origin = self._origins[opened.set_id] = place.origin
+            if origin not in self._queues:
+                self._queues[origin] = OriginQueue(origin, place)
         return self._queues[origin]
 
     def tell_news(self) -> None:

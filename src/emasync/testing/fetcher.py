@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote
@@ -179,6 +179,10 @@ class MemoryFetcher:
                 receiver.begin(_head(found, Span(at, stop), location))
             await self._feed(receiver, found, Span(at, stop), location)
             return first
+
+    def seat(self, location: Location) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - the Protocol's signature
+        """A place for whoever asks: there is no limit here."""
+        return nullcontext()
 
     async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> Detour[P]:  # noqa: ARG002 - the Protocol's signature
         """Carry nothing: every object goes the general way, where tests script what happens to it."""

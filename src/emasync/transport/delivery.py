@@ -82,7 +82,7 @@ class Delivery:
                 receiver.took(kept)
             if not size_bytes:
                 return
-            await self.bandwidth.spend(kept)
+            await self._spend(kept)
 
     async def _decode(self, answer: OpenAnswer, data: bytes) -> None:
         """A body with a content coding, which is whole or worth nothing."""
@@ -92,7 +92,7 @@ class Delivery:
             self.limiter.bytes_received += len(data)
             for piece in decoder.feed(data):
                 await self._feed(piece)
-            await self.bandwidth.spend(len(data))
+            await self._spend(len(data))
             data = b""
         for piece in decoder.finish():
             await self._feed(piece)
@@ -101,7 +101,7 @@ class Delivery:
         if data := self.pursuit.advance(data):
             self.limiter.bytes_received += len(data)
             await self._feed(data)
-            await self.bandwidth.spend(len(data))
+            await self._spend(len(data))
 
     async def _beginning(self, answer: OpenAnswer) -> bytes:
         """Enough of a body to see what it is."""
@@ -120,14 +120,20 @@ class Delivery:
 
     async def _feed(self, data: bytes) -> None:
         try:
-            await self.receiver.feed(data)
+            with self.limiter.idle():
+                await self.receiver.feed(data)
         except EmasyncError as error:
             raise ReceiverError(error) from error
 
-    @staticmethod
-    async def _room(receiver: LendingReceiver) -> memoryview:
+    async def _spend(self, size_bytes: int) -> None:
+        if self.bandwidth.capped:
+            with self.limiter.idle():
+                await self.bandwidth.spend(size_bytes)
+
+    async def _room(self, receiver: LendingReceiver) -> memoryview:
         try:
-            return await receiver.room()
+            with self.limiter.idle():
+                return await receiver.room()
         except EmasyncError as error:
             raise ReceiverError(error) from error
 

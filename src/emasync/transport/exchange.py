@@ -21,6 +21,7 @@ from emasync.model.clock import Clock
 from emasync.model.events import Event, OnEvent
 from emasync.model.location import Location
 from emasync.transport import answers
+from emasync.transport.adaptive import OBJECT_BYTES
 from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.delivery import Delivery, ReceiverError, put_down
 from emasync.transport.interface import Head, Receiver
@@ -51,11 +52,14 @@ class Begun:
         What became of the connection, if it broke.
     slot : AsyncExitStack
         Holds the origin's slot and the connection.
+    epoch : int
+        Of the limiter, when the request was sent.
     """
 
     take_answer: Callable[[str], WireAnswer | None]
     broken: BrokenConnectionError | None
     slot: AsyncExitStack
+    epoch: int
 
     async def open(self, name: str) -> OpenAnswer:
         """As a session's: the answer.
@@ -84,6 +88,7 @@ class _Hop:
     limiter: OriginLimiter
     pace: Pace
     trail: Trail
+    epoch: int
     begun: Begun | None = None
 
 
@@ -178,8 +183,9 @@ class Exchange:
                         here=here,
                         ask=ask,
                         limiter=limiter,
-                        pace=Pace(limiter.policy, self.clock, self.watch, pursuit.name),
+                        pace=Pace(limiter.policy, self.clock, self.watch, pursuit.name, None if urgent else limiter),
                         trail=trail,
+                        epoch=limiter.epoch if begun is None else begun.epoch,
                         begun=begun,
                     )
                     begun = None
@@ -197,6 +203,8 @@ class Exchange:
             if there is None:
                 assert pursuit.head is not None  # noqa: S101 - the exchange ended with an accepted answer
                 return pursuit.head
+            if there.origin != asked.origin and not urgent:
+                self.limiter_of(asked).leads_to(self.limiter_of(there))
             here = there
 
     async def _back_off(self, hop: _Hop, error: TransientError) -> None:
@@ -205,10 +213,14 @@ class Exchange:
         if isinstance(error, ThrottledError) and error.retry_after_s:
             limiter.hold(error.retry_after_s)
         if isinstance(error, StalledError):
+            limiter.stalled()
             hop.session.forget_addresses(hop.ask.location)
-        delay_s = pursuit.failed(
-            error, limiter.policy, answers_seen=limiter.answers, now_s=self.clock.monotonic_s(), rng=self.rng
-        )
+        if _blames_the_limit(error, hop) and pursuit.excuse():
+            delay_s = 0.0
+        else:
+            delay_s = pursuit.failed(
+                error, limiter.policy, answers_seen=limiter.answers, now_s=self.clock.monotonic_s(), rng=self.rng
+            )
         limiter.retries += 1
         self.on_event(_failed_event(hop, error, delay_s))
         await put_down(hop.receiver)
@@ -282,7 +294,22 @@ class Exchange:
             limiter=hop.limiter,
             bandwidth=self.bandwidth,
         )
+        size_bytes = None if head.stop is None else head.stop - head.start
+        hop.pace.large = size_bytes is None or size_bytes >= OBJECT_BYTES
         await delivery.deliver(answer, head, hop.here)
+        hop.limiter.learn(hop.pace.longest_s)
+        if size_bytes is not None and not hop.pace.large:
+            hop.limiter.object_came(size_bytes)
+
+
+def _blames_the_limit(error: TransientError, hop: _Hop) -> bool:
+    """Tell the limiter that a request was thrown back; whether it had let too many in."""
+    throttled = isinstance(error, ThrottledError)
+    cause = error.__cause__
+    broke = isinstance(cause, OSError) or (
+        isinstance(cause, BrokenConnectionError) and not (cause.malformed or cause.silent)
+    )
+    return (throttled or broke) and hop.limiter.refused(hop.epoch, id(hop.pursuit), throttled=throttled)
 
 
 def _failed_event(hop: _Hop, error: TransientError, delay_s: float) -> Event:

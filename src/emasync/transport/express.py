@@ -83,6 +83,8 @@ class Express:
                         return Detour(lane.parcel, self._rest(lane, aim, slot))
             except EmasyncError:
                 return Detour(parcel, self.transfer)  # the general way finds the same, and says it in full
+            if end is not LaneEnd.RESET and limiter.full:
+                return None  # whoever called waits without a parcel, and so without its memory (law 4)
             following = lane.parcel if end is LaneEnd.RESET else source.next()
             if following is None:
                 return None
@@ -96,7 +98,7 @@ class Express:
         if head is not None and head.status in SUCCESS and head.framing is not Framing.LENGTH:
             self.session.remember(aim.location)
             return self.transfer
-        return partial(self.go_on, Begun(lane.take_answer, broken, slot.pop_all()))
+        return partial(self.go_on, Begun(lane.take_answer, broken, slot.pop_all(), lane.epoch))
 
     def _aim(self, asked: Location, *, encoded: bool) -> Aim | None:
         """How objects below `asked` are requested; None where that takes more than a plain request."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -43,6 +44,7 @@ from emasync.transport.places import ListingPlace, PlaceFinder
 from emasync.transport.pool import WirePool
 from emasync.transport.pursuit import Pursuit
 from emasync.transport.redaction import redact
+from emasync.transport.remembered import Remembered
 from emasync.transport.resolver import DaemonResolver
 from emasync.transport.session import HttpSession
 from emasync.transport.shortcuts import Shortcuts
@@ -101,6 +103,8 @@ class GovernedFetcher:
         How often the stall watch looks.
     wire : bool
         Whether data goes over this package's own connections; False: all of it over aiohttp.
+    remembered : mapping of str to Remembered, optional
+        What an earlier run found out, by origin.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class GovernedFetcher:
         rng: random.Random | None = None,
         heartbeat_s: float = HEARTBEAT_S,
         wire: bool = True,
+        remembered: Mapping[str, Remembered] | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
@@ -127,7 +132,8 @@ class GovernedFetcher:
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._wire = wire
         self._mirrors = Mirrors(settings.mirrors)
-        self._watch = Watch(self._clock, heartbeat_s=heartbeat_s)
+        self._watch = Watch(self._clock, heartbeat_s=heartbeat_s, on_beat=self._beat)
+        self._remembered = remembered or {}
         self._limiters: dict[str, OriginLimiter] = {}
         self._sharing: Sharing | None = None
         self._bandwidth = Bandwidth(settings.max_bandwidth, self._clock)
@@ -223,10 +229,24 @@ class GovernedFetcher:
         origin = location.origin
         found = self._limiters.get(origin)
         if found is None:
-            found = self._limiters[origin] = OriginLimiter(origin, self._settings.policy(location), self._clock)
+            policy, known = self._settings.policy(location), self._remembered.get(origin)
+            found = self._limiters[origin] = OriginLimiter(origin, policy, self._clock, known)
             if self._sharing is not None:
                 found.share_with(self._sharing)
         return found
+
+    def _beat(self) -> None:
+        for limiter in self._limiters.values():
+            limiter.beat()
+
+    def seat(self, location: Location) -> AbstractAsyncContextManager[None]:
+        """See :class:`~emasync.transport.interface.Fetcher`."""
+        return self.limiter(self._mirrors.route(location).asked).seat()
+
+    def remembered(self) -> dict[str, Remembered]:
+        """What the next run may know of the origins of this one."""
+        rows = ((origin, limiter.remembered) for origin, limiter in self._limiters.items())
+        return {origin: row for origin, row in rows if row is not None}
 
     def share_limits(self, sharing: Sharing) -> Bandwidth:
         """Divide all limits with other processes from now on; before the first request.

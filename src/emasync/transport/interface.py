@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -218,6 +219,14 @@ class Fetcher(Protocol):
         """
         ...
 
+    def seat(self, location: Location) -> AbstractAsyncContextManager[None]:
+        """Hold a place of somebody who moves objects of the origin of `location`.
+
+        There are as many as the origin takes requests at once, which changes. A worker takes one before it takes work
+        and memory, so that neither waits for a slot (law 4).
+        """
+        ...
+
     async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> Detour[P] | None:
         """Fetch small whole objects below `base`, one after the other, as long as `source` has some.
 
@@ -347,6 +356,12 @@ class OriginStatistics:
         Since the run began.
     held_until_s : float or None
         Monotonic time until which Retry-After holds the origin.
+    cap : int
+        What the policy allows at most; 0 where nobody knows.
+    goodput_bytes_per_s : float
+        Of the last second or so that was measured.
+    phase : str
+        What the limit is doing (:class:`~emasync.transport.adaptive.Phase`).
     """
 
     origin: str
@@ -357,3 +372,6 @@ class OriginStatistics:
     retries: int
     bytes_received: int
     held_until_s: float | None = None
+    cap: int = 0
+    goodput_bytes_per_s: float = 0.0
+    phase: str = ""

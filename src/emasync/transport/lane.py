@@ -28,6 +28,9 @@ from emasync.transport.wire_answer import WireAnswer
 CHECK_S = 0.5
 """How often a lane looks whether anything came."""
 
+LEARN_EVERY = 8
+"""How often the time of an object is remembered."""
+
 STANDSTILL_S = 2.0
 """A look that comes this late means that the process was stopped or the loop blocked, not the network (law 7)."""
 
@@ -100,6 +103,8 @@ class Lane(Generic[P]):
         After an odd end: header of the answer that did not fit, if it came.
     broken : BrokenConnectionError or None
         After an odd end: what became of the connection, if it broke; `kept` is what of the body had come by then.
+    epoch : int
+        Of the limiter, when the last request began.
     """
 
     def __init__(
@@ -110,6 +115,7 @@ class Lane(Generic[P]):
         self.head: ResponseHead | None = None
         self.broken: BrokenConnectionError | None = None
         self.kept = b""
+        self.epoch = limiter.epoch
         self._connection = connection
         self._source = source
         self._aim = aim
@@ -118,6 +124,7 @@ class Lane(Generic[P]):
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[LaneEnd] = self._loop.create_future()
         self._asked_at = 0
+        self._asked_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -162,6 +169,8 @@ class Lane(Generic[P]):
             self._end(LaneEnd.ODD)
             return
         self._asked_at = self._connection.received
+        self._asked_s = self._loop.time()
+        self.epoch = self._limiter.epoch
         try:
             self._connection.ask(request, parcel.space, self)
         except BrokenConnectionError:
@@ -208,6 +217,9 @@ class Lane(Generic[P]):
         limiter = self._limiter
         limiter.answered()
         limiter.bytes_received += head.length
+        limiter.object_came(head.length)
+        if self.delivered % LEARN_EVERY == 0:
+            limiter.learn(self._loop.time() - self._asked_s)
         body = connection.body
         usable = connection.release()
         self._source.arrived(parcel, body, validator_of(head.fields))
@@ -243,10 +255,11 @@ class Lane(Generic[P]):
         stood_still = self._loop.time() - due_s > STANDSTILL_S
         if received != self._connection.received or stood_still or self.parcel is None:
             received, since_s = self._connection.received, now_s
-        policy = self._limiter.policy
-        waiting = self._connection.head is None
-        limit_s = policy.first_byte_timeout_s if waiting else policy.stall_timeout_s
+        limiter, waiting = self._limiter, self._connection.head is None
+        limit_s = limiter.first_byte_limit_s() if waiting else limiter.silence_limit_s()
         if now_s - since_s >= limit_s:
+            if limit_s < (limiter.policy.first_byte_timeout_s if waiting else limiter.policy.stall_timeout_s):
+                limiter.cut_short()
             where = "before the answer" if waiting else "in the middle of the body"
             self._connection.abort(BrokenConnectionError(f"no byte for {limit_s:g} s {where}", silent=True))
         elif not self._ended.done():

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
 from emasync.errors import ErrorKind, TransientError
 from emasync.model.clock import Clock
 from emasync.settings import HostPolicy
+from emasync.transport.adaptive import SETTLE_S, Controller
 from emasync.transport.interface import OriginStatistics
+from emasync.transport.meter import Meter
+from emasync.transport.remembered import Remembered
+from emasync.transport.silences import Silences
+from emasync.transport.turnstile import Turnstile
 
 FAIR_RUN = 64
 """Requests that one holder may send in a row while others wait for a slot."""
+
+STANDSTILL_S = 2.0
+"""A beat that comes so late: the process was stopped or the loop blocked. What was measured is not the network's."""
+
+FLOWING_S = 1.0
+"""So long after the last byte of anybody, silence is no matter of one connection."""
 
 
 class OriginGivenUpError(TransientError):
@@ -51,13 +60,16 @@ class OriginLimiter:
     """Who may ask one origin, and when.
 
     First come, first served within a class; documents and listings go before bulk data, because others wait for
-    what they say. Methods without ``await`` change the state.
+    what they say. How many at once is the controller's to find, up to the policy's ``max_connections``; here it is
+    fed. Methods without ``await`` change the state.
 
     Parameters
     ----------
     origin : str
     policy : HostPolicy
     clock : Clock
+    remembered : Remembered, optional
+        What an earlier run found.
 
     Attributes
     ----------
@@ -69,7 +81,7 @@ class OriginLimiter:
         Part of the policy's request rate that is this process's, in (0, 1].
     """
 
-    def __init__(self, origin: str, policy: HostPolicy, clock: Clock) -> None:
+    def __init__(self, origin: str, policy: HostPolicy, clock: Clock, remembered: Remembered | None = None) -> None:
         self.origin = origin
         self.policy = policy
         self.requests = 0
@@ -80,11 +92,23 @@ class OriginLimiter:
         self._flaps = 0
         self._clock = clock
         self.rate_share = 1.0
-        self._limit = self._room = policy.max_connections
+        self._controller = Controller(
+            policy.max_connections,
+            remembered.limit if remembered else policy.start_connections,
+            proven=remembered is not None,
+        )
+        self._limit = self._room = self._controller.limit
         self._share: int | None = None
         self._sharing: Sharing | None = None
-        self._in_flight = 0
-        self._waiting: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
+        self._slots = Turnstile(self._slots_now, self._wants)
+        self._seats = Turnstile(self._seats_now, self._wants)
+        self._target: OriginLimiter | None = None
+        self._followers: list[OriginLimiter] = []
+        self._beat_s = clock.monotonic_s()
+        self._settled_s = self._flowing_s = self._beat_s
+        self._meter = Meter(self._beat_s)
+        self._silences = Silences()
+        self._work_seen = self._work_told = 0
         self._next_start_s = 0.0
         self._held_until_s: float | None = None
         self._silent_since_s: float | None = None
@@ -94,7 +118,7 @@ class OriginLimiter:
     def __repr__(self) -> str:
         held = "" if self._hold_s() <= 0 else f", held for {self._hold_s():.1f} s"
         gone = ", given up" if self._given_up else ""
-        state = f"{self._in_flight} of {self._room} in flight, {sum(map(len, self._waiting))} waiting"
+        state = f"{self.in_flight} of {self._room} in flight, {self._slots.waiting} waiting"
         return f"<OriginLimiter {self.origin}: {state}{held}{gone}>"
 
     # --- slots -------------------------------------------------------------------------------------------------
@@ -128,16 +152,57 @@ class OriginLimiter:
     def _make_room(self) -> None:
         self._room = self._limit if self._share is None else min(self._limit, self._share)
         self._admit()
+        if self._slots.waiting or self._seats.waiting:
+            self._wants()
+
+    def _admit(self) -> None:
+        self._slots.admit()
+        for limiter in (self, *self._followers):
+            limiter._seats.admit()  # noqa: SLF001 - of the same class
+
+    def _slots_now(self) -> float:
+        return float("inf") if self._given_up else self._room
+
+    def _seats_now(self) -> float:
+        return max(limiter._slots_now() for limiter in (self, self._target) if limiter is not None)  # noqa: SLF001 - own
+
+    def _wants(self) -> None:
+        if self._sharing is not None:
+            self._sharing.wants(self)
 
     @property
     def in_flight(self) -> int:
         """Slots in use."""
-        return self._in_flight
+        return self._slots.inside
 
     @property
     def wanted(self) -> int:
-        """Slots in use and waited for."""
-        return self._in_flight + sum(not turn.done() for queue in self._waiting for turn in queue)
+        """Slots in use and waited for, as far as the limit goes."""
+        waited_for = self._slots.wanted + self._seats.wanted - self._seats.inside
+        return max(self.in_flight, min(waited_for, self._limit))
+
+    @property
+    def full(self) -> bool:
+        """Whether the next one has to wait for a slot."""
+        return self.in_flight >= self._room
+
+    @asynccontextmanager
+    async def seat(self) -> AsyncIterator[None]:
+        """Hold a place of somebody who moves objects: as many as there are slots. Take it before memory (law 4)."""
+        await self._seats.enter()
+        try:
+            yield
+        finally:
+            self._seats.leave()
+
+    def leads_to(self, target: OriginLimiter) -> None:
+        """Redirects lead elsewhere: there are as many seats as that origin has slots, if it has more."""
+        if self._target is not target:
+            if self._target is not None:
+                self._target._followers.remove(self)  # noqa: SLF001 - of the same class
+            self._target = target
+            target._followers.append(self)
+            self._seats.admit()
 
     @asynccontextmanager
     async def slot(self, *, urgent: bool = False) -> AsyncIterator[None]:
@@ -153,59 +218,33 @@ class OriginLimiter:
         OriginGivenUpError
         """
         self.check()
-        await self._enter(urgent=urgent)
+        await self._slots.enter(urgent=urgent)
         try:
             while (delay_s := self._take_turn()) > 0:
                 await self._clock.sleep(delay_s)
             self.check()
             self.requests += 1
-            yield
+            self._meter.change(1, self._clock.monotonic_s())
+            try:
+                yield
+            finally:
+                self._meter.change(-1, self._clock.monotonic_s())
         finally:
-            self._leave()
+            if self._sharing is not None and self.in_flight > self._room:
+                self._slots.leave()
+                self._sharing.gave_back(self)
+            else:
+                self._slots.leave()
 
     def wanted_back(self, served: int) -> bool:
         """Whether a slot that served so many requests in a row should be given back to let others in."""
-        urgent, bulk = self._waiting
         return bool(
-            urgent
-            or (bulk and served % FAIR_RUN == 0)
+            self._slots.in_line(urgent=True)
+            or (self._slots.in_line(urgent=False) and served % FAIR_RUN == 0)
             or self._held_until_s is not None
             or self._given_up
-            or self._in_flight > self._room
+            or self.in_flight > self._room
         )
-
-    async def _enter(self, *, urgent: bool) -> None:
-        if self._in_flight < self._room and not any(self._waiting):
-            self._in_flight += 1
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = self._waiting[0 if urgent else 1]
-        queue.append(turn)
-        if self._sharing is not None:
-            self._sharing.wants(self)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # admitted and cancelled in the same turn of the loop
-                self._leave()
-            else:
-                with suppress(ValueError):  # whoever left meanwhile may have met the cancelled turn first
-                    queue.remove(turn)
-            raise
-
-    def _leave(self) -> None:
-        self._in_flight -= 1
-        if self._sharing is not None and self._in_flight >= self._room:
-            self._sharing.gave_back(self)
-        self._admit()
-
-    def _admit(self) -> None:
-        for queue in self._waiting:
-            while queue and (self._in_flight < self._room or self._given_up):
-                turn = queue.popleft()
-                if not turn.done():
-                    self._in_flight += 1
-                    turn.set_result(None)
 
     # --- time --------------------------------------------------------------------------------------------------
 
@@ -241,6 +280,7 @@ class OriginLimiter:
     def answered(self) -> None:
         """The origin answered something, whatever it was."""
         self.answers += 1
+        self._meter.answers += 1
         self._silent_since_s = None
 
     def unanswered(self, reason: str) -> None:
@@ -292,11 +332,116 @@ class OriginLimiter:
         """What is going on now."""
         return OriginStatistics(
             origin=self.origin,
-            in_flight=self._in_flight,
+            in_flight=self.in_flight,
             limit=self._room,
-            waiting=sum(map(len, self._waiting)),
+            waiting=self._slots.waiting,
             requests=self.requests,
             retries=self.retries,
             bytes_received=self.bytes_received,
             held_until_s=self._held_until_s if self._hold_s() > 0 else None,
+            cap=self.policy.max_connections,
+            goodput_bytes_per_s=self._controller.goodput_bytes_per_s,
+            phase=str(self._controller.phase),
         )
+
+    # --- what the controller is told -----------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        """Counts the times the limit was lowered; whoever asks keeps it for :meth:`refused`."""
+        return self._controller.epoch
+
+    @contextmanager
+    def idle(self) -> Iterator[None]:
+        """The holder of a slot waits, and not for the network: for memory, the disk, a cap of ours."""
+        self._meter.change(-1, self._clock.monotonic_s())
+        try:
+            yield
+        finally:
+            self._meter.change(1, self._clock.monotonic_s())
+
+    def bytes_came(self, size_bytes: int) -> None:
+        """Bytes of an answer of :data:`~emasync.transport.adaptive.OBJECT_BYTES` or more, or of unknown size."""
+        self._work_told += 1
+        self._meter.came(size_bytes)
+
+    def object_came(self, size_bytes: int) -> None:
+        """A whole answer of known size. Larger ones are told by :meth:`bytes_came`, or here, not in both ways."""
+        self._work_told += 1
+        self._meter.delivered(size_bytes)
+
+    def learn(self, silence_s: float) -> None:
+        """A request came to a good end; this was its longest silence."""
+        self._silences.learn(silence_s)
+
+    def stalled(self) -> None:
+        """A request was given up for its silence."""
+        self._meter.stalled += 1
+
+    def first_byte_limit_s(self) -> float:
+        """How long to wait for an answer to begin: as the policy says, or less where that is plainly long enough."""
+        policy_s = self.policy.first_byte_timeout_s
+        return self._silences.first_byte_s(policy_s) if self._flows else policy_s
+
+    def silence_limit_s(self) -> float:
+        """How long to wait for the next byte of a body."""
+        policy_s = self.policy.stall_timeout_s
+        return self._silences.body_s(policy_s) if self._flows else policy_s
+
+    @property
+    def _flows(self) -> bool:
+        """Whether bytes come over other connections."""
+        return self._beat_s - self._flowing_s <= FLOWING_S
+
+    def cut_short(self) -> None:
+        """A wait was ended earlier than the policy says."""
+        self._silences.spend()
+
+    def refused(self, epoch: int, who: int, *, throttled: bool) -> bool:
+        """The origin threw a request back.
+
+        Parameters
+        ----------
+        epoch : int
+            :attr:`epoch` when the request began.
+        who : int
+            Tells requests apart: one that tries again and again is one.
+        throttled : bool
+            By an answer that says so (429, 503), not by a reset.
+
+        Returns
+        -------
+        bool
+            Whether the limit has been lowered since then: the request may go again as soon as it has a slot, and it
+            is the limiter that was wrong.
+        """
+        if epoch == self.epoch and (throttled or self._meter.answers):  # a dead host is not a busy one
+            self._apply(self._controller.refused(self._clock.monotonic_s(), epoch, who, throttled=throttled))
+        return epoch != self.epoch
+
+    def beat(self) -> None:
+        """To be called a few times a second: closes windows, moves the limit."""
+        now_s, last_s = self._clock.monotonic_s(), self._beat_s
+        self._beat_s = now_s
+        if self._work_told != self._work_seen:
+            self._work_seen, self._flowing_s = self._work_told, now_s
+        if now_s - last_s > STANDSTILL_S or now_s < self._settled_s or self._hold_s() > 0:
+            self._meter.restart(now_s)
+            return
+        window = self._meter.window(now_s, self._limit)
+        if self._controller.ripe(window):
+            self._apply(self._controller.observe(window))
+            self._meter.restart(now_s)
+
+    def _apply(self, limit: int) -> None:
+        if limit != self._limit:
+            now_s = self._clock.monotonic_s()
+            self._settled_s = now_s + SETTLE_S
+            self._meter.restart(now_s)
+            self.limit = limit
+
+    @property
+    def remembered(self) -> Remembered | None:
+        """What the next run may begin with; None when nothing was found out."""
+        found = self._controller.found
+        return None if found is None else Remembered(found, self._controller.goodput_bytes_per_s)

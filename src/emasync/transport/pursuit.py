@@ -25,6 +25,10 @@ MAX_DOUBTS = 3
 """Answers in a row that have to say that an object changed before it is believed."""
 
 
+MAX_EXCUSES = 8
+"""Requests in a row, without a new byte, that may go again at no cost because too many had been let in at once."""
+
+
 class Pursuit:
     """State of one fetch.
 
@@ -57,6 +61,7 @@ class Pursuit:
         self.failures = 0
         self.by_date = False
         self._doubts = 0
+        self._excuses = 0
         self._span = span
         self._accept_gzip = accept_gzip and span is None
         self._bound = validator
@@ -187,7 +192,7 @@ class Pursuit:
         self._position += size_bytes
         if self._position > self._furthest:
             self._furthest = self._position
-            self.failures, self._waits, self._failing_since_s = 0, 0, None
+            self.failures, self._waits, self._excuses, self._failing_since_s = 0, 0, 0, None
         return size_bytes
 
     def end(self) -> None:
@@ -209,6 +214,11 @@ class Pursuit:
         return self.head is not None and total_bytes is not None and self._position == total_bytes and not self._encoded
 
     # --- failures ----------------------------------------------------------------------------------------------
+
+    def excuse(self) -> bool:
+        """A failure that is not this request's: whether it may go again without a wait and without a spent try."""
+        self._excuses += 1
+        return self._excuses <= MAX_EXCUSES
 
     def failed(
         self, error: TransientError, policy: HostPolicy, *, answers_seen: int, now_s: float, rng: random.Random

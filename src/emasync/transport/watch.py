@@ -8,7 +8,7 @@ is what a heartbeat sees: no byte more than at the one before, however much is w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from emasync.errors import StalledError
@@ -75,9 +75,14 @@ class Watch:
     clock : Clock
         What silence is measured with; the heartbeat itself comes from the loop.
     heartbeat_s : float
+    on_beat : callable
+        Called with each heartbeat.
     """
 
-    def __init__(self, clock: Clock, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+    def __init__(
+        self, clock: Clock, *, heartbeat_s: float = HEARTBEAT_S, on_beat: Callable[[], None] = lambda: None
+    ) -> None:
+        self._on_beat = on_beat
         self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._waits: set[Wait] = set()
@@ -104,6 +109,7 @@ class Watch:
         self._beat_s = loop.time()
         for wait in self.sweep(self._clock.monotonic_s(), stood_still=late_s > STANDSTILL_S):
             wait.scope.reschedule(loop.time())  # cancels what is waited for, as a TimeoutError of that scope
+        self._on_beat()
         self._timer = loop.call_later(self._heartbeat_s, self._beat, loop)
 
     def sweep(self, now_s: float, *, stood_still: bool = False) -> list[Wait]:
@@ -139,6 +145,26 @@ class Watch:
                 self._waits.discard(wait)
 
 
+class Manners(Protocol):
+    """What is known of an origin, and what it is to be known by."""
+
+    def first_byte_limit_s(self) -> float:
+        """How long to wait for an answer to begin: as its policy says, or less."""
+        ...
+
+    def silence_limit_s(self) -> float:
+        """How long to wait for the next byte of a body: as its policy says, or less."""
+        ...
+
+    def cut_short(self) -> None:
+        """A wait was ended earlier than the policy says."""
+        ...
+
+    def bytes_came(self, size_bytes: int) -> None:
+        """Bytes of a large answer came."""
+        ...
+
+
 class Body(Protocol):
     """What a pace is measured by: the body of an answer."""
 
@@ -168,23 +194,41 @@ class Pace:
     watch : Watch
     name : str
         Of the object, for messages.
+    manners : Manners, optional
+        Of the origin; without them only the policy counts.
+
+    Attributes
+    ----------
+    large : bool
+        The bytes of the body are told to the origin's manners as they come.
+    longest_s : float
+        The longest silence so far, the one before the answer included.
     """
 
     __slots__ = (
         "_body",
         "_clock",
+        "_manners",
         "_name",
         "_policy",
         "_progress_s",
         "_seen",
         "_seen_s",
+        "_told",
         "_verdict",
         "_watch",
         "_window_bytes",
         "_window_s",
+        "large",
+        "longest_s",
     )
 
-    def __init__(self, policy: HostPolicy, clock: Clock, watch: Watch, name: str) -> None:
+    def __init__(
+        self, policy: HostPolicy, clock: Clock, watch: Watch, name: str, manners: Manners | None = None
+    ) -> None:
+        self.large = False
+        self.longest_s = 0.0
+        self._manners = manners
         self._policy = policy
         self._clock = clock
         self._watch = watch
@@ -193,6 +237,7 @@ class Pace:
         self._seen = 0  # bytes at the last look
         self._seen_s = 0.0  # when that was
         self._progress_s = 0.0  # when bytes had come for the last time
+        self._told = 0  # bytes of the body that the manners know of
         self._window_bytes = 0  # bytes when the present span of judging a crawl began
         self._window_s = 0.0  # seconds waited in it
         self._verdict = ""
@@ -204,11 +249,22 @@ class Pace:
         ------
         StalledError
         """
-        limit_s = self._policy.connect_timeout_s + self._policy.first_byte_timeout_s
+        policy_s = self._policy.connect_timeout_s + self._policy.first_byte_timeout_s
+        limit_s = self._first_byte_limit_s(policy_s)
+        began_s = self._clock.monotonic_s()
         try:
-            return await self._watch.wait(opening, Patience(self._clock.monotonic_s(), limit_s))
+            answer = await self._watch.wait(opening, Patience(began_s, limit_s))
         except TimeoutError as error:
-            raise StalledError(f"{self._name}: no answer within {limit_s:g} s", location=self._name) from error
+            if self._manners is not None and limit_s < policy_s:
+                self._manners.cut_short()
+            raise StalledError(f"{self._name}: no answer within {limit_s:.3g} s", location=self._name) from error
+        self.longest_s = self._clock.monotonic_s() - began_s
+        return answer
+
+    def _first_byte_limit_s(self, policy_s: float) -> float:
+        """`policy_s`, unless the origin is known to be quicker; connections included."""
+        limit_s = policy_s if self._manners is None else self._manners.first_byte_limit_s()
+        return limit_s if limit_s < self._policy.first_byte_timeout_s else policy_s
 
     async def read(self, body: Body) -> bytes:
         """Await the next bytes of a body.
@@ -234,6 +290,7 @@ class Pace:
     async def _measured(self, body: Body, reading: Coroutine[Any, Any, T]) -> T:
         if self._body is not body:
             self._body, self._window_bytes, self._window_s = body, body.received, 0.0
+            self._told = 0
         if self._verdict:
             reading.close()
             raise self._stalled()
@@ -257,13 +314,22 @@ class Pace:
         self._progress_s += forgiven_s
         received, self._seen_s = self._body.received, now_s
         if received != self._seen:
+            self.longest_s = max(self.longest_s, now_s - self._progress_s)
             self._seen, self._progress_s = received, now_s
+        if self.large and self._manners is not None and received > self._told:
+            self._manners.bytes_came(received - self._told)
+            self._told = received
         self._verdict = self._verdict or self._silence(now_s) or self._crawl(received)
         return bool(self._verdict)
 
     def _silence(self, now_s: float) -> str:
-        limit_s = self._policy.stall_timeout_s
-        return f"no byte for {limit_s:g} s in the middle of the body" if now_s - self._progress_s >= limit_s else ""
+        policy_s = self._policy.stall_timeout_s
+        limit_s = policy_s if self._manners is None else min(policy_s, self._manners.silence_limit_s())
+        if now_s - self._progress_s < limit_s:
+            return ""
+        if self._manners is not None and limit_s < policy_s:
+            self._manners.cut_short()
+        return f"no byte for {limit_s:.3g} s in the middle of the body"
 
     def _crawl(self, received: int) -> str:
         if self._window_s < 2 * self._policy.stall_timeout_s:
