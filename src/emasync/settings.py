@@ -63,6 +63,9 @@ BUILT_IN_POLICIES: Mapping[str, Mapping[str, float | int | bool]] = {
     "s3://*": {"max_connections": 128, "start_connections": 16, "stall_timeout_s": 10.0, "absent_on_404": True},
     "gs://*": {"max_connections": 128, "start_connections": 16, "stall_timeout_s": 10.0, "absent_on_404": True},
     "file://*": {"max_connections": 16, "start_connections": 16},  # nothing is measured there: the disk is the limit
+    "s3://aind-open-data": {"max_connections": 64, "stall_timeout_s": 10.0},
+    "s3://aind-benchmark-data": {"max_connections": 64, "stall_timeout_s": 10.0},
+    "raw.githubusercontent.com": {"max_connections": 1, "stall_timeout_s": 30.0},  # one small file a dataset
     "ftp.ebi.ac.uk": {"max_connections": 8, "stall_timeout_s": 12.0},  # shared by EMPIAR and IDR pixels
     "www.ebi.ac.uk": {"max_connections": 2, "stall_timeout_s": 30.0},
     "idr.openmicroscopy.org": {"max_connections": 2, "stall_timeout_s": 60.0},

@@ -15,6 +15,8 @@ from tests.integration.folders import below, files_below, run_within
 from emasync.errors import ErrorKind, InputError, ManifestError, SourceError
 from emasync.manifest.load import manifest_from_object
 from emasync.model.events import Event
+from emasync.model.location import Location
+from emasync.settings import Settings
 from emasync.sources.open_data import REGISTRY, Reference
 from emasync.sources.open_data_entry import Place, Resource, choose_resource, parse_entry, place_of
 from emasync.testing import Archive
@@ -242,6 +244,14 @@ def test_recordings_behind_an_entry_are_held_against_their_size(
 def test_references(text: str, slug: str, url: str) -> None:
     reference = Reference.of(text, Path("/m"))
     assert (reference.slug, str(reference.location)) == (slug, url)
+
+
+@pytest.mark.parametrize(
+    ("url", "connections"),
+    [(REGISTRY, 1), ("s3://aind-open-data/x", 64), ("https://aind-benchmark-data.s3.us-west-2.amazonaws.com/x", 64)],
+)
+def test_hosts_are_treated_as_they_bear(url: str, connections: int) -> None:
+    assert Settings().policy(Location.parse(url)).max_connections == connections
 
 
 def test_a_reference_that_cannot_be_fetched() -> None:
