@@ -406,6 +406,26 @@ def test_adjacent_chunks_come_with_one_request_a_region(serve: Callable[..., Ser
     assert receipt.totals.requests <= len(asked) + 12
 
 
+def test_a_crop_with_the_numbers_of_the_hemibrain(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """9, 6 and 15 bits, regions of 8 x 8 x 8 chunks: 4,096 chunks are 8 requests beside those for the indexes."""
+    noise = np.random.default_rng(3).integers(1, 255, (80, 64, 96), dtype=np.uint8)
+    how = sharding(preshift=9, minishards=6, shards=15)
+    served = serve(ScaleOnDisk(voxels=noise, key="8.0x8.0x8.0", chunk=(4, 4, 4), sharding=how))
+    root = tmp_path / "data"
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [63, 61, 64]}), root)
+    assert receipt.failures == ()
+    check(root, noise[:64, :64, :64], (0, 0, 0))
+    assert len(files_below(root / "part" / "8.0x8.0x8.0")) == 4096
+    asked = ranges(served)
+    (shard,) = {name for name, _ in asked}
+    assert shard == "0000.shard", "trap 7: 15 bits give 4 digits"
+    assert asked[0] == (shard, Span(0, 1024))
+    # gzip makes 64 random bytes longer
+    data = [span for _, span in asked if span.size_bytes >= 512 * 64]
+    assert len(data) <= 8
+    assert len(asked) - len(data) == 1 + 8
+
+
 def test_the_index_is_not_asked_for_again(serve: Callable[..., Served], tmp_path: Path) -> None:
     """Chunks that could not be had are had by the next run, with the places that are known."""
     served = serve(ScaleOnDisk(voxels=BLOBS, key="8", chunk=CHUNK, sharding=sharding()))

@@ -118,11 +118,14 @@ def parse_info(key: str, data: bytes, folder: str) -> Volume:
     listed = document.member("scales").items()
     if not 0 < len(listed) <= MAX_SCALES:
         raise document.member("scales").broken(f"expected 1 to {MAX_SCALES} scales")
+    scales = tuple(_read_scale(scale, folder) for scale in listed)
+    if len({scale.path for scale in scales}) < len(scales):
+        raise document.member("scales").broken("expected a folder of its own for each scale")
     return Volume(
         kind=document.member("type").optional_text() or "image",
         dtype=dtype.text().lower(),
         channels=channels,
-        scales=tuple(_read_scale(scale, folder) for scale in listed),
+        scales=scales,
     )
 
 
