@@ -39,7 +39,7 @@ _OUTLIER_S = 0.05
 """A hop that long was stopped: dirty pages throttled, a server that did not answer."""
 _THREAD_OUTLIER_S = 0.5
 """The same in a thread, where waiting for the interpreter is part of it."""
-_SMALLEST_UNITS = 16
+_SMALLEST_UNITS = 8
 _LARGEST_UNITS = 128
 """Longer hops gain nothing, and delay what was received first."""
 _QUIET_S = 10.0
@@ -75,7 +75,7 @@ class WriterPlace:
     ----------
     create_s : float or None
         Seconds that creating, writing and renaming a small file took at the start
-        (:attr:`emasync.disk.probe.FilesystemFacts.create_s`); None: not measured, threads until a trial.
+        (:attr:`emasync.disk.probe.FilesystemFacts.create_s`); None, or too long: the first hop is a trial.
     network : bool
         The filesystem is shared by machines: never inline, whatever it took. A server may stop answering.
     clock : callable
@@ -96,7 +96,7 @@ class WriterPlace:
         self._unit_s = create_s if create_s is not None else _BUDGET_S
         self._inline = not network and create_s is not None and create_s * _SMALLEST_UNITS <= _ENTER_S
         self._quiet_s = _QUIET_S
-        self._since_s = clock()
+        self._since_s = clock() - _QUIET_S  # nothing was seen yet that speaks against a trial
 
     def __repr__(self) -> str:
         where = "inline" if self._inline else "in a thread"
