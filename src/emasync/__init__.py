@@ -15,8 +15,11 @@ if sys.platform == "win32":
 
 if TYPE_CHECKING:
     __version__: str
+    from emasync.api import BenchReport as BenchReport
     from emasync.api import RunOptions as RunOptions
+    from emasync.api import abench as abench
     from emasync.api import arun as arun
+    from emasync.api import bench as bench
     from emasync.api import catalog as catalog
     from emasync.api import plan as plan
     from emasync.api import run as run
@@ -30,8 +33,11 @@ if TYPE_CHECKING:
     from emasync.model.receipt import Receipt as Receipt
 
 _HOMES = {
+    "BenchReport": "emasync.api",
     "RunOptions": "emasync.api",
+    "abench": "emasync.api",
     "arun": "emasync.api",
+    "bench": "emasync.api",
     "catalog": "emasync.api",
     "plan": "emasync.api",
     "run": "emasync.api",

@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emasync.api.bench_report import BenchReport as BenchReport
+    from emasync.api.benchmark import abench as abench
+    from emasync.api.benchmark import bench as bench
     from emasync.api.blocking import loop_factory as loop_factory
     from emasync.api.look import catalog as catalog
     from emasync.api.look import status as status
@@ -21,17 +24,22 @@ if TYPE_CHECKING:
     from emasync.api.running import run as run
     from emasync.api.stopping import Stopper as Stopper
     from emasync.manifest.mirrors import parse_mirror as parse_mirror
+    from emasync.manifest.quantities import parse_duration as parse_duration
     from emasync.manifest.quantities import parse_rate as parse_rate
     from emasync.manifest.quantities import parse_size as parse_size
 
 _HOMES = {
+    "BenchReport": "emasync.api.bench_report",
     "Plan": "emasync.api.preview",
     "RunOptions": "emasync.api.options",
     "Stopper": "emasync.api.stopping",
+    "abench": "emasync.api.benchmark",
     "arun": "emasync.api.running",
+    "bench": "emasync.api.benchmark",
     "catalog": "emasync.api.look",
     "load": "emasync.api.options",
     "loop_factory": "emasync.api.blocking",
+    "parse_duration": "emasync.manifest.quantities",
     "parse_mirror": "emasync.manifest.mirrors",
     "parse_rate": "emasync.manifest.quantities",
     "parse_size": "emasync.manifest.quantities",

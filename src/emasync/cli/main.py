@@ -12,6 +12,7 @@ import typer
 
 import emasync
 from emasync import api
+from emasync.cli.bench import bench
 from emasync.cli.demo import demo
 from emasync.cli.report import plan_text, status_text
 from emasync.cli.run import mirrors_of, refuse, run
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(demo)
+app.command()(bench)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

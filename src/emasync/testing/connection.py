@@ -150,7 +150,8 @@ class Connection(asyncio.Protocol):
             await self._server.gate()
             if answer.wire.delay_s:
                 await asyncio.sleep(answer.wire.delay_s)
-            await self._send_large(asked, answer)
+            if not self._transport.is_closing():  # else the client did not wait so long
+                await self._send_large(asked, answer)
         except Exception as error:  # noqa: BLE001  # one bad file must not end the archive; it is told at close
             self._server.crashed(error)
             self._transport.abort()
