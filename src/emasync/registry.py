@@ -70,7 +70,7 @@ SOURCES = Registry(
         "web": "emasync.sources.web:WebSource",
         "bucket": "emasync.sources.bucket:BucketSource",
         "empiar": "emasync.sources.empiar:EmpiarSource",
-        "idr": NOT_BUILT,
+        "idr": "emasync.sources.idr:IdrSource",
         "dandi": "emasync.sources.dandi:DandiSource",
         "aind": "emasync.sources.aind:AindSource",
         "open_data": "emasync.sources.open_data:OpenDataSource",

@@ -18,9 +18,9 @@ from emasync.model.events import Event
 from emasync.model.location import Location
 from emasync.model.receipt import Receipt
 from emasync.settings import Settings
+from emasync.sources.apache_sizes import MOST_PROBED
 from emasync.sources.empiar import EmpiarSource
 from emasync.sources.empiar_record import from_api, from_xml, size_range
-from emasync.sources.empiar_sizes import MOST_PROBED
 from emasync.sources.interface import FilesFound, Finding, Kept, SourceContext
 from emasync.testing import Archive
 from emasync.testing.apache import IndexApp

@@ -39,6 +39,16 @@ class EmpiarEntry(Entry):
     """Accession number, ``11759`` or ``EMPIAR-11759``."""
 
 
+def _copies(text: str) -> str:
+    if "{image}" not in text:
+        raise reject("expected a URL with {image} in place of the image's number", f"; got {shown(text)}")
+    rule = "expected the URL of a Zarr hierarchy, with {image} in place of the image's number"
+    location = asked(Location.parse, text.replace("{image}", "0"), rule)
+    if "{" in text.replace("{image}", "") or location.query:
+        raise reject(rule, f"; got {shown(text)}")
+    return text.rstrip("/")
+
+
 class IdrEntry(Entry):
     """Images, or a dataset, of the Image Data Resource."""
 
@@ -48,6 +58,8 @@ class IdrEntry(Entry):
     """Image numbers."""
     dataset: Annotated[Positive | None, Field(validate_default=True)] = None
     """Dataset number, in place of images."""
+    ngff: Annotated[Text, AfterValidator(_copies)] | None = None
+    """Where OME-NGFF copies are, taken in place of the originals: a URL with ``{image}`` for the image's number."""
 
     @field_validator("dataset")
     @classmethod

@@ -11,11 +11,11 @@ from emasync.manifest.globs import Selection
 from emasync.model.events import Event
 from emasync.model.location import Location
 from emasync.model.task import ObjectEntry
+from emasync.sources.apache_sizes import SizeProbe
 from emasync.sources.apache_walk import IndexFolder, IndexPage, walk_index, walk_store
 from emasync.sources.empiar_census import Census, Tally, Verdict
 from emasync.sources.empiar_conflicts import Conflict
 from emasync.sources.empiar_record import ImageSet
-from emasync.sources.empiar_sizes import SizeProbe
 from emasync.sources.interface import FilesFound, SourceContext
 from emasync.transport.mirrors import Mirrors
 
@@ -69,7 +69,7 @@ class EntryListing:
                 self._unseen.difference_update(path for path, _ in page.files)
                 self.census.take(page, first=number == 0)
                 for found in page.found(self._base):
-                    yield await self._probe.fill(found, page)
+                    yield await self._probe.fill(found, {path: row.size for path, row in page.files})
             if self.census.settled:
                 break
             if number < PASSES - 1:
@@ -104,13 +104,18 @@ class EntryListing:
 
     def conflicts(self) -> list[Conflict]:
         """Sizes that are not as listed, and image sets whose files cannot be compared with what is promised."""
-        return self._probe.conflicts + [
+        sizes = [
+            Conflict(f"size of {item.path}", {"listing": item.shown, "server": f"{item.size_bytes} bytes"})
+            for item in self._probe.mismatches
+        ]
+        unlike = [
             Conflict(
                 f"images in {tally.directory or 'the entry'}",
                 {"api": str(tally.promised), "listing": str(tally.listed)},
             )
             for tally in self.census.with_verdict(Verdict.UNLIKE)
         ]
+        return sizes + unlike
 
     def refuse_short(self) -> None:
         """Fail for image sets that stayed short, unless the manifest accepts that files are missing.
