@@ -160,13 +160,22 @@ def test_wrong_input_is_refused(source: str) -> None:
         emasync.bench("s3://bucket", budget_bytes=0)
 
 
-def test_a_purse_is_never_overdrawn() -> None:
-    window = Window(Purse(10), left_bytes=4)
+def test_a_share_ends_a_window() -> None:
+    window = Window(Purse(100), left_bytes=4)
 
     assert window.admits(4, first=False)
+    assert not window.ended.is_set()
     assert not window.admits(4, first=False)
-    assert window.purse.left_bytes == 6
     assert window.ended.is_set()
+    assert window.purse.left_bytes == 96
+
+
+def test_the_first_request_of_a_connection_goes_beyond_the_share_but_never_beyond_the_budget() -> None:
+    window = Window(Purse(9), left_bytes=1)
+
+    assert window.admits(5, first=True)
+    assert not window.admits(5, first=True)
+    assert window.purse.left_bytes == 4
 
 
 @pytest.mark.parametrize("url", ["http://h/a%20b/c?d=e", "s3://bucket/a b/c", "gs://bucket/x"])
