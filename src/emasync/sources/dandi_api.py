@@ -85,9 +85,10 @@ class DandiApi:
                 location=str(location),
             ) from error
         except AccessDeniedError as error:
+            variable = variable_for(host_of(self.base))
             raise SourceError(
                 f"{self._entry}: {self.base} wants to know who asks: it is embargoed, or not yours to read. Put the "
-                f"API token of an owner into the environment variable {variable_for(host_of(self.base))}. {error.message}",
+                f"API token of an owner into the environment variable {variable}. {error.message}",
                 kind=error.kind,
                 location=str(location),
             ) from error
