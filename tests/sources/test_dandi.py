@@ -12,6 +12,7 @@ import yaml
 from tests.sources.dandi_desk import PUBLISHED, asked, described, kept, on_disk, run, twin_of
 
 import emasync
+from emasync.plan.preview import DryDocuments
 from emasync.testing import Archive
 from emasync.testing.dandi import DandiTwin
 from emasync.testing.memory import MemoryStore
@@ -293,3 +294,12 @@ def test_the_shipped_manifest_fetches_one_mouse(serve: Start, tmp_path: Path) ->
     receipt = emasync.run(mirrored, root=tmp_path)
     assert receipt.ok, receipt.failures
     assert on_disk(tmp_path, "visual-coding") == wanted
+
+
+async def test_a_plan_does_not_hold_the_records_that_a_run_keeps() -> None:
+    documents = DryDocuments()
+    for name in ("d.source-metadata/dandi/assets-00001.json", "d.source-metadata/subset.json", "d/.zattrs"):
+        await documents.write(name, b"{}")
+    assert await documents.read("d.source-metadata/dandi/assets-00001.json") is None
+    assert await documents.read("d.source-metadata/subset.json") == b"{}"
+    assert await documents.read("d/.zattrs") == b"{}"

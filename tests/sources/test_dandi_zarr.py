@@ -121,6 +121,20 @@ async def test_trap_14_a_zarr_with_fewer_objects_than_its_checksum_is_no_silent_
     assert len(on_disk(tmp_path)) == len(image), "all the rest is fetched"
 
 
+async def test_a_zarr_without_the_chosen_scale_does_not_keep_the_others_away(
+    serve: Start, tmp_path: Path, image: dict[str, bytes]
+) -> None:
+    twin = twin_of({"z.nwb": b"z"})
+    twin.add_zarr("000027", "a.ome.zarr", {key: data for key, data in image.items() if not key.startswith("s2/")})
+    twin.add_zarr("000027", "b.ome.zarr", image)
+    receipt = await run(serve(twin), tmp_path, version="draft", scales=[2])
+    (failure,) = receipt.datasets[0].failures
+    assert failure.message.startswith("a.ome.zarr: ")
+    found = on_disk(tmp_path)
+    assert "z.nwb" in found
+    assert any(key.startswith("b.ome.zarr/s2/") for key in found)
+
+
 async def test_trap_14_a_zarr_that_grows_is_told(serve: Start, tmp_path: Path, image: dict[str, bytes]) -> None:
     twin = twin_of({})
     told: list[Event] = []

@@ -140,7 +140,7 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
         try:
             await take(finding, intake, files, entry, tools)
         except SourceError as error:
-            if not (isinstance(finding, TreeFound) and finding.asset):
+            if not (isinstance(finding, TreeFound) and (finding.asset or finding.part)):
                 raise
             setbacks.append(named(error, finding.path))
         if isinstance(finding, Setback):

@@ -13,8 +13,9 @@ from emasync.model.receipt import MAX_NAMED_FAILURES, Failure
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Demand, Guard
+from emasync.plan.layout import SOURCE_METADATA
 from emasync.plan.tools import PlanTools
-from emasync.plan.written import MemoryDocuments
+from emasync.plan.written import RECORD, MemoryDocuments
 from emasync.settings import Settings
 
 
@@ -104,6 +105,17 @@ class Preview:
         return self.demand.wanted_bytes
 
 
+class DryDocuments(MemoryDocuments):
+    """Documents of a plan that nobody will read: what sources give to be kept is not held (law 4)."""
+
+    async def write(self, destination: str, data: bytes) -> None:
+        """Remember it, unless it is only to be kept."""
+        folder, _, name = destination.rpartition("/")
+        if f"{folder}/".partition("/")[0].endswith(SOURCE_METADATA) and name != RECORD:
+            return
+        await super().write(destination, data)
+
+
 async def preview(entries: Iterable[Any], tools: PlanTools, *, guard: Guard | None = None) -> Preview:
     """Compile into the ledger of `tools` and sum up; nothing is written below the root.
 
@@ -122,7 +134,7 @@ async def preview(entries: Iterable[Any], tools: PlanTools, *, guard: Guard | No
         Of the ledger.
     """
     watch = Watch(tools.ledger, tools.context.settings)
-    dry = replace(tools, ledger=watch, documents=MemoryDocuments(), guard=None)
+    dry = replace(tools, ledger=watch, documents=DryDocuments(), guard=None)
     await compile_datasets(entries, dry)
     tallies: list[Tally] = await tools.ledger.call("tallies")
     demand = Demand.of(tallies)

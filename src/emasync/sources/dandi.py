@@ -20,14 +20,11 @@ from emasync.sources.dandi_assets import Asset, read_asset
 from emasync.sources.dandi_choice import Picker
 from emasync.sources.dandi_listing import Record, Version, find_version, listed_records, published_records
 from emasync.sources.dandi_zarr import ZarrTree, embargoed_files, shortfall
-from emasync.sources.interface import FilesFound, Finding, Kept, SourceContext, TreeFound
+from emasync.sources.interface import FilesFound, Finding, Kept, Setback, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree
 
 BATCH_ASSETS = 1_000
 """Assets that are handed on together: one page of each set, one kept document."""
-
-MOST_TOLD = 5
-"""Zarr assets named in one error; the others are counted."""
 
 
 class DandiSource:
@@ -101,7 +98,6 @@ class _Visit:
         self._wanted = 0
         self._kept = 0
         self._named: Counter[str] = Counter()
-        self._short: list[str] = []
 
     # --- records -----------------------------------------------------------------------------------------------
 
@@ -176,20 +172,31 @@ class _Visit:
         return f"{stored.scheme}://{stored.authority}", True, stored.path
 
     async def tree(self, asset: Asset) -> AsyncIterator[Finding]:
-        """One Zarr asset."""
-        if asset.embargoed or asset.stored is None:
-            self._require_reachable(asset)
-            async for found in embargoed_files(self.api, asset):
-                yield found
+        """One Zarr asset; what is wrong with it does not keep the others away."""
+        try:
+            if asset.embargoed or asset.stored is None:
+                self._require_reachable(asset)
+                async for found in embargoed_files(self.api, asset):
+                    yield found
+                return
+            base = Location(asset.stored.scheme, asset.stored.authority, asset.stored.path.rstrip("/"))
+            tree = ZarrTree(BucketTree(self._context.fetcher, base, self._context.on_event))
+            yield TreeFound(tree=tree, path=asset.path, part=True)
+            # whoever took the tree has listed what he wanted of it
+            self._compare(asset, tree)
+        except SourceError as error:
+            yield Setback(error=error)
+
+    def _compare(self, asset: Asset, tree: ZarrTree) -> None:
+        """Hold what was listed against what the archive promises; more than that is told, less is an error."""
+        told = shortfall(asset, tree.coverage)
+        if told is None:
             return
-        base = Location(asset.stored.scheme, asset.stored.authority, asset.stored.path.rstrip("/"))
-        tree = ZarrTree(BucketTree(self._context.fetcher, base, self._context.on_event))
-        yield TreeFound(tree=tree, path=asset.path)
-        # whoever took the tree has listed what he wanted of it
-        if (told := shortfall(asset, tree.coverage)) is not None:
-            words, missing = told
-            self._warn(words)
-            self._short += [words] if missing else []
+        words, missing = told
+        if missing:
+            message = f"{self._words}: {words}. Run again with --refresh once the archive is done with it"
+            raise SourceError(message, location=str(tree.base))
+        self._warn(words)
 
     def _require_reachable(self, asset: Asset) -> None:
         entry = self._entry
@@ -230,13 +237,6 @@ class _Visit:
                 f"{self._words}: the archive promises {version.promised:,} assets in version {version.name}, its "
                 f"manifest {version.manifest} holds {self._seen:,}; try again later, or tell the archive",
                 location=str(version.manifest),
-            )
-        if self._short:
-            told, more = "; ".join(self._short[:MOST_TOLD]), len(self._short) - MOST_TOLD
-            raise SourceError(
-                f"{self._words}: {told}" + (f"; and {more:,} more" if more > 0 else "") + ". Run again with --refresh "
-                "once the archive is done with it",
-                location=str(self.api.base),
             )
 
     def _warn(self, message: str) -> None:

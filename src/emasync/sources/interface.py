@@ -107,11 +107,14 @@ class TreeFound:
     asset : bool
         One of several equals (an asset of a flat bucket): globs and arrays of the manifest are asked with paths below
         it, and when it cannot be planned the others are all the same.
+    part : bool
+        One of several as well; globs and arrays stay what they are for the dataset.
     """
 
     tree: Tree
     path: str = ""
     asset: bool = False
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
