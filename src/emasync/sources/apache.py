@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from html import unescape
+from sys import intern
 from urllib.parse import unquote
 
 from emasync.errors import RefusedError
@@ -60,11 +62,16 @@ class RoundedSize:
         unit = _UNITS[letter]
         tenfold = int(whole) * 10 + int((tenths or ".0")[1:])
         slack = 1 if tenths else 10
-        return cls(match[0], -(-(2 * tenfold - slack) * unit // 20), (2 * tenfold + slack) * unit // 20)
+        step = unit >> 10  # what is rounded was cut to whole units of the next smaller kind before
+        return cls(match[0], (2 * tenfold - slack) * unit // 20 - step, (2 * tenfold + slack) * unit // 20 + step)
 
     def allows(self, size_bytes: int) -> bool:
         """Whether a file of `size_bytes` is shown so."""
         return self.least_bytes <= size_bytes <= self.most_bytes
+
+
+_shown = lru_cache(maxsize=4096)(RoundedSize.parse)
+"""There are no more than some thousand roundings: a folder of 100,000 files shares them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +153,8 @@ def _row(href: str, rest: str, url: str) -> IndexRow | None:
         href=match[1],
         name=name,
         folder=bool(match[2]),
-        size=RoundedSize.parse(cells[2]) if cells and cells[2] and not match[2] else None,
-        modified=cells[1] if cells else None,
+        size=_shown(cells[2]) if cells and cells[2] and not match[2] else None,
+        modified=intern(cells[1]) if cells else None,
     )
 
 

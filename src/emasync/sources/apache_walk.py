@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from urllib.parse import quote
 
 from emasync.errors import SourceError
@@ -18,6 +18,9 @@ from emasync.transport.interface import Fetcher, ListedObject
 
 AT_ONCE = 4
 """Listings asked for side by side; the host's limiter may allow fewer."""
+
+PAGE_ENTRIES = 1_000
+"""Most files of one finding: one ledger transaction."""
 
 MAX_DEPTH = 64
 """Folders inside of folders: a link that leads back up would have no end."""
@@ -78,23 +81,28 @@ class IndexPage:
         folders = (self.folder.child(row) for row in self.rows if row.folder)
         return [folder for folder in folders if reaches(folder.path)]
 
-    def found(self, base: Location) -> list[FilesFound]:
-        """The files: sizes stay open, because the column is rounded and the first answer decides.
+    def found(self, base: Location) -> Iterator[FilesFound]:
+        """The files, :data:`PAGE_ENTRIES` at a time; sizes stay open, because the column is rounded.
 
         Parameters
         ----------
         base : Location
             Of the walk, without slash at its end.
         """
-        plain = tuple(ObjectEntry(key=path) for path, row in self.files if self.folder.plain and row.plain)
-        origin = f"{base.scheme}://{base.authority}"
-        odd = tuple(
-            ObjectEntry(key=self.folder.location.path + row.href, path=path)
-            for path, row in self.files
-            if not (self.folder.plain and row.plain)
-        )
-        pages = (FilesFound(base=str(base), entries=plain), FilesFound(base=origin, entries=odd, encoded=True))
-        return [page for page in pages if page.entries]
+        files = iter(self.files)
+        while window := tuple(islice(files, PAGE_ENTRIES)):
+            yield from self._found(base, window)
+
+    def _found(self, base: Location, files: Sequence[tuple[str, IndexRow]]) -> Iterator[FilesFound]:
+        """Names that can be escaped again, then those that can not: they keep the escapes they came with."""
+        plain = [ObjectEntry(key=path) for path, row in files if self.folder.plain and row.plain]
+        if plain:
+            yield FilesFound(base=str(base), entries=tuple(plain))
+        if len(plain) < len(files):
+            folder = self.folder.location.path
+            odd = ((path, row) for path, row in files if not (self.folder.plain and row.plain))
+            entries = tuple(ObjectEntry(key=folder + row.href, path=path) for path, row in odd)
+            yield FilesFound(base=f"{base.scheme}://{base.authority}", entries=entries, encoded=True)
 
 
 async def walk_index(
@@ -122,7 +130,9 @@ async def walk_index(
     while waiting:
         batch, waiting = waiting[: -AT_ONCE - 1 : -1], waiting[:-AT_ONCE]
         inside: list[IndexFolder] = []
-        for page in await read_side_by_side(fetcher, batch):
+        texts = await read_side_by_side(fetcher, batch)
+        for folder in batch:
+            page = await parsed(folder, texts.pop(0))  # one at a time: rows take ten times the room of their text
             yield page
             inside += page.children(reaches)
         check_depth(inside)
@@ -151,7 +161,7 @@ def _stored(item: ListedObject) -> IndexRow:
     return IndexRow(quote(name), name, folder=False, size=size, modified=item.last_modified)
 
 
-async def read_side_by_side(fetcher: Fetcher, folders: Iterable[IndexFolder]) -> list[IndexPage]:
+async def read_side_by_side(fetcher: Fetcher, folders: Iterable[IndexFolder]) -> list[bytes]:
     """Read several listings at the same time.
 
     Raises
@@ -161,23 +171,21 @@ async def read_side_by_side(fetcher: Fetcher, folders: Iterable[IndexFolder]) ->
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(read_index(fetcher, folder)) for folder in folders]
+            reads = (fetcher.read(folder.location, limit_bytes=PAGE_BYTES) for folder in folders)
+            tasks = [group.create_task(read) for read in reads]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
-    return [task.result() for task in tasks]
+    return [task.result().data for task in tasks]
 
 
-async def read_index(fetcher: Fetcher, folder: IndexFolder) -> IndexPage:
-    """Read one listing.
+async def parsed(folder: IndexFolder, data: bytes) -> IndexPage:
+    """Rows of one listing; those of a long one are read in a thread.
 
     Raises
     ------
     RefusedError
         Something else than a listing came.
-    TransportError
-        As :meth:`Fetcher.read`.
     """
-    data = (await fetcher.read(folder.location, limit_bytes=PAGE_BYTES)).data
     url = str(folder.location)
     if len(data) < LARGE_PAGE_BYTES:
         return IndexPage(folder, parse_index(data, url))

@@ -68,8 +68,9 @@ class EntryListing:
             async for page in self._listed(first=number == 0):
                 self._unseen.difference_update(path for path, _ in page.files)
                 self.census.take(page, first=number == 0)
+                shown = {path: row.size for path, row in page.files}
                 for found in page.found(self._base):
-                    yield await self._probe.fill(found, {path: row.size for path, row in page.files})
+                    yield await self._probe.fill(found, shown)
             if self.census.settled:
                 break
             if number < PASSES - 1:
