@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import zarr
 from tests.integration.folders import files_below, run_within
 
 from emasync.api.options import RunOptions
@@ -21,7 +23,7 @@ from emasync.testing import Archive
 from emasync.testing.content import BucketRules
 from emasync.testing.precomputed import ScaleOnDisk, read_precomputed, write_precomputed
 from emasync.testing.stores import FolderStore
-from emasync.testing.volumes import halve, smooth_blobs
+from emasync.testing.volumes import halve, smooth_blobs, write_ome_zarr_04
 
 pytest.importorskip("tensorstore")
 
@@ -583,3 +585,133 @@ def test_a_shard_that_is_none_is_refused(serve: Callable[..., Served], tmp_path:
     (failure,) = receipt.failures
     assert failure.kind == ErrorKind.FORMAT
     assert "gs://brain/em/8/0.shard" in failure.message
+
+
+# --- one box for several volumes ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image at 8 nm and labels at 16 nm, of other sizes and offsets, and an OME-Zarr image of the same place."""
+
+    folder: Path
+    archive: Archive
+    labels: Volume
+    zarr: Volume
+
+    def manifest(self, *datasets: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "mirrors": {"gs://brain": f"{self.archive.url}/brain"},
+            "datasets": [{"source": "bucket", "url": f"gs://brain/{item['id']}", **item} for item in datasets],
+        }
+
+
+@pytest.fixture
+def pair(archive: Callable[..., Archive], tmp_path: Path) -> Pair:
+    folder = tmp_path / "served" / "brain"
+    em = ScaleOnDisk(voxels=FINE, key="8", offset=OFFSET, chunk=(8, 8, 8), sharding=sharding())
+    write_precomputed(folder / "em", [em])
+    write_precomputed(folder / "plain", [ScaleOnDisk(voxels=FINE[:24, :24, :24], key="8", chunk=(2, 2, 2))])
+    labels = (np.roll(COARSE, 5, 0)[:, :, :30].astype("uint64") // 16) << 40
+    scale = ScaleOnDisk(
+        voxels=labels,
+        key="16",
+        offset=(4, -12, 498),
+        chunk=(4, 4, 4),
+        resolution=(16.0,) * 3,
+        encoding="compressed_segmentation",
+    )
+    write_precomputed(folder / "labels", [scale], kind="segmentation")
+    written = write_ome_zarr_04(folder / "zarr", shape=(8, 16, 16), chunks=(2, 2, 2), levels=2, scale=(32.0,) * 3)
+    rules = {"brain": BucketRules(kind="google")}
+    return Pair(folder, archive(FolderStore(tmp_path / "served"), buckets=rules), labels, written.levels[0])
+
+
+def boxes_told(told: list[Event]) -> dict[str, dict[str, Any]]:
+    """Boxes of the finest array of each dataset."""
+    fields = (dict(event.fields) for event in told if "box_start" in event.fields)
+    return {str(item["dataset"]): item for item in fields}
+
+
+EM_CROP = {"start": [17, -2, 1004], "shape": [10, 20, 40]}
+
+
+def test_trap_2_labels_take_over_the_box_of_the_image_in_nanometres(pair: Pair, tmp_path: Path) -> None:
+    """Other size, resolution and offset: what is shared are nanometres, and each volume clips to itself."""
+    manifest = pair.manifest(
+        {"id": "labels", "role": "labels", "crop": {"same_as": "em"}}, {"id": "em", "crop": EM_CROP}
+    )
+    told: list[Event] = []
+    receipt = run_within(manifest, tmp_path / "data", on_event=told.append)
+    assert receipt.failures == ()
+    assert receipt.exit_code == 0
+    boxes = boxes_told(told)
+    # z 17..27, y -2..18, x 1004..1044 of 8 nm are 8.5..13.5, -1..9, 502..522 of 16 nm
+    assert boxes["labels"]["box_start"] == [8, -1, 502]
+    assert boxes["labels"]["box_shape"] == [6, 10, 20]
+    voxels, first = read_precomputed(tmp_path / "data" / "labels")
+    assert first == (8, -4, 502)
+    np.testing.assert_array_equal(voxels[..., 0], pair.labels[4:12, 8:24, 4:24])
+    again = run_within(manifest, tmp_path / "data")
+    assert (again.exit_code, again.totals.requests) == (0, 0)
+
+
+def test_a_drawn_box_is_taken_over_and_clipped(pair: Pair, tmp_path: Path) -> None:
+    """Labels end at x 528 of 16 nm, which is 1056 of 8 nm."""
+    crop = {"at": "random", "shape": [20, 20, 30], "seed": 4, "within": {"start": [20, 0, 1036], "shape": [30, 30, 33]}}
+    manifest = pair.manifest({"id": "em", "crop": crop}, {"id": "labels", "crop": {"same_as": "em"}})
+    told: list[Event] = []
+    assert run_within(manifest, tmp_path / "data", on_event=told.append).exit_code == 0
+    boxes = boxes_told(told)
+    for axis in range(3):
+        low, size = boxes["em"]["box_start"][axis], boxes["em"]["box_shape"][axis]
+        assert boxes["labels"]["box_start"][axis] == low // 2
+        end = boxes["labels"]["box_start"][axis] + boxes["labels"]["box_shape"][axis]
+        assert end == (min(-(-(low + size) // 2), 528) if axis == 2 else -(-(low + size) // 2))
+    kept = json.loads((tmp_path / "data" / "em.source-metadata" / "boxes.json").read_bytes())
+    (image,) = kept["images"].values()
+    assert image["arrays"][0]["box"]["start"] == boxes["em"]["box_start"]
+
+
+@pytest.mark.parametrize("lender", ["zarr", "plain"])
+def test_a_box_goes_from_one_format_to_another(pair: Pair, tmp_path: Path, lender: str) -> None:
+    """OME-Zarr puts the centre of its first voxel at 0, precomputed its edge: 48..112 nm on each axis."""
+    box = {"zarr": {"start": [2] * 3, "shape": [2] * 3}, "plain": {"start": [6] * 3, "shape": [8] * 3}}[lender]
+    borrower = "plain" if lender == "zarr" else "zarr"
+    manifest = pair.manifest(
+        {"id": borrower, "crop": {"same_as": lender}, "scales": [0]}, {"id": lender, "crop": box, "scales": [0]}
+    )
+    receipt = run_within(manifest, tmp_path / "data")
+    assert receipt.failures == ()
+    voxels, first = read_precomputed(tmp_path / "data" / "plain")
+    assert first == (6, 6, 6)
+    np.testing.assert_array_equal(voxels[..., 0], FINE[6:14, 6:14, 6:14])
+    there = zarr.open_array(tmp_path / "data" / "zarr" / "s0", mode="r")
+    np.testing.assert_array_equal(np.asarray(there[...]), pair.zarr[2:4, 2:4, 2:4])
+
+
+def test_volumes_that_do_not_meet(pair: Pair, tmp_path: Path) -> None:
+    manifest = pair.manifest({"id": "em", "crop": EM_CROP}, {"id": "zarr", "crop": {"same_as": "em"}})
+    (failure,) = run_within(manifest, tmp_path / "data").failures
+    assert "nothing of it lies in the box" in failure.message
+
+
+def test_the_box_of_a_dataset_that_could_not_be_planned(pair: Pair, tmp_path: Path) -> None:
+    crop = {"start": [0, 0, 0], "shape": [8, 8, 8]}
+    manifest = pair.manifest({"id": "em", "crop": crop}, {"id": "labels", "crop": {"same_as": "em"}})
+    receipt = run_within(manifest, tmp_path / "data")
+    assert receipt.exit_code == 1
+    assert any("'em', which could not be planned" in failure.message for failure in receipt.failures)
+
+
+def test_another_box_of_the_lender_is_another_plan_of_the_borrower(pair: Pair, tmp_path: Path) -> None:
+    def run(start: list[int]) -> Volume:
+        crop = {"start": start, "shape": [8, 8, 8]}
+        manifest = pair.manifest({"id": "em", "crop": crop}, {"id": "labels", "crop": {"same_as": "em"}})
+        assert run_within(manifest, tmp_path / "data").exit_code == 0
+        voxels: Volume = read_precomputed(tmp_path / "data" / "labels")[0][..., 0]
+        return voxels
+
+    np.testing.assert_array_equal(run([16, 0, 1004]), pair.labels[4:8, 12:16, 4:8])
+    np.testing.assert_array_equal(run([16, 0, 1012]), pair.labels[4:8, 12:16, 8:12])

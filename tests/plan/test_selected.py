@@ -11,16 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emasync.disk.sink import LocalSink
-from emasync.errors import AccessDeniedError, ErrorKind, SourceError, TransientError
+from emasync.errors import AccessDeniedError, ErrorKind, TransientError
 from emasync.ledger.interface import Placed, Sealed
-from emasync.manifest.crop import SameAsCrop
 from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
 from emasync.model.task import Rank, State
 from emasync.plan import whole
-from emasync.plan.choice import Choice
-from emasync.plan.choose import refuse_what_is_not_built
 from emasync.plan.compile import compile_dataset
 from emasync.plan.order import DOCUMENTS_ASSET
 from emasync.plan.tools import SinkDocuments
@@ -459,12 +456,6 @@ async def test_a_document_that_cannot_be_read_fails_the_dataset(bench: Bench) ->
     assert not await bench.compile(scales=[1])
     (failure,) = await bench.failures()
     assert (failure.kind, failure.message) == (ErrorKind.TRANSIENT, "cut")
-
-
-async def test_the_box_of_another_dataset_is_not_built() -> None:
-    with pytest.raises(SourceError, match="same_as") as caught:
-        refuse_what_is_not_built(Choice(dataset="d", digest="", crop=SameAsCrop(same_as="other")))
-    assert caught.value.kind == ErrorKind.NOT_BUILT
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------

@@ -103,6 +103,7 @@ class Entry(Record):
     """Facts that stand in no file."""
 
     _layout: str = PrivateAttr(default="")
+    _lender: str = PrivateAttr(default="")
 
     @field_validator("arrays", "scales", "crop", "select")
     @classmethod
@@ -148,13 +149,25 @@ class Entry(Record):
 
         Stable over key order, comments, spelling of numbers and defaults written out.
         """
-        return hashlib.sha256(f"{self._layout}\n{self.source_name}\n{canonical(self)}".encode()).hexdigest()
+        lender = f"\n{self._lender}" if self._lender else ""
+        return hashlib.sha256(f"{self._layout}\n{self.source_name}\n{canonical(self)}{lender}".encode()).hexdigest()
 
     def with_layout(self, layout: Record) -> Self:
         """Copy of the entry as it is wanted under `layout`."""
         copy = self.model_copy()
         copy._layout = canonical(layout)  # noqa: SLF001 - a copy of this very class
         return copy
+
+    def with_lender(self, digest: str) -> Self:
+        """Copy of the entry that takes over the box of the dataset with this digest: it changes when that one does."""
+        copy = self.model_copy()
+        copy._lender = digest  # noqa: SLF001 - a copy of this very class
+        return copy
+
+    @property
+    def lender_digest(self) -> str:
+        """Digest of the dataset whose box this one takes over; empty where it takes over none."""
+        return self._lender
 
 
 def canonical(record: Record) -> str:

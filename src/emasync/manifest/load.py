@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from emasync.errors import InputError
+from emasync.manifest.crop import SameAsCrop
 from emasync.manifest.crosscheck import borrowed_boxes, duplicate_ids, outlines
 from emasync.manifest.document import MAX_BYTES, MappingNode, Node, SequenceNode, compose, too_large
 from emasync.manifest.entry import Entry, canonical
@@ -122,7 +123,7 @@ def _checked(node: Node, file: str, folder: Path, faults: list[Fault]) -> Manife
     entries = _entries(data, faults)
     if head is None or faults:
         return None
-    kept = tuple(entry.with_layout(head.layout) for entry in entries)
+    kept = _with_lenders([entry.with_layout(head.layout) for entry in entries])
     return Manifest(
         version=VERSION,
         file=file,
@@ -134,6 +135,21 @@ def _checked(node: Node, file: str, folder: Path, faults: list[Fault]) -> Manife
         datasets=kept,
         digest=_digest(head, kept),
     )
+
+
+def _with_lenders(entries: list[Entry]) -> tuple[Entry, ...]:
+    """Bind datasets to those whose boxes they take over; lenders may borrow themselves, but not in a circle."""
+    by_id = {entry.id: entry for entry in entries}
+    bound: dict[str, Entry] = {}
+
+    def bind(entry: Entry) -> Entry:
+        if entry.id not in bound:
+            crop = entry.crop
+            lender = bind(by_id[crop.same_as]) if isinstance(crop, SameAsCrop) else None
+            bound[entry.id] = entry if lender is None else entry.with_lender(lender.digest)
+        return bound[entry.id]
+
+    return tuple(map(bind, entries))
 
 
 def _version_fits(data: Mapping[str, object], faults: list[Fault]) -> bool:

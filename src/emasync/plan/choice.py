@@ -56,6 +56,8 @@ class Choice:
         Whether metadata is rewritten to describe what is there.
     wants : Wanted
         Globs over paths.
+    lender_digest : str
+        Of the dataset whose box is taken over; empty where none is.
     """
 
     dataset: str
@@ -66,6 +68,7 @@ class Choice:
     select: Mapping[str, int] = field(default_factory=dict)
     standalone: bool = True
     wants: Wanted = field(default_factory=lambda: Wanted(Selection()))
+    lender_digest: str = ""
 
     @classmethod
     def of(cls, entry: Any, folder: str = "") -> Choice:
@@ -83,6 +86,7 @@ class Choice:
             select=entry.select,
             standalone=subset == "standalone",
             wants=Wanted(entry.selection, f"{folder}/" if folder else ""),
+            lender_digest=entry.lender_digest,
         )
 
     @property

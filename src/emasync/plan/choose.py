@@ -11,6 +11,7 @@ from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
 from emasync.model.geometry import Box
 from emasync.plan.boxes import from_source, source_origin
 from emasync.plan.choice import Choice
+from emasync.plan.extents import Extent, box_of
 from emasync.plan.select import Chosen, draw_box, grid_between, select_array, select_image, spatial_axes
 
 
@@ -23,10 +24,15 @@ class Picked:
     image : MultiscaleDescription or None
     chosen : tuple of Chosen
         Coarsest first; not empty.
+    box : Box or None
+        Asked for, or drawn: spatial, source coordinates of level `box_scale`.
+    box_scale : int
     """
 
     image: MultiscaleDescription | None
     chosen: tuple[Chosen, ...]
+    box: Box | None = None
+    box_scale: int = 0
 
 
 def refuse_what_is_not_built(choice: Choice) -> None:
@@ -38,8 +44,6 @@ def refuse_what_is_not_built(choice: Choice) -> None:
         ``not_built``.
     """
     crop = choice.crop
-    if isinstance(crop, SameAsCrop):
-        raise _not_built(f"crop: {{same_as: {crop.same_as}}}", "write the box as start and shape")
     if isinstance(crop, DrawnCrop) and crop.min_nonzero is not None:
         raise _not_built("crop.min_nonzero", "leave it out, or write the box as start and shape")
 
@@ -48,13 +52,15 @@ def _not_built(what: str, instead: str) -> SourceError:
     return SourceError(f"{what} is not built yet in this version; {instead}", kind=ErrorKind.NOT_BUILT)
 
 
-def pick(found: Iterable[Found], choice: Choice) -> tuple[Picked, ...]:
+def pick(found: Iterable[Found], choice: Choice, extent: Extent | None = None) -> tuple[Picked, ...]:
     """Apply a choice to everything a walk has found.
 
     Parameters
     ----------
     found : iterable of Found
     choice : Choice
+    extent : Extent, optional
+        The box that is taken over from another dataset.
 
     Returns
     -------
@@ -74,7 +80,7 @@ def pick(found: Iterable[Found], choice: Choice) -> tuple[Picked, ...]:
             "url, or remove them to take the objects as they are"
         )
     _require_levels(images, arrays, choice.scales)
-    picked = tuple(_picked(images, arrays, choice))
+    picked = tuple(_picked(images, arrays, choice, extent))
     if not picked:
         raise SourceError(f"dataset {choice.dataset!r}: include and exclude leave none of its arrays")
     return picked
@@ -99,25 +105,27 @@ def _require_levels(
 
 
 def _picked(
-    images: Iterable[MultiscaleDescription], arrays: Iterable[ArrayDescription], choice: Choice
+    images: Iterable[MultiscaleDescription],
+    arrays: Iterable[ArrayDescription],
+    choice: Choice,
+    extent: Extent | None,
 ) -> Iterator[Picked]:
     for image in images:
         scales = tuple(level.number for level in image.levels if not choice.scales or level.number in choice.scales)
         if not scales:
             continue
-        box, box_scale = _box_in_image(image, choice)
+        box, box_scale = _box_in_image(image, choice, extent)
         chosen = select_image(
             image, scales=scales, box=box, box_scale=box_scale, select=choice.select, rebase=choice.standalone
         )
         if wanted := tuple(item for item in chosen if wants_array(item.array, choice.wants)):
-            yield Picked(image=image, chosen=wanted)
+            yield Picked(image=image, chosen=wanted, box=box, box_scale=box_scale)
     for array in arrays:
         if (choice.scales and 0 not in choice.scales) or not wants_array(array, choice.wants):
             continue
-        chosen_array = select_array(
-            array, box=_box_in_array(array, choice), select=choice.select, rebase=choice.standalone
-        )
-        yield Picked(image=None, chosen=(chosen_array,))
+        box = _box_in_array(array, choice)
+        chosen_array = select_array(array, box=box, select=choice.select, rebase=choice.standalone)
+        yield Picked(image=None, chosen=(chosen_array,), box=box)
 
 
 def wants_array(array: ArrayDescription, wants: Callable[[str], bool]) -> bool:
@@ -129,8 +137,10 @@ def wants_array(array: ArrayDescription, wants: Callable[[str], bool]) -> bool:
     return wants(grid_between(array, (0,) * axes, (1,) * axes).key(0))
 
 
-def _box_in_image(image: MultiscaleDescription, choice: Choice) -> tuple[Box | None, int]:
+def _box_in_image(image: MultiscaleDescription, choice: Choice, extent: Extent | None) -> tuple[Box | None, int]:
     crop = choice.crop
+    if extent is not None:
+        return box_of(image, extent), image.levels[0].number
     if not isinstance(crop, BoxCrop | DrawnCrop):
         return None, 0
     for level in image.levels:
@@ -142,6 +152,12 @@ def _box_in_image(image: MultiscaleDescription, choice: Choice) -> tuple[Box | N
 
 def _box_in_array(array: ArrayDescription, choice: Choice) -> Box | None:
     crop = choice.crop
+    if isinstance(crop, SameAsCrop):
+        raise SourceError(
+            f"{array.path or 'the base'} is an array without a place in the world, so it cannot take over the box of "
+            f"{crop.same_as!r}; write the box as start and shape",
+            location=array.path,
+        )
     if not isinstance(crop, BoxCrop | DrawnCrop):
         return None
     if crop.scale:

@@ -8,6 +8,7 @@ from typing import Any
 
 from emasync.errors import EmasyncError, InterruptedRunError, MachineError, SourceError
 from emasync.ledger.interface import PlanState, Tally
+from emasync.manifest.crop import SameAsCrop
 from emasync.model.events import Event, EventValue
 from emasync.plan.choice import Choice
 from emasync.plan.files import FileShelves
@@ -23,7 +24,7 @@ from emasync.sources.interface import FilesFound, Finding, Kept, Setback, Source
 
 
 async def compile_datasets(entries: Iterable[Any], tools: PlanTools, *, at_once: int = 4) -> bool:
-    """Compile datasets side by side; one that fails does not stop the others.
+    """Compile datasets side by side, behind those whose boxes they take over; one that fails does not stop the others.
 
     Parameters
     ----------
@@ -44,14 +45,21 @@ async def compile_datasets(entries: Iterable[Any], tools: PlanTools, *, at_once:
         A guard or the machine stopped the run (law: exit 4), whatever the other datasets do.
     """
     slots = asyncio.Semaphore(at_once)
+    wanted = list(entries)
+    ended = {entry.id: asyncio.Event() for entry in wanted}
 
     async def one(entry: Any) -> bool:
-        async with slots:
-            return await compile_dataset(entry, tools)
+        if isinstance(entry.crop, SameAsCrop) and (lender := ended.get(entry.crop.same_as)):
+            await lender.wait()
+        try:
+            async with slots:
+                return await compile_dataset(entry, tools)
+        finally:
+            ended[entry.id].set()
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(entry)) for entry in entries]
+            tasks = [group.create_task(one(entry)) for entry in wanted]
     except BaseExceptionGroup as failures:
         raise decisive(failures) from failures
     return all(task.result() for task in tasks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from emasync.formats.interface import Format, Found, GroupDescription
+from emasync.manifest.crop import SameAsCrop
 from emasync.model.events import Event, EventValue
 from emasync.model.task import ObjectEntry, Rank
 from emasync.plan.choice import Choice
@@ -13,6 +14,7 @@ from emasync.plan.chunks import survey, take_chunks
 from emasync.plan.discovery import discover
 from emasync.plan.flat import document_shelf
 from emasync.plan.intake import Intake
+from emasync.plan.lending import borrowed_extent, keep_boxes
 from emasync.plan.subset import Rewritten, rewrite, wanted_documents
 from emasync.plan.tools import PlanTools
 from emasync.plan.whole import add_documents, documents_of
@@ -42,9 +44,12 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
     """
     refuse_what_is_not_built(choice)
     found = await discover(tree, form.walk(choice.arrays or ("",)))
-    picked = pick(found, choice)
+    crop = choice.crop
+    extent = await borrowed_extent(choice, crop.same_as, tools) if isinstance(crop, SameAsCrop) else None
+    picked = pick(found, choice, extent)
     chosen = sorted((item for image in picked for item in image.chosen), key=lambda item: item.rank)
     report_boxes(intake.dataset, picked, tools)
+    await keep_boxes(intake, picked, choice, tools)
     read = documents_of(found)
     await keep_sources(intake, read, tools.documents)
     if choice.standalone:

@@ -1,0 +1,122 @@
+"""Boxes that were cut out, kept beside the dataset: drawn ones can be read there, and other datasets take them over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import orjson
+
+from emasync.errors import SourceError
+from emasync.formats.interface import MultiscaleDescription
+from emasync.model.geometry import Box
+from emasync.plan.choice import Choice
+from emasync.plan.choose import Picked
+from emasync.plan.extents import Extent, extent_of
+from emasync.plan.intake import Intake
+from emasync.plan.layout import source_metadata
+from emasync.plan.select import Chosen
+from emasync.plan.tools import PlanTools
+
+BOXES: Final = "boxes.json"
+"""Name inside ``<dataset>.source-metadata/``; no metadata document of any format has it."""
+
+VERSION: Final = 1
+
+
+async def keep_boxes(intake: Intake, picked: Sequence[Picked], choice: Choice, tools: PlanTools) -> None:
+    """Write down what was cut out; trees of one dataset share the document.
+
+    Parameters
+    ----------
+    intake : Intake
+    picked : sequence of Picked
+    choice : Choice
+    tools : PlanTools
+
+    Raises
+    ------
+    MachineError
+        Disk full, no permission.
+    """
+    if choice.crop is None:
+        return
+    place = f"{source_metadata(intake.home)}/{BOXES}"
+    before = _read(await tools.documents.read(place), choice.digest) or {}
+    rows = {**before, **{_name(intake, item): _row(item) for item in picked}}
+    document = {"version": VERSION, "digest": choice.digest, "images": rows}
+    data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    if await tools.documents.read(place) != data:
+        await tools.documents.write(place, data)
+
+
+async def borrowed_extent(choice: Choice, lender: str, tools: PlanTools) -> Extent:
+    """The box that the dataset `lender` cut out.
+
+    Raises
+    ------
+    SourceError
+        It was not planned, has several boxes, or none that has a place in the world.
+    """
+    place = f"{source_metadata(tools.layout.folder(lender))}/{BOXES}"
+    rows = _read(await tools.documents.read(place), choice.lender_digest)
+    if rows is None:
+        raise SourceError(
+            f"dataset {choice.dataset!r} takes over the box of {lender!r}, which could not be planned; run both of them"
+        )
+    extents = {_extent(row) for row in rows.values()}
+    if len(extents) != 1 or (found := extents.pop()) is None:
+        raise SourceError(
+            f"dataset {choice.dataset!r} takes over the box of {lender!r}, which has {len(rows)} images and no one box "
+            "in nanometres that all of them share; write the box as start and shape"
+        )
+    return found
+
+
+def _name(intake: Intake, item: Picked) -> str:
+    path = item.image.path if item.image is not None else item.chosen[0].array.path
+    return "/".join(part for part in (intake.path, path) if part)
+
+
+def _row(item: Picked) -> dict[str, object]:
+    extent = None if item.image is None or item.box is None else _world(item.image, item.box, item.box_scale)
+    return {
+        "extent": None if extent is None else {"start": extent.start, "stop": extent.stop, "unit": "nanometer"},
+        "arrays": [_array(chosen) for chosen in item.chosen],
+    }
+
+
+def _world(image: MultiscaleDescription, box: Box, scale: int) -> Extent | None:
+    """None where the image states no unit: it can be cut out of, and lends nothing."""
+    try:
+        return extent_of(image, box, scale)
+    except SourceError:
+        return None
+
+
+def _array(chosen: Chosen) -> dict[str, object]:
+    origin = chosen.array.origin or (0,) * len(chosen.array.shape)
+    boxes: Iterable[tuple[str, Box]] = (("box", chosen.box.moved(origin)), ("hull", chosen.hull.moved(origin)))
+    shapes = {name: {"start": box.start, "shape": box.shape} for name, box in boxes}
+    return {"path": chosen.array.path, "level": chosen.level, "axes": chosen.array.axes, **shapes}
+
+
+def _read(data: bytes | None, digest: str) -> dict[str, Any] | None:
+    """Images of a document that was written for this very entry (Any: JSON, checked where it is used)."""
+    try:
+        value: Any = orjson.loads(data or b"{}")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or value.get("version") != VERSION or value.get("digest") != digest:
+        return None
+    images = value.get("images")
+    return images if isinstance(images, dict) else None
+
+
+def _extent(row: Any) -> Extent | None:
+    """Any: JSON that anybody may have edited."""
+    try:
+        found = row["extent"]
+        return Extent(tuple(map(float, found["start"])), tuple(map(float, found["stop"])))
+    except (KeyError, TypeError, ValueError):
+        return None
