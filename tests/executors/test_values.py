@@ -45,6 +45,7 @@ from emasync.ledger.interface import (
 )
 from emasync.model.digest import Digest, Validator
 from emasync.model.grid import ChunkGrid, VoxelGrid
+from emasync.model.slices import Packing
 from emasync.model.task import Task, TaskKey, TaskSetSpec
 from emasync.settings import Settings
 
@@ -116,6 +117,12 @@ def test_specs(grid: ChunkGrid | None) -> None:
     spec = TaskSetSpec(
         dataset="d", asset="a", rank=3, base="https://h/ä", destination="d/x", encoded=True, grid=grid, absent_ok=True
     )
+    assert spec_of(crossed(spec_row(spec), wire.SpecRow)) == spec
+
+
+@pytest.mark.parametrize("slices", ["raw", "gzip"])
+def test_specs_of_slices(slices: Packing) -> None:
+    spec = TaskSetSpec(dataset="d", base="gs://b/v", destination="d", slices=slices)
     assert spec_of(crossed(spec_row(spec), wire.SpecRow)) == spec
 
 
