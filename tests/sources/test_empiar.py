@@ -21,7 +21,7 @@ from emasync.settings import Settings
 from emasync.sources.apache_sizes import MOST_PROBED
 from emasync.sources.empiar import EmpiarSource
 from emasync.sources.empiar_record import from_api, from_xml, size_range
-from emasync.sources.interface import FilesFound, Finding, Kept, SourceContext
+from emasync.sources.interface import FilesFound, Finding, Kept, Setback, SourceContext
 from emasync.testing import Archive
 from emasync.testing.apache import IndexApp
 from emasync.testing.clock import ManualClock
@@ -97,6 +97,8 @@ async def resolved(url: str, **more: Any) -> Seen:
         try:
             async for item in EmpiarSource(context).resolve(entry):
                 seen.findings.append(item)
+                if isinstance(item, Setback):
+                    seen.error = item.error
         except SourceError as error:
             seen.error = error
     return seen
@@ -448,11 +450,12 @@ async def test_an_entry_without_xml_comes_all_the_same(archive: Any) -> None:
 
 
 BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]><entry>&b;</entry>'
+TYPED = b"<!DOCTYPE entry>" + EmpiarTwin().xml()
 OUTSIDE = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><entry>&a;</entry>'
 
 
 @pytest.mark.parametrize(
-    "document", [BOMB, OUTSIDE, b"", b"<entry>", b"<html/>", b"\xff\xfe<", EmpiarTwin(number=1).xml()]
+    "document", [BOMB, TYPED, OUTSIDE, b"", b"<entry>", b"<html/>", b"\xff\xfe<", EmpiarTwin(number=1).xml()]
 )
 async def test_xml_that_cannot_be_believed_is_a_contradiction(document: bytes, archive: Any) -> None:
     twin = EmpiarTwin()

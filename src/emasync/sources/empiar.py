@@ -43,8 +43,7 @@ class EmpiarSource:
         Raises
         ------
         SourceError
-            There is no such entry, the API answers something else, or image sets are listed short (what was listed
-            is found all the same).
+            There is no such entry, or the API answers something else. Image sets that are listed short are a setback.
         TransportError
             As :meth:`Fetcher.read`.
         """
@@ -62,7 +61,8 @@ class EmpiarSource:
         conflicts += [*size_conflict(record, listing.census), *listing.conflicts()]
         yield Kept(name="empiar/conflicts.json", data=to_json(conflicts))
         self._tell(entry.id, conflicts)
-        listing.refuse_short()
+        if (shortfall := listing.shortfall()) is not None:
+            yield shortfall
 
     async def _api(self, number: int) -> tuple[Kept, EmpiarRecord]:
         url = f"{API}/EMPIAR-{number}/"

@@ -16,7 +16,7 @@ from emasync.sources.apache_walk import IndexFolder, IndexPage, walk_index, walk
 from emasync.sources.empiar_census import Census, Tally, Verdict
 from emasync.sources.empiar_conflicts import Conflict
 from emasync.sources.empiar_record import ImageSet
-from emasync.sources.interface import FilesFound, SourceContext
+from emasync.sources.interface import FilesFound, Setback, SourceContext
 from emasync.transport.mirrors import Mirrors
 
 PASSES = 3
@@ -24,6 +24,9 @@ PASSES = 3
 
 PAUSE_S = 6.0
 """Between them: Apache closes idle connections after 5 s (KeepAliveTimeout), a new one may reach another server."""
+
+MOST_TOLD = 3
+"""Image sets that one message names."""
 
 _WILD = re.compile(r"[*?\[]")
 
@@ -118,23 +121,18 @@ class EntryListing:
         ]
         return sizes + unlike
 
-    def refuse_short(self) -> None:
-        """Fail for image sets that stayed short, unless the manifest accepts that files are missing.
-
-        Raises
-        ------
-        SourceError
-            Names them.
-        """
+    def shortfall(self) -> Setback | None:
+        """Image sets that stayed short, by name; None where there is none, or the manifest accepts missing files."""
         short = [tally for tally in self.census.with_verdict(Verdict.SHORT) if not self._accepted(tally)]
         if not short:
-            return
-        told = "; ".join(map(str, short[:3])) + (f"; and {len(short) - 3} more" if len(short) > 3 else "")  # noqa: PLR2004
+            return None
+        told = "; ".join(map(str, short[:MOST_TOLD]))
+        more = f"; and {len(short) - MOST_TOLD} more" if len(short) > MOST_TOLD else ""
         message = (
-            f"{self._base}: {PASSES} listings together are incomplete: {told}. What is listed is fetched; run again, "
-            "name the missing files (include), or accept that they are missing (allow_missing)"
+            f"{self._base}: {PASSES} listings together are incomplete: {told}{more}. What is listed is fetched; run "
+            "again, name the missing files (include), or accept that they are missing (allow_missing)"
         )
-        raise SourceError(message, location=str(self._base))
+        return Setback(error=SourceError(message, location=str(self._base)))
 
     def _accepted(self, tally: Tally) -> bool:
         if not self._entry.allow_missing or not Selection(self._entry.allow_missing).wants(tally.example):
