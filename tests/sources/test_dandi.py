@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -303,3 +304,90 @@ async def test_a_plan_does_not_hold_the_records_that_a_run_keeps() -> None:
     assert await documents.read("d.source-metadata/dandi/assets-00001.json") is None
     assert await documents.read("d.source-metadata/subset.json") == b"{}"
     assert await documents.read("d/.zattrs") == b"{}"
+
+
+# --- other archives ---------------------------------------------------------------------------------------------------
+
+
+async def test_another_archive_says_where_its_manifests_lie(serve: Start, tmp_path: Path) -> None:
+    twin = DandiTwin(
+        MemoryStore(buckets=("ember-open",)), url="https://api-dandi.emberarchive.org", bucket="ember-open"
+    )
+    for path, data in NWB.items():
+        twin.add_blob("000027", path, data)
+    twin.publish("000027", PUBLISHED)
+    server = serve(twin)
+    mirrors = {"https://api-dandi.emberarchive.org": server.url, "s3://ember-open": f"{server.url}/ember-open"}
+    manifest = {**described(server.url, dandiset="dandi://ember-dandi/000027/sub-1/"), "mirrors": mirrors}
+    receipt = await emasync.arun(manifest, root=tmp_path)
+    assert receipt.ok, receipt.failures
+    assert set(on_disk(tmp_path)) == {path for path in NWB if path.startswith("sub-1/")}
+    assert [path for path in asked(server) if "/blobs/" not in path] == [
+        "api/dandisets/000027/",
+        f"api/dandisets/000027/versions/{PUBLISHED}/",
+        f"ember-open/dandisets/000027/{PUBLISHED}/assets.jsonld",
+    ]
+
+
+async def test_a_dandiset_that_was_never_published_is_its_draft(serve: Start, tmp_path: Path) -> None:
+    assert (await run(serve(twin_of(NWB)), tmp_path)).ok
+    assert on_disk(tmp_path) == NWB
+    assert kept(tmp_path, "resolved.json") == {
+        "api": "https://api.dandiarchive.org/api",
+        "dandiset": "000027",
+        "version": "draft",
+        "assets": 3,
+        "wanted": 3,
+        "documents": 1,
+    }
+
+
+async def test_a_draft_is_listed_again_only_when_asked(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    server = serve(twin)
+    assert (await run(server, tmp_path, version="draft")).ok
+    twin.add_blob("000027", "new.nwb", b"new")
+    server.reset()
+    assert (await run(server, tmp_path, version="draft")).ok
+    assert not server.requests
+    manifest = described(server.url, version="draft")
+    receipt = await emasync.arun(manifest, root=tmp_path, options=emasync.RunOptions(refresh=True))
+    assert receipt.ok
+    assert on_disk(tmp_path) == {**NWB, "new.nwb": b"new"}
+    assert len([path for path in asked(server) if "/blobs/" in path]) == 1, "what is there is not fetched again"
+
+
+async def test_an_interrupted_plan_goes_on(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(crowd(1_200))
+    server = serve(twin, faults={"api/*/assets/": [{"skip": 1, "status": 502}]})
+    assert not (await run(server, tmp_path, version="draft")).ok
+    assert len(await asyncio.to_thread(on_disk, tmp_path)) == 1_000
+    server.set_faults({})
+    assert (await run(server, tmp_path, version="draft")).ok
+    assert len(await asyncio.to_thread(on_disk, tmp_path)) == 1_200
+
+
+async def test_one_record_that_makes_no_sense_does_not_keep_the_others_away(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of(NWB)
+    spoilt = twin.version("000027").assets[1]
+    spoilt.digest = {"dandi:sha2-256": 5}  # type: ignore[dict-item]  # not what the schema says
+    message = await failure_of(serve(twin), tmp_path, version="draft")
+    assert "an asset record is not as it should be" in message
+    assert set(on_disk(tmp_path)) == set(NWB) - {spoilt.path}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"results": "none"}, "it has no list of results"),
+        ({"results": [5], "next": None}, "expected asset records"),
+        ({"results": [], "next": "https://api.dandiarchive.org/x/assets/?page=2"}, "go in a circle"),
+        ({"results": [{}], "next": "https://api.dandiarchive.org/users/?page=2"}, "its next page is another listing"),
+        ({"results": [{}], "next": "nonsense"}, "its next page is 'nonsense'"),
+        ({"count": 1, "results": [{"asset_id": "x"}], "next": None}, "lacks its path"),
+    ],
+)
+async def test_a_page_that_makes_no_sense_is_named(serve: Start, tmp_path: Path, answer: Any, why: str) -> None:
+    body = orjson.dumps(answer).decode()
+    server = serve(twin_of(NWB), faults={"api/*/assets/": [{"body": body}]})
+    assert why in await failure_of(server, tmp_path, version="draft")

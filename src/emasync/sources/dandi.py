@@ -26,6 +26,9 @@ from emasync.sources.walk import BucketTree
 BATCH_ASSETS = 1_000
 """Assets that are handed on together: one page of each set, one kept document."""
 
+MOST_SPOILT = 1_000
+"""Records that make no sense before none of them is believed."""
+
 
 class DandiSource:
     """``source: dandi``."""
@@ -69,6 +72,7 @@ class Batch:
     files: list[Asset] = field(default_factory=list)
     trees: list[Asset] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
+    setbacks: list[SourceError] = field(default_factory=list)
 
     def add(self, asset: Asset, record: bytes) -> None:
         """Take one more."""
@@ -78,7 +82,7 @@ class Batch:
     @property
     def full(self) -> bool:
         """Whether it should be handed on."""
-        return len(self.records) >= BATCH_ASSETS
+        return len(self.records) + len(self.setbacks) >= BATCH_ASSETS
 
 
 class _Visit:
@@ -95,6 +99,7 @@ class _Visit:
         self._entry = entry
         self._picker = Picker(entry)
         self._seen = 0
+        self._spoilt = 0
         self._wanted = 0
         self._kept = 0
         self._named: Counter[str] = Counter()
@@ -113,14 +118,21 @@ class _Visit:
                         batch = Batch()
         except EmasyncError as error:
             failure = error
-        if batch.records:
+        if batch.records or batch.setbacks:
             yield batch
         if failure is not None:
             raise failure
 
     def _take(self, record: Record, batch: Batch) -> None:
         self._seen += 1
-        asset = read_asset(record.value, api=self.api.base, bucket=self.bucket)
+        try:
+            asset = read_asset(record.value, api=self.api.base, bucket=self.bucket)
+        except SourceError as error:
+            self._spoilt += 1
+            if self._spoilt > MOST_SPOILT:
+                raise
+            batch.setbacks.append(error)
+            return
         if self._picker.wants(asset):
             batch.add(asset, record.data)
 
@@ -160,7 +172,7 @@ class _Visit:
             FilesFound(base=base, entries=tuple(entries), encoded=encoded, asset=name)
             for (base, encoded, name), entries in pages.items()
         ]
-        return [kept, *found]
+        return [kept, *found, *(Setback(error=error) for error in batch.setbacks)]
 
     def _place(self, asset: Asset) -> tuple[str, bool, str]:
         """Base, whether keys are encoded, and key of a blob: in the bucket, or behind the API's redirect."""
