@@ -38,8 +38,8 @@ def row(destination: str = "a/x.bin", **changes: object) -> Row:
 
 def test_columns() -> None:
     published, computed = (Digest("md5", "0" * 32),), (Digest("sha256", "1" * 64),)
-    packed = {"promised": pack_digests(published), "found": pack_digests(computed)}
-    (line,) = checksum_lines([row(verified="published", **packed)])
+    promised, found = pack_digests(published), pack_digests(computed)
+    (line,) = checksum_lines([row(verified="published", promised=promised, found=found)])
     assert line == f"a/x.bin\t12\tmd5:{'0' * 32}\tcrc32c:000000ab,sha256:{'1' * 64}\tpublished\n"
 
 
