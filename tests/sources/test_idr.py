@@ -258,6 +258,7 @@ def test_trap_7_an_unknown_dataset_fails_by_name(archive: Any, tmp_path: Path) -
     receipt = run_within(manifest(served.url, dataset=5), tmp_path)
     (failure,) = receipt.failures
     assert (failure.kind, "no public dataset 5" in failure.message) == (ErrorKind.NOT_FOUND, True)
+    assert failure.location == f"https://{OMERO_HOST}/webclient/?show=dataset-5"
     assert len(served.requests) == 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from itertools import islice
+from typing import Literal
 
 from emasync.errors import EmasyncError, ErrorKind, FormatError, SourceError, TransportError
 from emasync.manifest.archives import IdrEntry
@@ -122,7 +123,7 @@ class ImageFinder:
         path = f"webgateway/original_file_paths/{number}/"
         answer = await self._omero.ask(path)
         if answer is None:
-            raise unknown("original of image", number)
+            raise unknown("image", number, "paths of the original of ")
         found = originals(answer.value, f"{SERVER}/{path}")
         if found in self._seen:
             return []
@@ -162,10 +163,10 @@ def setback(number: int, error: EmasyncError) -> Setback:
     return Setback(error=SourceError(message, kind=error.kind, location=error.location))
 
 
-def unknown(what: str, number: int) -> SourceError:
+def unknown(kind: Literal["image", "dataset"], number: int, what: str = "") -> SourceError:
     """The error for what OMERO does not show: it answers alike for unknown and for private."""
-    message = f"the IDR has no public {what} {number}; check the number"
-    return SourceError(message, kind=ErrorKind.NOT_FOUND, location=f"{SERVER}/webclient/?show=image-{number}")
+    message = f"the IDR has no public {what}{kind} {number}; check the number"
+    return SourceError(message, kind=ErrorKind.NOT_FOUND, location=f"{SERVER}/webclient/?show={kind}-{number}")
 
 
 def elsewhere(found: Originals) -> SourceError:
