@@ -253,6 +253,26 @@ def test_an_unknown_asset_is_named_with_its_neighbours_and_the_others_come(flat:
     assert files_below(root / "d") == flat.files(RAW)
 
 
+def test_a_copy_in_a_folder_stands_in_for_the_bucket(tmp_path: Path) -> None:
+    write_asset(tmp_path / "copy", RAW, tiles=1)
+    manifest = {
+        "version": 1,
+        "mirrors": {f"s3://{BUCKET}": f"file://{tmp_path}/copy"},
+        "datasets": [{"id": "d", "source": "aind", "assets": [RAW, "exaSPIM_1_2024-04-02_19-49-38"]}],
+    }
+    receipt = run_within(manifest, tmp_path / "data")
+    (failure,) = receipt.failures
+    assert failure.message.endswith("has no asset 'exaSPIM_1_2024-04-02_19-49-38': check its name")
+    assert files_below(tmp_path / "data" / "d" / RAW) == files_below(tmp_path / "copy" / RAW)
+
+
+def test_a_bucket_that_is_not_there(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    manifest = manifest_over(archive({"other/x": b"1"}), filter={"level": "raw"})
+    (failure,) = run_within(manifest, tmp_path).failures
+    assert failure.kind == ErrorKind.NOT_FOUND
+    assert BUCKET in failure.message
+
+
 def test_an_asset_without_the_level_is_named_and_the_others_come(flat: Flat, tmp_path: Path) -> None:
     write_asset(flat.bucket, RAW, levels=1, tiles=1)
     truth = write_asset(flat.bucket, NEW, tiles=1)

@@ -60,6 +60,29 @@ async def test_folders_that_are_left_out_are_not_looked_into() -> None:
     )
 
 
+async def test_folders_are_left_out_at_any_depth() -> None:
+    tree = tree_over(fetcher_of(["a/cache/x", "a/b/x", "b/cache/x", "b/y"]), ("*/*/**",), ("**/cache/**", "b/**"))
+    assert await tree.children("") == Children(("a",), ())
+    assert await tree.children("a") == Children(("b",), ())
+    assert await listed(tree) == ["a/b/x"]
+
+
+async def test_names_of_files_that_are_left_out_cost_no_look_into_each_folder() -> None:
+    keys = [f"{folder:02d}/{number}" for folder in range(50) for number in range(4)]
+    fetcher = fetcher_of(keys, page_limit=100)
+    assert await listed(tree_over(fetcher, (), ("**/*.tmp",))) == keys
+    assert len(fetcher.log) < 30, "fifty looks would be one a folder"
+
+
+async def test_a_listing_goes_on_behind_a_folder() -> None:
+    fetcher = fetcher_of(["a/1/x", "a/2/x", "b/1/x"])
+    tree = tree_over(fetcher, ("*/1/*", "*/2/*"))
+    assert await listed(tree, "a", "b/1/x") == []
+    assert not fetcher.log, "all of it lies before"
+    assert await listed(tree, "b", "a/2/x") == ["b/1/x"]
+    assert await listed(tree, "a", "a/1/x") == ["a/2/x"]
+
+
 async def test_what_the_top_level_does_not_have_is_not_asked_for() -> None:
     fetcher = fetcher_of(KEYS, page_limit=1000)
     tree = tree_over(fetcher)

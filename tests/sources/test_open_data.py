@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,20 @@ import zarr
 from tests.integration.folders import below, files_below, run_within
 
 from emasync.errors import ErrorKind, InputError, ManifestError, SourceError
+from emasync.manifest.archives import OpenDataEntry
 from emasync.manifest.load import manifest_from_object
-from emasync.model.events import Event
+from emasync.model.events import Event, ignore_event
 from emasync.model.location import Location
 from emasync.settings import Settings
-from emasync.sources.open_data import REGISTRY, Reference
+from emasync.sources.interface import Kept, SourceContext, TreeFound
+from emasync.sources.open_data import REGISTRY, OpenDataSource, Reference
 from emasync.sources.open_data_entry import Place, Resource, choose_resource, parse_entry, place_of
 from emasync.testing import Archive
 from emasync.testing.aind import write_asset, write_recording
+from emasync.testing.fetcher import MemoryFetcher
 from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
 from emasync.testing.stores import FolderStore
+from emasync.transport.interface import BucketAccess
 
 OBJECTS = {
     "aind-benchmark-data/ephys-compression/aind-np2/readme.txt": b"two",
@@ -148,6 +153,21 @@ def test_a_bucket_chooses_among_resources(registered: Registered, tmp_path: Path
     assert files_below(tmp_path / "d") == {"b": b"2"}, "with the prefix that the registry knows"
 
 
+def test_a_bucket_that_the_entry_does_not_name_is_taken_and_told(registered: Registered, tmp_path: Path) -> None:
+    registered.serve(entry_text(COSEM), {"one/a": b"1", "three/c": b"3"})
+    assert registered.run(tmp_path, bucket="three").exit_code == 0
+    assert files_below(tmp_path / "d") == {"c": b"3"}
+    assert registered.warnings() == [
+        "registry a-dataset: does not name bucket three; taken all the same, as the manifest says"
+    ]
+
+
+def test_an_arn_may_name_one_object(registered: Registered, tmp_path: Path) -> None:
+    registered.serve(entry_text([bucket_resource("arn:aws:s3:::one/deep/a.h5")]), {"one/deep/a.h5": b"1"})
+    assert registered.run(tmp_path).exit_code == 0
+    assert files_below(tmp_path / "d") == {"a.h5": b"1"}
+
+
 @pytest.mark.parametrize(
     ("more", "said", "opening"),
     [
@@ -188,15 +208,19 @@ def test_a_page_in_place_of_the_entry_is_refused(registered: Registered, tmp_pat
     assert "expected an entry of the Registry of Open Data" in failure.message
 
 
-def test_an_entry_beside_the_manifest(archive: Callable[..., Archive], tmp_path: Path) -> None:
+@pytest.mark.parametrize("relative", [False, True])
+def test_an_entry_beside_the_manifest(
+    archive: Callable[..., Archive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
     served = archive({"one/a": b"1"})
+    monkeypatch.chdir(tmp_path if relative else "/")
     (tmp_path / "entry.yaml").write_bytes(entry_text([bucket_resource("arn:aws:s3:::one")]))
     manifest = tmp_path / "manifest.yaml"
     dataset = {"id": "d", "source": "open_data", "registry": "entry.yaml"}
     manifest.write_text(
         yaml.safe_dump({"version": 1, "mirrors": {"s3://one": f"{served.url}/one"}, "datasets": [dataset]})
     )
-    assert run_within(manifest, tmp_path / "data").exit_code == 0
+    assert run_within("manifest.yaml" if relative else manifest, tmp_path / "data").exit_code == 0
     assert files_below(tmp_path / "data" / "d") == {"a": b"1"}
 
 
@@ -309,6 +333,26 @@ def test_trap_11_the_region_of_the_entry_is_used() -> None:
     assert placed("arn:aws:s3:::bk", region="af-south-1").region == "af-south-1"
     assert placed("arn:aws:s3:eu-west-1:123456789012:accesspoint/point", region="af-south-1").region == "eu-west-1"
     assert placed("arn:aws:s3:::bk", region="nonsense!").region is None
+
+
+@pytest.mark.parametrize(("more", "region"), [({}, "af-south-1"), ({"region": "eu-west-1"}, "eu-west-1")])
+async def test_the_transport_is_told_the_region(more: dict[str, str], region: str) -> None:
+    granted: dict[str, BucketAccess] = {}
+
+    class Granting(MemoryFetcher):
+        def grant(self, bucket_origin: str, access: BucketAccess) -> None:
+            granted[bucket_origin] = access
+
+    text = entry_text([bucket_resource("arn:aws:s3:::bk/p", region="af-south-1")])
+    fetcher = Granting({f"{REGISTRY}{SLUG}.yaml": text, "s3://bk/p/x": b"1"})
+    dataset = {"id": "d", "source": "open_data", "registry": SLUG, **more}
+    (entry,) = (await asyncio.to_thread(manifest_from_object, {"version": 1, "datasets": [dataset]})).datasets
+    assert isinstance(entry, OpenDataEntry)
+    source = OpenDataSource(SourceContext(fetcher=fetcher, settings=Settings(), on_event=ignore_event))
+    kept, tree = [finding async for finding in source.resolve(entry)]
+    assert kept == Kept(name=f"registry/{SLUG}.yaml", data=text)
+    assert isinstance(tree, TreeFound)
+    assert granted == {"s3://bk": BucketAccess(region=region)}
 
 
 def test_other_types_are_passed_over() -> None:

@@ -12,10 +12,10 @@ from emasync.model.location import Location
 from emasync.model.task import TaskSetSpec
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.select import Chosen
-from emasync.plan.sweep import Divider, Piles, Sorting, as_entry, closing, sweep
+from emasync.plan.sweep import Divider, Piles, Sorting, as_entry, sweep
 from emasync.plan.tools import PlanTools
 from emasync.sources.interface import Tree
-from emasync.sources.walk import missing_key
+from emasync.sources.walk import closing, missing_key
 from emasync.transport.interface import ListedObject
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,7 +11,8 @@ from emasync.model.task import ObjectEntry
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.order import is_document
 from emasync.sources.interface import Tree
-from emasync.transport.interface import ListedObject, ListPage
+from emasync.sources.walk import closing
+from emasync.transport.interface import ListedObject
 
 BEHIND_ALL = "\U0010ffff"
 """Greatest character in UTF-8 order: ``folder/`` and this sorts behind every usual key of the folder."""
@@ -142,16 +142,6 @@ async def pages(
                 if leap is not None and leap != start_after:
                     going_on = True
                     break
-
-
-@asynccontextmanager
-async def closing(listing: AsyncIterator[ListPage]) -> AsyncIterator[AsyncIterator[ListPage]]:
-    """Close a listing that is left early, at once and not whenever the garbage collector comes by."""
-    try:
-        yield listing
-    finally:
-        if isinstance(listing, AsyncGenerator):
-            await listing.aclose()
 
 
 def enclosing(path: str, folders: frozenset[str]) -> str | None:

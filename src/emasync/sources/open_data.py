@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -91,7 +92,9 @@ class OpenDataSource:
         TransportError
             As :meth:`Fetcher.read` and :meth:`BucketSource.resolve`.
         """
-        reference = Reference.of(entry.registry, self._context.folder)
+        reference = await asyncio.to_thread(
+            Reference.of, entry.registry, self._context.folder
+        )  # may ask for the folder
         document = await self._document(reference, entry)
         if document is not None:
             yield Kept(name=f"registry/{reference.slug}.yaml", data=document.data)
