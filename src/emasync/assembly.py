@@ -162,6 +162,6 @@ async def _lock(spec: RunSpec, state_dir: Path, clock: Clock) -> RootLock:
             if error.kind is not ErrorKind.ROOT_LOCKED or clock.monotonic_s() >= deadline_s:
                 raise
             owner = await anyio.to_thread.run_sync(read_owner, state_dir)
-            if owner is None or not owner.gone():
+            if owner is None or not await anyio.to_thread.run_sync(owner.gone):
                 raise
         await clock.sleep(LOOK_S)
