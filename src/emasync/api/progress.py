@@ -23,6 +23,9 @@ _log = logging.getLogger("emasync")
 TICK_S: Final = 0.5
 TICKS_A_NOTE: Final = 2
 
+MOST_HOSTS: Final = 100
+"""Origins in a snapshot; events name all."""
+
 WANTED = (State.PENDING, State.SEALED, State.PLACED, State.FAILED)
 
 
@@ -42,7 +45,7 @@ class Ticker:
         self._executor = executor
         self._on_event = on_event
         self._received = 0
-        self._asked: dict[str, int] = {}
+        self._told: dict[str, tuple[int, int]] = {}
         self._backups = Backups(resources.state_dir, resources.clock)
 
     async def run(self) -> None:
@@ -56,16 +59,21 @@ class Ticker:
             self._on_event(Event("progress", progress))
             if number % TICKS_A_NOTE:
                 continue
-            self._tell_hosts()
-            await _write(self._resources, tallies, {"running": True, **progress})
+            hosts = self._tell_hosts()
+            await _write(self._resources, tallies, {"running": True, **progress, "hosts": hosts})
             await _copy(self._resources, self._backups.at_epoch)
 
-    def _tell_hosts(self) -> None:
-        """An event for each origin that was asked something since the last one."""
+    def _tell_hosts(self) -> list[EventValue]:
+        """An event for each origin that was asked something since the last one, or whose limit moved; gives all."""
+        rows: list[EventValue] = []
         for origin, seen in self._executor.statistics().items():
-            if seen.requests != self._asked.get(origin, 0):
-                self._asked[origin] = seen.requests
-                self._on_event(Event("host", _host_fields(seen)))
+            fields = _host_fields(seen)
+            if (seen.requests, seen.limit) != self._told.get(origin, (0, seen.limit)):
+                self._told[origin] = (seen.requests, seen.limit)
+                self._on_event(Event("host", fields))
+            if len(rows) < MOST_HOSTS:
+                rows.append(fields)
+        return rows
 
 
 def _host_fields(seen: OriginStatistics) -> dict[str, EventValue]:
