@@ -1,4 +1,4 @@
-"""Running a manifest: what a run begins with is read and imported side by side."""
+"""Running a manifest, and what comes before: reading it, and importing what moves data."""
 
 from __future__ import annotations
 
@@ -91,20 +91,22 @@ class _Ready:
     """What a run begins with."""
 
     manifest: Manifest
-    surroundings: Surroundings
     move: type[Move]
+    surroundings: Surroundings
 
 
 async def _ready(manifest: ManifestLike) -> _Ready:
-    """Read the manifest, read certificates and proxies, import what moves data: each takes a core for a while."""
+    """Read certificates and proxies while the manifest is read and what moves data is imported.
+
+    Certificates are read without the interpreter's lock. The others need it: side by side they would take longer.
+    """
     try:
         async with asyncio.TaskGroup() as group:
             surroundings = group.create_task(asyncio.to_thread(_surroundings))
-            move = group.create_task(asyncio.to_thread(_move))
-            loaded = group.create_task(asyncio.to_thread(load, manifest))
+            loaded = group.create_task(asyncio.to_thread(_loaded, manifest))
     except ExceptionGroup as failures:
         raise decisive(failures) from failures
-    return _Ready(loaded.result(), surroundings.result(), move.result())
+    return _Ready(*loaded.result(), surroundings.result())
 
 
 def _surroundings() -> Surroundings:
@@ -113,7 +115,8 @@ def _surroundings() -> Surroundings:
     return Surroundings.read()
 
 
-def _move() -> type[Move]:
-    from emasync.api.moving import Move  # noqa: PLC0415 - all of the engine, and aiohttp
+def _loaded(manifest: ManifestLike) -> tuple[Manifest, type[Move]]:
+    loaded = load(manifest)
+    from emasync.api.moving import Move  # noqa: PLC0415 - all of the engine, and not for a manifest that is wrong
 
-    return Move
+    return loaded, Move
