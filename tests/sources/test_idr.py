@@ -484,6 +484,13 @@ def test_a_fileset_that_was_replaced_by_its_copy_is_found_there(
     assert files_below(tmp_path / "root/cell") == {f"9846151.zarr/{path}": data for path, data in expected.items()}
 
 
+async def test_images_of_one_copy_share_its_tree(copies: tuple[FolderStore, dict[str, bytes]], archive: Any) -> None:
+    root = NGFF.replace("{image}", "9846151")
+    served = archive(copies[0], apps=(OmeroApp(IdrTwin(images={5: (f"{root}/.zattrs",), 6: (f"{root}/.zgroup",)})),))
+    (tree,) = (await resolved(served.url, images=[5, 6])).trees
+    assert (str(tree.tree.base), tree.path) == (root, "9846151.zarr")
+
+
 async def test_a_copy_that_is_not_there_is_a_setback(archive: Any) -> None:
     seen = await resolved(serve(archive).url, images=[XY], ngff=NGFF)
     (error,) = seen.setbacks
