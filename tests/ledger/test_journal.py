@@ -298,3 +298,61 @@ def test_batches_pack_and_unpack(entries: list[Entry]) -> None:
     for wrong in (data + b"x", data[:-1]):
         with pytest.raises(ValueError, match="bytes for"):
             unpack_entries(wrong, 5)
+
+
+@pytest.mark.parametrize("spec", [LISTED, GRIDDED])
+def test_a_small_object_that_was_begun_as_a_large_one_leaves_nothing_unfinished(
+    ledger: SqliteLedger, spec: TaskSetSpec
+) -> None:
+    set_id = planned(ledger, spec)
+    ledger.record(what_happened_before(set_id, "00000" if spec is LISTED else 0, "partial"))
+    ledger.place_rows(seal(ledger, set_id, 2))
+    assert ledger.unfinished() == frozenset()
+    assert states(ledger, State.PLACED) == [0, 1]
+
+
+def test_an_object_that_is_listed_anew_while_it_is_leased_counts_with_its_new_size(ledger: SqliteLedger) -> None:
+    set_id = planned(ledger, LISTED, 3)
+    tasks = ledger.lease(set_id, 3)
+    ledger.add_entries(set_id, [ObjectEntry("00001", 99)])
+    ledger.place_rows(ledger.seal_rows([as_row(task) for task in tasks], 1))
+    check_tallies(ledger)
+
+
+def test_an_object_that_a_newer_plan_leaves_out_while_it_is_leased_does_not_count(ledger: SqliteLedger) -> None:
+    set_id = planned(ledger, LISTED, 3)
+    early = seal(ledger, set_id, 1)
+    tasks = ledger.lease(set_id, 2)
+    ledger.begin_plan("d", "2")
+    ledger.add_set(LISTED)
+    ledger.finish_plan("d")
+    ledger.place_rows(early)
+    ledger.place_rows(ledger.seal_rows([as_row(task) for task in tasks], 1))
+    (tally,) = ledger.tallies()
+    assert set(tally.objects.values()) == {0}
+    assert tally.unwanted == 3
+
+
+def test_plans_see_what_the_journal_holds(ledger: SqliteLedger) -> None:
+    set_id = planned(ledger, LISTED, 3)
+    ledger.place_rows(seal(ledger, set_id, 2, epoch=7))
+    assert (waiting(ledger), ledger.last_epoch()) == (1, 7)
+    ledger.add_entries(set_id, [ObjectEntry("00001", 99)])  # another one now
+    assert states(ledger, State.PLACED) == [0]
+    assert [file.destination for file in ledger.leftovers(9)] == ["d/l/00001"]
+    ledger.forget_leftovers(["d/l/00001"])
+    (task,) = ledger.lease(set_id, 1)
+    ledger.begin_plan("d", "2")
+    ledger.finish_plan("d")
+    ledger.seal_rows([as_row(task)._replace(generation=task.generation)], 8)
+    assert waiting(ledger) == 1
+    assert [row.key for row in ledger.unwanted()] == ["00000", task.key]
+    assert ledger.removable(f"d/l/{task.key}") is not None
+
+
+def test_an_answer_without_a_validator_is_kept_as_that(ledger: SqliteLedger) -> None:
+    set_id = planned(ledger, LISTED, 40)
+    first, second = ledger.lease(set_id, 2)
+    rows = [as_row(first)._replace(validator=Validator()), as_row(second)]
+    ledger.place_rows(ledger.seal_rows(rows, 1))
+    assert [row.validator for row in ledger.rows(state=State.PLACED)] == [Validator(), ANSWER]

@@ -230,3 +230,13 @@ def test_epochs(ledger: SqliteLedger) -> None:
     ledger.record([Placed(set_id=set_id, key="c")])
     ledger.set_durable_epoch(2)
     assert ledger._connection.execute("SELECT count(*) FROM fresh").fetchone() == (0,)
+
+
+def test_much_that_is_released_is_found_again(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emasync.ledger.leases.MAX_RETURNED", 3)
+    set_id = planned(ledger, entries(*"abcdefgh"))
+    tasks = ledger.lease(set_id, 8)
+    ledger.release(tasks[1:6])
+    assert ledger._desk.leases._returned == {set_id: []}
+    assert [task.key for task in ledger.lease(set_id, 9)] == list("bcdef")
+    assert ledger.lease(set_id, 9) == []

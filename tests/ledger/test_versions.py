@@ -39,6 +39,8 @@ def older(request: pytest.FixtureRequest, open_ledger: Opener, tmp_path: Path) -
 def test_nothing_of_an_older_ledger_is_lost(older: SqliteLedger) -> None:
     assert older._connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert not older.clean
+    kept = older._connection.execute("SELECT count(*) FROM places").fetchone()[0]
+    assert kept == (9 if older._database.meta("casefold", 0) else 2)
     listed = {row.key: (row.state.name, row.size_bytes, row.epoch) for row in older.rows() if row.set_id == 1}
     assert listed == {
         "f/a": ("PLACED", 4, 1),
