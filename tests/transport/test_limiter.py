@@ -8,7 +8,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 
-from emasync.errors import ErrorKind
+from emasync.errors import ErrorKind, StalledError
+from emasync.model.events import Event
 from emasync.model.location import Location
 from emasync.settings import HostPolicy, Settings
 from emasync.testing.clock import ManualClock
@@ -16,7 +17,9 @@ from emasync.testing.conformance import Recorder
 from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.governed import GovernedFetcher
 from emasync.transport.limiter import OriginGivenUpError, OriginLimiter
+from emasync.transport.pursuit import MAX_EXCUSES, Pursuit
 from emasync.transport.remembered import Remembered
+from emasync.transport.watch import Pace, Watch
 
 Opener = Callable[..., AbstractAsyncContextManager[GovernedFetcher]]
 
@@ -337,6 +340,47 @@ async def test_patience_is_short_where_others_get_bytes(clock: ManualClock) -> N
     assert (limiter.first_byte_limit_s(), limiter.silence_limit_s()) == (30.0, 12.0)
 
 
+class Hanging:
+    """A body of which some comes, and then nothing."""
+
+    taken = 0
+
+    def __init__(self) -> None:
+        self.received = 2 << 20
+
+    async def read(self) -> bytes:
+        await asyncio.Event().wait()
+        return b""
+
+    async def read_into(self, view: memoryview) -> int:
+        return len(view)
+
+
+async def test_impatience_is_paid_for(clock: ManualClock) -> None:
+    """Four may be cut short, and one more for each ten good requests; the next one gets all of the policy's time."""
+    limiter = limiter_of(clock, stall_timeout_s=12.0)
+    for _ in range(16):
+        limiter.learn(0.1)
+    waited: list[float] = []
+    for _ in range(6):
+        watch = Watch(clock)
+        pace = Pace(limiter.policy, clock, watch, "x", limiter)
+        pace.large = True
+        reading, began_s = asyncio.create_task(pace.read(Hanging())), clock.monotonic_s()
+        await turns()
+        while not reading.done():
+            clock.advance(0.25)
+            limiter.bytes_came(1)  # over another connection
+            limiter.beat()
+            for late in watch.sweep(clock.monotonic_s()):
+                late.scope.reschedule(asyncio.get_running_loop().time())
+            await turns()
+        waited.append(clock.monotonic_s() - began_s)
+        assert isinstance(reading.exception(), StalledError)
+    assert [2.0 <= seconds < 4.0 for seconds in waited] == [True] * 5 + [False]
+    assert waited[-1] >= 12.0
+
+
 async def test_what_was_found_is_where_the_next_run_begins(clock: ManualClock, stack: AsyncExitStack) -> None:
     limiter = OriginLimiter("https://x", HostPolicy(max_connections=64), clock, Remembered(40, 1.0))
     assert (limiter.limit, limiter.remembered) == (40, None)
@@ -413,7 +457,7 @@ async def test_a_patient_server_gets_all_that_the_policy_allows_and_never_more(o
     assert (statistics.limit, statistics.phase, statistics.retries) == (20, "steady", 0)
 
 
-async def test_a_server_that_takes_six_at_a_time_is_asked_six_at_a_time(opened: Opener) -> None:
+async def test_a_server_that_takes_six_at_a_time_is_asked_six_at_a_time(opened: Opener, events: list[Event]) -> None:
     clock = ManualClock(autojump_s=0.003)
     server = CountingServer(clock, most=6)
     settings = Settings(hosts={"127.0.0.1": {"start_connections": 4}})
@@ -426,3 +470,13 @@ async def test_a_server_that_takes_six_at_a_time_is_asked_six_at_a_time(opened: 
     assert server.peak <= 8  # one doubling
     assert statistics.retries == server.refused <= 20
     assert 4 <= statistics.limit <= 7
+    assert 0.0 in [event.fields["delay_s"] for event in events]  # thrown back by our doing: again, without a wait
+
+
+def test_a_request_is_excused_only_so_often_without_a_byte() -> None:
+    """Else a limit that goes up and down would keep one request for ever."""
+    pursuit = Pursuit("x")
+    assert [pursuit.excuse() for _ in range(MAX_EXCUSES + 1)] == [True] * MAX_EXCUSES + [False]
+    assert pursuit.failures == 0
+    pursuit.advance_by(1)
+    assert pursuit.excuse()
