@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emasync.errors import InputError
 from emasync.ledger.snapshot import owner_of, read_snapshot
-from emasync.sources.catalog import CatalogEntry, catalog_entries
+
+if TYPE_CHECKING:
+    from emasync.sources.catalog import CatalogEntry
 
 
 def status(root: str | os.PathLike[str]) -> dict[str, Any]:
@@ -30,4 +32,6 @@ def status(root: str | os.PathLike[str]) -> dict[str, Any]:
 
 def catalog() -> tuple[CatalogEntry, ...]:
     """Known datasets, each with a manifest that is ready to run."""
+    from emasync.sources.catalog import catalog_entries  # noqa: PLC0415 - looks where it is installed; status need not
+
     return catalog_entries()
