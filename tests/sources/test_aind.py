@@ -266,11 +266,15 @@ def test_a_copy_in_a_folder_stands_in_for_the_bucket(tmp_path: Path) -> None:
     assert files_below(tmp_path / "data" / "d" / RAW) == files_below(tmp_path / "copy" / RAW)
 
 
-def test_a_bucket_that_is_not_there(archive: Callable[..., Archive], tmp_path: Path) -> None:
-    manifest = manifest_over(archive({"other/x": b"1"}), filter={"level": "raw"})
+@pytest.mark.parametrize("wanted", [{"filter": {"level": "raw"}}, {"assets": [RAW]}])
+def test_a_bucket_that_is_not_there_is_no_missing_asset(
+    archive: Callable[..., Archive], tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    manifest = manifest_over(archive({"other/x": b"1"}), **wanted)
     (failure,) = run_within(manifest, tmp_path).failures
     assert failure.kind == ErrorKind.NOT_FOUND
     assert BUCKET in failure.message
+    assert "has no asset" not in failure.message
 
 
 def test_an_asset_without_the_level_is_named_and_the_others_come(flat: Flat, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
 
-from emasync.errors import ErrorKind, FormatError, NotFoundError, SourceError, TransportError
+from emasync.errors import ErrorKind, FormatError, SourceError, TransportError
 from emasync.manifest.archives import AindEntry, AssetFilter
 from emasync.manifest.problems import shown
 from emasync.model.events import Event
@@ -79,11 +79,7 @@ class AindSource:
     async def _open(self, bucket: Location, name: str, entry: AindEntry) -> AssetTree | Setback:
         whole = BucketTree(self._context.fetcher, bucket.join(name), self._context.on_event)
         tree = AssetTree(whole, entry.selection)
-        try:
-            there = await tree.open()
-        except NotFoundError:  # folders in place of buckets say so
-            there = False
-        return tree if there else Setback(error=await self._unknown(bucket, name))
+        return tree if await tree.open() else Setback(error=await self._unknown(bucket, name))
 
     async def _unknown(self, bucket: Location, name: str) -> SourceError:
         """The error for an asset that is not there, with names that begin alike."""
