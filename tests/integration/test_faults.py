@@ -35,7 +35,7 @@ POLICY = {
     "first_byte_timeout": "500ms",
     "crawl_rate": "2kB/s",
     "max_attempts": 2,
-    "give_up_after": "4s",
+    "give_up_after": "3s",
 }
 
 
