@@ -63,7 +63,7 @@ class Desk:
     def asked(self) -> list[tuple[str, int | None]]:
         """Key and first byte of every transfer so far."""
         return [
-            (row.location.removeprefix(BASE + "/"), None if row.span is None else row.span.start)
+            (row.location.removeprefix(BASE + "/"), row.span.start if isinstance(row.span, Span) else None)
             for row in self.fetcher.log
         ]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from emasync.disk.sink import LocalSink
 from emasync.errors import AccessDeniedError, ErrorKind, TransientError
 from emasync.ledger.interface import Placed, Sealed
-from emasync.model.digest import Span
+from emasync.model.digest import Span, Tail
 from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
 from emasync.model.task import Rank, State
@@ -332,7 +332,9 @@ class Strict(MemoryFetcher):
         self.hide = hide
         self.list_denied = list_denied
 
-    async def read(self, location: Location, *, span: Span | None = None, limit_bytes: int = 64 << 20) -> Document:
+    async def read(
+        self, location: Location, *, span: Span | Tail | None = None, limit_bytes: int = 64 << 20
+    ) -> Document:
         if self.hide and location not in self._objects:
             self.log.clear()
             raise AccessDeniedError(f"403 for {location}", location=str(location))

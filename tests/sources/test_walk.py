@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, SourceError
-from emasync.model.digest import Span
+from emasync.model.digest import Span, Tail
 from emasync.model.events import Event
 from emasync.model.location import Location
 from emasync.sources import walk
@@ -100,7 +100,9 @@ def hidden(answer: Exception | None) -> tuple[BucketTree, list[Event]]:
     events: list[Event] = []
 
     class Denying(MemoryFetcher):
-        async def read(self, location: Location, *, span: Span | None = None, limit_bytes: int = 64 << 20) -> Document:
+        async def read(
+            self, location: Location, *, span: Span | Tail | None = None, limit_bytes: int = 64 << 20
+        ) -> Document:
             if ".z" in location.path:
                 raise AccessDeniedError("403")
             if answer is not None:

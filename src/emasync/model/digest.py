@@ -36,6 +36,17 @@ class Span:
         return self.stop - self.start
 
 
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The last bytes of an object whose size nobody knows yet; all of a shorter object."""
+
+    size_bytes: int
+
+    def of(self, total_bytes: int) -> Span:
+        """Where they lie in an object of so many bytes."""
+        return Span(max(0, total_bytes - self.size_bytes), total_bytes)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validator:
     """What a server said that tells one version of an object from another.

@@ -21,7 +21,7 @@ from typing import Protocol
 import pytest
 
 from emasync.errors import NotFoundError, PreconditionFailedError, RangeNotSatisfiedError, RefusedError, SourceError
-from emasync.model.digest import Span, Validator
+from emasync.model.digest import Span, Tail, Validator
 from emasync.model.location import Location
 from emasync.transport.interface import Fetcher, Head, ListPage
 
@@ -178,6 +178,21 @@ class FetcherSuite:
         assert document.data == b"hello world"[start:stop]
         head = document.head
         assert (head.status, head.start, head.stop, head.total_bytes) == (206, start, stop, 11)
+
+    @pytest.mark.parametrize(("size_bytes", "start"), [(1, 10), (5, 6), (11, 0), (40, 0)])
+    async def test_read_tail(self, fetcher: Fetcher, origin: Origin, size_bytes: int, start: int) -> None:
+        """A tail is the end of the object, or all of a shorter one, and where it lies is told."""
+        origin.put("k", b"hello world")
+        document = await fetcher.read(origin.root.join("k"), span=Tail(size_bytes))
+        assert document.data == b"hello world"[start:]
+        head = document.head
+        assert (head.status, head.start, head.stop, head.total_bytes) == (206, start, 11, 11)
+
+    async def test_tail_of_nothing(self, fetcher: Fetcher, origin: Origin) -> None:
+        """An empty object has no tail."""
+        origin.put("empty", b"")
+        with pytest.raises(RangeNotSatisfiedError):
+            await fetcher.read(origin.root.join("empty"), span=Tail(4))
 
     async def test_read_is_bounded(self, fetcher: Fetcher, origin: Origin) -> None:
         """A longer body than allowed is refused; one that just fits is not."""

@@ -17,7 +17,7 @@ from emasync.errors import (
     RangeNotSatisfiedError,
     RefusedError,
 )
-from emasync.model.digest import Span, Validator
+from emasync.model.digest import Span, Tail, Validator
 from emasync.model.location import Location
 from emasync.testing.conditions import http_date
 from emasync.testing.listing import PAGE_LIMIT, Page, iso_date, page_of
@@ -43,13 +43,13 @@ class Fetched:
     ----------
     verb : {"read", "transfer", "list"}
     location : str
-    span : Span or None
+    span : Span, Tail or None
     validator : Validator or None
     """
 
     verb: Literal["read", "transfer", "list"]
     location: str
-    span: Span | None = None
+    span: Span | Tail | None = None
     validator: Validator | None = None
 
 
@@ -145,7 +145,9 @@ class MemoryFetcher:
 
     # --- the Fetcher
 
-    async def read(self, location: Location, *, span: Span | None = None, limit_bytes: int = 64 << 20) -> Document:
+    async def read(
+        self, location: Location, *, span: Span | Tail | None = None, limit_bytes: int = 64 << 20
+    ) -> Document:
         """Fetch a document into memory; see :meth:`Fetcher.read`."""
         self.log.append(Fetched("read", str(location), span))
         async with self._visit(location) as found:
@@ -302,8 +304,9 @@ def _key_below(root: Location, location: Location) -> str:
     return unquote(path) if root.scheme in ("http", "https") else path
 
 
-def _head(found: StoredObject, span: Span | None, location: Location) -> Head:
+def _head(found: StoredObject, span: Span | Tail | None, location: Location) -> Head:
     total = found.size_bytes
+    span = span.of(total) if isinstance(span, Tail) else span
     if span is not None and span.start >= total:
         raise RangeNotSatisfiedError(
             f"{location}: range from {span.start} of an object of {total} bytes",

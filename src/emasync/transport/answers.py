@@ -16,7 +16,7 @@ from emasync.errors import (
     TransientError,
     TransportError,
 )
-from emasync.model.digest import Validator
+from emasync.model.digest import Span, Tail, Validator
 from emasync.model.task import escape_for_log
 from emasync.transport.interface import Head
 from emasync.transport.patience import retry_after_s
@@ -128,6 +128,24 @@ def partial_head(headers: Mapping[str, str], start: int, stop: int | None, name:
         validator=validator_of(headers),
         headers=headers,
     )
+
+
+def tail_span(headers: Mapping[str, str], tail: Tail, name: str) -> Span:
+    """Where the tail that a 206 brings lies in its object, which only the answer can tell.
+
+    Raises
+    ------
+    RefusedError
+        It does not tell, or brings another part.
+    """
+    came = parse_content_range(headers.get("content-range"))
+    span = None if came is None or came.total_bytes is None else tail.of(came.total_bytes)
+    if came is None or span is None or (came.start, came.stop) != (span.start, span.stop):
+        got = escape_for_log(headers.get("content-range", "none"))
+        raise RefusedError(
+            f"{name}: asked for the last {tail.size_bytes} bytes, got Content-Range {got}", location=name
+        )
+    return span
 
 
 def suspicious(headers: Mapping[str, str], path: str) -> bool:

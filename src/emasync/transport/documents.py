@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from emasync.errors import RefusedError
-from emasync.model.digest import Span
+from emasync.model.digest import Span, Tail
 from emasync.transport.interface import Document, Head
 
 
@@ -16,15 +16,15 @@ class Collector:
     ----------
     name : str
         Of the object, for messages.
-    span : Span or None
+    span : Span, Tail or None
         What was asked for.
     limit_bytes : int
     """
 
-    def __init__(self, name: str, span: Span | None, limit_bytes: int) -> None:
+    def __init__(self, name: str, span: Span | Tail | None, limit_bytes: int) -> None:
         self._name = name
         self._span = span
-        self._start = span.start if span else 0
+        self._start = None if isinstance(span, Tail) else span.start if span else 0
         self._limit_bytes = limit_bytes
         self._data = bytearray()
 
@@ -36,9 +36,10 @@ class Collector:
         RefusedError
             The body will be longer than the limit.
         """
-        del self._data[max(0, head.start - self._start) :]
-        if head.stop is not None and head.stop - self._start > self._limit_bytes:
-            raise self._too_long(f"{head.stop - self._start} bytes")
+        start = self._start = head.start if self._start is None else self._start
+        del self._data[max(0, head.start - start) :]
+        if head.stop is not None and head.stop - start > self._limit_bytes:
+            raise self._too_long(f"{head.stop - start} bytes")
 
     async def feed(self, data: bytes | memoryview) -> None:
         """Keep `data`.
@@ -59,7 +60,7 @@ class Collector:
     def document(self, head: Head) -> Document:
         """What was kept; of a server without ranges only the span that was asked for."""
         data = bytes(self._data)
-        if self._span is not None and head.start == 0 and len(data) > self._span.size_bytes:
+        if isinstance(self._span, Span) and head.start == 0 and len(data) > self._span.size_bytes:
             data = data[: self._span.size_bytes]
             head = replace(head, stop=self._span.stop)
         return Document(data, head)

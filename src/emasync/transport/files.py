@@ -21,7 +21,7 @@ from emasync.errors import (
     TransientError,
     TransportError,
 )
-from emasync.model.digest import Span, Validator
+from emasync.model.digest import Span, Tail, Validator
 from emasync.transport.answers import OK, PARTIAL
 from emasync.transport.interface import Head, ListedObject, ListPage, Receiver
 from emasync.transport.listing import PAGE_KEYS
@@ -129,7 +129,7 @@ def _translated(error: OSError, name: str) -> TransportError:
     return TransientError(f"{name}: cannot be opened ({error.strerror})", location=name)
 
 
-def head_of(file: OpenFile, span: Span | None, validator: Validator | None) -> Head:
+def head_of(file: OpenFile, span: Span | Tail | None, validator: Validator | None) -> Head:
     """The answer a server would give.
 
     Raises
@@ -143,6 +143,7 @@ def head_of(file: OpenFile, span: Span | None, validator: Validator | None) -> H
         message = f"{file.name}: is another file now ({validator} was expected, it has {file.version})"
         raise PreconditionFailedError(message, location=file.name)
     size = file.size_bytes
+    span = span.of(size) if isinstance(span, Tail) else span
     if span is not None and span.start >= size:
         message = f"{file.name}: ends before the range (it has {size} bytes)"
         raise RangeNotSatisfiedError(message, location=file.name, total_bytes=size)
@@ -156,7 +157,7 @@ def head_of(file: OpenFile, span: Span | None, validator: Validator | None) -> H
     )
 
 
-async def copy(place: FilePlace, receiver: Receiver, span: Span | None, validator: Validator | None) -> Head:
+async def copy(place: FilePlace, receiver: Receiver, span: Span | Tail | None, validator: Validator | None) -> Head:
     """Read a file, or a span of it, into `receiver`.
 
     Cancellation waits for the thread that uses the descriptor (law 5).

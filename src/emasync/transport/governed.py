@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from emasync.errors import EmasyncError, TransientError
 from emasync.model.clock import Clock, SystemClock
-from emasync.model.digest import Span, Validator
+from emasync.model.digest import Span, Tail, Validator
 from emasync.model.events import Event, OnEvent, ignore_event
 from emasync.model.location import Location
 from emasync.settings import Settings
@@ -73,7 +73,7 @@ class Wanted:
 
     route: Route
     name: str = ""
-    span: Span | None = None
+    span: Span | Tail | None = None
     validator: Validator | None = None
     document: bool = False
 
@@ -277,7 +277,7 @@ class GovernedFetcher:
     # --- objects -----------------------------------------------------------------------------------------------
 
     async def read(
-        self, location: Location, *, span: Span | None = None, limit_bytes: int = DOCUMENT_BYTES
+        self, location: Location, *, span: Span | Tail | None = None, limit_bytes: int = DOCUMENT_BYTES
     ) -> Document:
         """See :class:`~emasync.transport.interface.Fetcher`."""
         collector = Collector(redact(location), span, limit_bytes)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from emasync.model.digest import Span, Validator
+from emasync.model.digest import Span, Tail, Validator
 from emasync.model.location import Location
 
 
@@ -170,13 +170,15 @@ class Detour(Generic[P]):
 class Fetcher(Protocol):
     """The one door to the network: limits, retries and stall watch included (``governed.py``)."""
 
-    async def read(self, location: Location, *, span: Span | None = None, limit_bytes: int = 64 << 20) -> Document:
+    async def read(
+        self, location: Location, *, span: Span | Tail | None = None, limit_bytes: int = 64 << 20
+    ) -> Document:
         """Fetch a document (metadata, API answer) into memory.
 
         Parameters
         ----------
         location : Location
-        span : Span, optional
+        span : Span or Tail, optional
             Part of the object.
         limit_bytes : int
             A longer body is refused.

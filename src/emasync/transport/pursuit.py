@@ -15,7 +15,7 @@ from emasync.errors import (
     ThrottledError,
     TransientError,
 )
-from emasync.model.digest import Span, Validator
+from emasync.model.digest import Span, Tail, Validator
 from emasync.settings import HostPolicy
 from emasync.transport import answers, ranges
 from emasync.transport.interface import Head
@@ -36,8 +36,8 @@ class Pursuit:
     ----------
     name : str
         Of the object, for messages.
-    span : Span or None
-        What is wanted; None for all.
+    span : Span, Tail or None
+        What is wanted; None for all. A tail becomes a span with the first answer, which tells where it begins.
     validator : Validator or None
         What the object must be.
     accept_gzip : bool
@@ -54,7 +54,12 @@ class Pursuit:
     """
 
     def __init__(
-        self, name: str, span: Span | None = None, validator: Validator | None = None, *, accept_gzip: bool = False
+        self,
+        name: str,
+        span: Span | Tail | None = None,
+        validator: Validator | None = None,
+        *,
+        accept_gzip: bool = False,
     ) -> None:
         self.name = name
         self.head: Head | None = None
@@ -65,8 +70,8 @@ class Pursuit:
         self._span = span
         self._accept_gzip = accept_gzip and span is None
         self._bound = validator
-        self._position = span.start if span else 0
-        self._stop = span.stop if span else None
+        self._position = span.start if isinstance(span, Span) else 0
+        self._stop = span.stop if isinstance(span, Span) else None
         self._furthest = self._position
         self._total_bytes: int | None = None
         self._encoded = False
@@ -89,7 +94,9 @@ class Pursuit:
         if self._encoded:
             self._position = 0  # a tail of an encoded body cannot be decoded alone
         headers = {"Accept-Encoding": "gzip" if self._accept_gzip and not self._ranged else "identity"}
-        if self._ranged:
+        if isinstance(self._span, Tail):
+            headers["Range"] = ranges.ask_tail(self._span.size_bytes)
+        elif self._ranged:
             headers["Range"] = ranges.ask(self._position, self._stop)
         bound = self._bound
         if bound is not None and bound.generation is not None:
@@ -121,12 +128,15 @@ class Pursuit:
     def _partial(self, headers: Mapping[str, str]) -> Head:
         if not self._ranged:
             raise RefusedError(f"{self.name}: a part of the object came (206), all of it was asked for")
+        if isinstance(self._span, Tail):
+            self._span = answers.tail_span(headers, self._span, self.name)
+            self._position, self._stop, self._furthest = self._span.start, self._span.stop, self._span.start
         return answers.partial_head(headers, self._position, self._stop, self.name)
 
     def _whole(self, headers: Mapping[str, str]) -> Head:
-        if self._span is not None and self._span.start > 0:
+        if isinstance(self._span, Tail) or (self._span is not None and self._span.start > 0):
             raise RefusedError(
-                f"{self.name}: the server ignores byte ranges (asked from byte {self._position}, got the whole object)",
+                f"{self.name}: the server ignores byte ranges (asked for a part, got the whole object)",
                 location=self.name,
             )
         return answers.whole_head(headers, self.name)

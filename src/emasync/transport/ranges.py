@@ -31,6 +31,11 @@ def ask(start: int, stop: int | None) -> str:
     return f"bytes={start}-" if stop is None else f"bytes={start}-{stop - 1}"
 
 
+def ask_tail(size_bytes: int) -> str:
+    """Value of ``Range`` for the last bytes of an object: a suffix-range (section 14.1.2)."""
+    return f"bytes=-{size_bytes}"
+
+
 def parse_content_range(text: str | None) -> ContentRange | None:
     """Read ``Content-Range`` of a 206 (section 14.4); None when it is missing or makes no sense."""
     match = _CONTENT_RANGE.fullmatch((text or "").strip())
