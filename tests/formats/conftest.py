@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from emasync.formats.interface import ArrayDescription, Found, GroupDescription, MultiscaleDescription, Need
-from emasync.formats.zarr import WalkLimits, ZarrWalk
+from emasync.formats.visits import FolderWalk, WalkLimits
+from emasync.formats.zarr import ZarrWalk
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Listing:
 
 @dataclass
 class Discovery:
-    walk: ZarrWalk
+    walk: FolderWalk
     found: list[Found] = field(default_factory=list)
     asked: list[Need] = field(default_factory=list)
 
@@ -62,8 +63,9 @@ def discover() -> Discover:
         listable: bool = True,
         limits: WalkLimits | None = None,
         backwards: bool = False,
+        walk_of: Callable[[Sequence[str], WalkLimits | None], FolderWalk] = ZarrWalk,
     ) -> Discovery:
-        discovery = Discovery(ZarrWalk(start, limits))
+        discovery = Discovery(walk_of(start, limits))
         walk = discovery.walk
         open_needs: list[Need] = []
         while not walk.done:

@@ -13,8 +13,9 @@ import zarr
 
 from emasync.errors import FormatError, SourceError
 from emasync.formats.interface import Need
-from emasync.formats.zarr import WalkLimits, ZarrFormat, ZarrWalk
-from emasync.formats.zarr.keys import ancestors, legal_name, normal_path
+from emasync.formats.paths import ancestors, legal_name, normal_path
+from emasync.formats.visits import WalkLimits
+from emasync.formats.zarr import ZarrFormat, ZarrWalk
 from emasync.registry import FORMATS
 
 Discover = Callable[..., Any]  # the fixture's class lives in conftest, which is no module to import

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from math import prod
 from typing import Literal
 
 from emasync.errors import ErrorKind, FormatError, SourceError
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.json_document import Field, Json, parse_object
-from emasync.formats.zarr.keys import ZARR_JSON, ZARRAY, ZATTRS, join
+from emasync.formats.lengths import bounded, lengths
+from emasync.formats.paths import join
+from emasync.formats.zarr.keys import ZARR_JSON, ZARRAY, ZATTRS
 from emasync.model.task import escape_for_log
-
-MAX_AXES = 32  # what numpy 1 took; real arrays have up to 7
-MAX_OBJECTS = 1 << 62  # chunk numbers are stored as signed 64-bit integers
 
 _TYPESTR = re.compile(r"^[<>|][biufcmMSUV](?P<size>\d{1,9})(\[.*\])?$")
 _V3_SIZES = {"bool": 1, "bfloat16": 2} | {
@@ -55,7 +53,7 @@ def parse_zarray(path: str, documents: Mapping[str, bytes]) -> ArrayDescription:
     _require(root, _V2_REQUIRED)
     if root.member("zarr_format").integer(0) != 2:  # noqa: PLR2004  # the version this parser is for
         raise root.member("zarr_format").broken("a .zarray has zarr_format 2")
-    shape = _lengths(root.member("shape"), 0)
+    shape = lengths(root.member("shape"), 0)
     dtype = root.member("dtype")
     text, itemsize = _v2_dtype(dtype)
     description = ArrayDescription(
@@ -73,7 +71,7 @@ def parse_zarray(path: str, documents: Mapping[str, bytes]) -> ArrayDescription:
     )
     if root.member("order").value not in ("C", "F"):
         raise root.member("order").broken('order is "C" or "F"')
-    return _bounded(root, description)
+    return bounded(root.member("shape"), description)
 
 
 def parse_zarr_json_array(path: str, documents: Mapping[str, bytes]) -> ArrayDescription:
@@ -96,7 +94,7 @@ def parse_zarr_json_array(path: str, documents: Mapping[str, bytes]) -> ArrayDes
     key = join(path, ZARR_JSON)
     root = Field(key, "", parse_object(key, documents[key]))
     _require(root, _V3_REQUIRED)
-    shape = _lengths(root.member("shape"), 0)
+    shape = lengths(root.member("shape"), 0)
     transformers = root.member("storage_transformers")
     if transformers.value not in (None, []):
         raise _not_built(transformers, "storage transformers")
@@ -104,8 +102,8 @@ def parse_zarr_json_array(path: str, documents: Mapping[str, bytes]) -> ArrayDes
     chunks = _regular_grid(root.member("chunk_grid"), shape)
     dtype = root.member("data_type")
     name = dtype.member("name") if isinstance(dtype.value, dict) else dtype
-    return _bounded(
-        root,
+    return bounded(
+        root.member("shape"),
         ArrayDescription(
             path=path,
             format="zarr3",
@@ -133,16 +131,9 @@ def _require(root: Field, names: tuple[str, ...]) -> None:
         )
 
 
-def _lengths(field: Field, minimum: int) -> tuple[int, ...]:
-    items = field.items()
-    if len(items) > MAX_AXES:
-        raise field.broken(f"an array has at most {MAX_AXES} axes")
-    return tuple(item.integer(minimum) for item in items)
-
-
 def _chunks(field: Field, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Chunk lengths; 0 is let through where the axis has no extent, as writers of empty tables put it."""
-    chunks = _lengths(field, 0)
+    chunks = lengths(field, 0)
     if len(chunks) != len(shape):
         raise field.broken(f"expected one chunk length for each of the {len(shape)} axes of shape {list(shape)}")
     if any(chunk == 0 and size > 0 for chunk, size in zip(chunks, shape, strict=True)):
@@ -230,19 +221,13 @@ def _inner_chunks(field: Field, chunks: tuple[int, ...]) -> tuple[int, ...] | No
 
 
 def _shard_parts(field: Field, chunks: tuple[int, ...], *, first: bool) -> tuple[int, ...]:
-    inner = _lengths(field, 1)
+    inner = lengths(field, 1)
     if len(inner) != len(chunks):
         raise field.broken(f"expected one length for each of the {len(chunks)} axes of a shard")
     # behind a transpose codec the axes of the inner chunk stand in another order: only then is this not checked
     if first and any(outer % part for outer, part in zip(chunks, inner, strict=True)):
         raise field.broken(f"inner chunks must divide the shard shape {list(chunks)}")
     return inner
-
-
-def _bounded(root: Field, array: ArrayDescription) -> ArrayDescription:
-    if prod(array.grid_shape) >= MAX_OBJECTS:
-        raise root.member("shape").broken("with these chunks the array has more objects than can be numbered")
-    return array
 
 
 def _not_built(field: Field, what: str) -> SourceError:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emasync.formats.json_document import Field, Json, parse_object
-from emasync.formats.zarr.keys import ZARR_JSON, ZATTRS, ZGROUP, join, normal_path, parent_and_name
+from emasync.formats.paths import join, normal_path, parent_and_name
+from emasync.formats.zarr.keys import ZARR_JSON, ZATTRS, ZGROUP
 from emasync.formats.zarr.multiscales import ImageEntry, image_entries
 
 Layout = Literal["group", "folder", "multiscale", "plate", "well", "bioformats2raw", "labels"]

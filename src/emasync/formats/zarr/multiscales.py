@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from emasync.errors import FormatError
 from emasync.formats.interface import ArrayDescription, Axis, LevelDescription, MultiscaleDescription, Transform
 from emasync.formats.json_document import Field
-from emasync.formats.zarr.keys import join, normal_path
+from emasync.formats.paths import join, normal_path
 from emasync.model.task import escape_for_log
 
 MAX_LEVELS = 64  # halving from 2^63 voxels ends there

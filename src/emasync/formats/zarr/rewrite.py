@@ -11,17 +11,8 @@ from collections.abc import Collection, Mapping
 from emasync.errors import ErrorKind, SourceError
 from emasync.formats.interface import Part
 from emasync.formats.json_document import MAX_CONSOLIDATED_BYTES, Field, Json, JsonObject, parse_object, write_object
-from emasync.formats.zarr.keys import (
-    METADATA_NAMES,
-    ZARR_JSON,
-    ZARRAY,
-    ZATTRS,
-    ZMETADATA,
-    ancestors,
-    join,
-    normal_path,
-    parent_and_name,
-)
+from emasync.formats.paths import ancestors, join, normal_path, parent_and_name
+from emasync.formats.zarr.keys import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZMETADATA
 from emasync.formats.zarr.multiscales import known_version, read_transform, version_text
 from emasync.model.task import escape_for_log
 

@@ -1,70 +1,37 @@
 """Discovery of arrays and images in a tree, without I/O.
 
-Each folder is a visit: a generator that yields what it needs and receives the answers. The walk hands out the needs
-of all visits under way, so that a caller may answer them at the same time. Arrays are never looked into.
+Each folder is a visit (:mod:`emasync.formats.visits`). Arrays are never looked into.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from emasync.errors import SourceError
-from emasync.formats.interface import Answer, ArrayDescription, Found, GroupDescription, Names, Need
+from emasync.formats.interface import ArrayDescription, GroupDescription, Names, Need
+from emasync.formats.paths import ancestors, join, place_name
+from emasync.formats.visits import (
+    Answers,
+    Documents,
+    FolderWalk,
+    Reading,
+    Steps,
+    WalkLimits,
+    listed_names,
+    read_documents,
+    sidecars,
+)
 from emasync.formats.zarr.array import parse_zarr_json_array, parse_zarray
 from emasync.formats.zarr.group import GroupMetadata, node_type, read_group
-from emasync.formats.zarr.keys import (
-    METADATA_NAMES,
-    ZARR_JSON,
-    ZARRAY,
-    ZATTRS,
-    ZGROUP,
-    ZMETADATA,
-    ancestors,
-    join,
-    legal_name,
-    normal_path,
-)
+from emasync.formats.zarr.keys import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZGROUP, ZMETADATA
 from emasync.formats.zarr.multiscales import ImageEntry, describe_image
 from emasync.model.task import escape_for_log
 
-Answers = Mapping[Need, Answer]
-Steps = Generator[tuple[Need, ...], Answers, None]
-Documents = dict[str, bytes]
-Reading = Generator[tuple[Need, ...], Answers, Documents]
-
 _V2 = (ZARRAY, ZGROUP, ZATTRS)
 _V3 = (ZARR_JSON,)
-_MAX_NOTES = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WalkLimits:
-    """Bounds of a walk.
-
-    Attributes
-    ----------
-    nodes : int
-        Folders looked at.
-    depth : int
-        Path segments.
-    bare_depth : int
-        Folders without metadata inside each other; chunk folders of an array whose metadata is lost look like this.
-    """
-
-    nodes: int = 100_000
-    depth: int = 32
-    bare_depth: int = 6
-
-
-@dataclass(slots=True, eq=False)
-class _Visit:
-    steps: Steps
-    missing: int = 0
-    answers: dict[Need, Answer] = field(default_factory=dict)
-
-
-class ZarrWalk:
+class ZarrWalk(FolderWalk):
     """Finds arrays, images and groups below one or more starts (:class:`~emasync.formats.interface.Walk`).
 
     Parameters
@@ -80,112 +47,19 @@ class ZarrWalk:
     """
 
     def __init__(self, start: Sequence[str] = ("",), limits: WalkLimits | None = None) -> None:
-        self._limits = limits or WalkLimits()
-        self._waiting: dict[Need, list[_Visit]] = {}
-        self._fresh: list[Need] = []
-        self._found: list[Found] = []
-        self._notes: list[str] = []
-        self._seen: set[str] = set()
-        self._over = False
-        paths = _outermost(start)
-        self._seen.update(paths)
-        for path in paths:
-            for folder in ancestors(path):
-                self._begin(folder, self._documents_only(folder, None))
-            self._run(_Visit(self._folder(path, None, 0, start=True)), {})
-
-    def __repr__(self) -> str:
-        return f"<ZarrWalk: {len(self._seen)} folders seen, {len(self._waiting)} needs open>"
-
-    def needs(self) -> tuple[Need, ...]:
-        """What can be asked for now; each need is handed out once."""
-        fresh, self._fresh = tuple(self._fresh), []
-        return fresh
-
-    def feed(self, need: Need, answer: Answer) -> None:
-        """Take the answer to `need`.
-
-        Raises
-        ------
-        FormatError
-            A document breaks a rule; the walk is over.
-        SourceError
-            A start that is not there, or a limit; the walk is over.
-        ValueError
-            The need is not open.
-        """
-        if self._over:
-            return
-        if need not in self._waiting:
-            raise ValueError(f"{need} was not asked for, or is answered already")
-        try:
-            for visit in self._waiting.pop(need):
-                visit.answers[need] = answer
-                visit.missing -= 1
-                if not visit.missing:
-                    self._run(visit, visit.answers)
-        except SourceError:
-            self._over = True
-            self._waiting.clear()
-            self._fresh.clear()
-            raise
-
-    def found(self) -> tuple[Found, ...]:
-        """Descriptions completed since the last call."""
-        found, self._found = tuple(self._found), []
-        return found
-
-    @property
-    def done(self) -> bool:
-        """Whether no need is open."""
-        return not self._waiting
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was passed over and why; the first 1,000."""
-        return tuple(self._notes)
-
-    # --- scheduling ---------------------------------------------------------------------------------------------
-
-    def _begin(self, folder: str, steps: Steps) -> None:
-        """Visit `folder` unless that was done."""
-        if folder in self._seen:
-            return
-        self._seen.add(folder)
-        if len(self._seen) > self._limits.nodes:
-            raise SourceError(
-                f"more than {self._limits.nodes} folders below the base, the last {escape_for_log(folder)}; "
-                "narrow the dataset with arrays: or take it with format: raw"
-            )
-        if folder.count("/") >= self._limits.depth:
-            raise SourceError(f"{escape_for_log(folder)}: nested deeper than {self._limits.depth} folders")
-        self._run(_Visit(steps), {})
-
-    def _run(self, visit: _Visit, answers: Answers) -> None:
-        """Let a visit go on until it waits again or ends."""
-        try:
-            needs = visit.steps.send(answers) if answers else next(visit.steps)
-        except StopIteration:
-            return
-        visit.answers, visit.missing = {}, len(needs)
-        for need in needs:
-            if need not in self._waiting:
-                self._waiting[need] = []
-                self._fresh.append(need)
-            self._waiting[need].append(visit)
-
-    def _note(self, text: str) -> None:
-        if len(self._notes) < _MAX_NOTES:
-            self._notes.append(escape_for_log(text))
-
-    # --- visits -------------------------------------------------------------------------------------------------
+        super().__init__(limits)
+        self._enter(
+            start,
+            lambda folder: self._documents_only(folder, None),
+            lambda path: self._folder(path, None, 0, start=True),
+        )
 
     def _documents_only(self, folder: str, hint: str | None) -> Steps:
         """A group above a start, or between a group and a node it names: kept so that the copy can be navigated."""
         documents = yield from _node_documents(folder, hint)
         documents.pop(join(folder, ZARRAY), None)
         if join(folder, ZGROUP) in documents:
-            documents |= yield from _read(folder, (ZMETADATA,))
+            documents |= yield from read_documents(folder, (ZMETADATA,))
         if documents:
             layout = read_group(folder, documents).layout
             self._found.append(GroupDescription(path=folder, layout=layout, documents=documents))
@@ -203,18 +77,18 @@ class ZarrWalk:
     def _bare_folder(self, folder: str, hint: str | None, bare: int, *, start: bool) -> Steps:
         """A prefix without metadata."""
         if bare >= self._limits.bare_depth:
-            self._note(f"{_place(folder)}: {bare} folders without metadata inside each other; not looked into")
+            self._note(f"{place_name(folder)}: {bare} folders without metadata inside each other; not looked into")
             return
-        names = _names((yield (Need.children(folder),)))
+        names = listed_names((yield (Need.children(folder),)))
         if start and (names is None or not (names.folders or names.objects)):
             raise SourceError(
-                f"{escape_for_log(_place(folder))}: no Zarr array or group here, and no folder that can be "
+                f"{escape_for_log(place_name(folder))}: no Zarr array or group here, and no folder that can be "
                 "listed; check url and arrays",
                 location=folder,
             )
         if names is None:
             return
-        if extras := _extras(folder, names):
+        if extras := sidecars(folder, names, METADATA_NAMES):
             self._found.append(GroupDescription(path=folder, layout="folder", extras=extras))
         for child in self._children(folder, names):
             self._begin(child, self._folder(child, hint, bare + 1))
@@ -223,22 +97,21 @@ class ZarrWalk:
         """A group: its images at once, its other nodes as visits of their own."""
         group = read_group(folder, documents)
         for version in group.unknown_versions:
-            self._note(
-                f"{_place(folder)}: OME-NGFF {version} is not known here (0.1 to 0.5 are); its arrays are taken singly"
-            )
+            place = place_name(folder)
+            self._note(f"{place}: OME-NGFF {version} is not known here (0.1 to 0.5 are); its arrays are taken singly")
         hint = "zarr3" if join(folder, ZARR_JSON) in documents else "zarr2"
         levels = {level.path: level for image in group.images for level in image.levels}
         answers = yield (Need.children(folder), *_level_needs(folder, levels, hint))
-        names = _names(answers)
+        names = listed_names(answers)
         if hint == "zarr2" and (names is None or ZMETADATA in names.objects):
-            documents |= yield from _read(folder, (ZMETADATA,))
+            documents |= yield from read_documents(folder, (ZMETADATA,))
         self._found.append(
             GroupDescription(
                 path=folder,
                 layout=group.layout,
                 children=group.children,
                 documents=documents,
-                extras=() if names is None else _extras(folder, names),
+                extras=() if names is None else sidecars(folder, names, METADATA_NAMES),
             )
         )
         for image in group.images:
@@ -251,7 +124,7 @@ class ZarrWalk:
         for level in image.levels:
             array = _as_array(level.path, _texts_of(answers, level.path))
             if array is None:
-                self._note(f"{level.path}: level {level.number} of {_place(folder)} has no array; left out")
+                self._note(f"{level.path}: level {level.number} of {place_name(folder)} has no array; left out")
                 continue
             self._seen.update((level.path, *_between(folder, level.path)))
             arrays[level.number] = array
@@ -269,12 +142,12 @@ class ZarrWalk:
         for child in self._children(folder, names) if names is not None else self._guessed(folder, group):
             self._begin(child, self._folder(child, hint, 0))
         if names is None and group.numbered:
-            self._run(_Visit(self._numbered(folder, hint)), {})
+            self._run(self._numbered(folder, hint))
 
     def _guessed(self, folder: str, group: GroupMetadata) -> list[str]:
         """Where nothing can be listed: what OME-NGFF puts below such a group without naming it there."""
         if group.layout == "group" and not group.children:
-            self._note(f"{_place(folder)}: cannot be listed and names no arrays; name them with arrays:")
+            self._note(f"{place_name(folder)}: cannot be listed and names no arrays; name them with arrays:")
         well_known = {"bioformats2raw": ("OME",), "multiscale": ("labels",)}
         return [join(folder, name) for name in well_known.get(group.layout, ())]
 
@@ -287,35 +160,6 @@ class ZarrWalk:
                 return
             self._begin(child, self._folder(child, hint, 0))
 
-    def _children(self, folder: str, names: Names) -> list[str]:
-        for name in names.folders:
-            if not legal_name(name):
-                self._note(f"{_place(folder)}: folder {name!a} cannot be a node; passed over")
-        return [join(folder, name) for name in names.folders if legal_name(name)]
-
-
-def _place(folder: str) -> str:
-    """A folder in a message."""
-    return folder or "the base"
-
-
-def _outermost(start: Sequence[str]) -> list[str]:
-    """Starts in normal form, without those below another start."""
-    paths: list[str] = []
-    for text in start:
-        path = normal_path(text)
-        if path is None:
-            raise SourceError(f"{escape_for_log(text)}: no legal path of an array or group", location=text)
-        paths.append(path)
-    unique = sorted(set(paths))
-    return [path for path in unique if not any(folder in unique for folder in ancestors(path))]
-
-
-def _read(folder: str, names: Sequence[str]) -> Reading:
-    """Ask for documents of one folder; those that are there, by key."""
-    answers = yield tuple(Need.document(join(folder, name)) for name in names)
-    return {need.key: data for need, data in answers.items() if isinstance(data, bytes)}
-
 
 def _node_documents(folder: str, hint: str | None) -> Reading:
     """Documents of a node; what its parent is decides what is asked first. ``zarr.json`` wins over the v2 documents.
@@ -323,13 +167,13 @@ def _node_documents(folder: str, hint: str | None) -> Reading:
     A store may carry both (converted in place): zarr-python prefers v3 too, and a copy needs one of them.
     """
     if hint is None:
-        documents = yield from _read(folder, (*_V3, *_V2))
+        documents = yield from read_documents(folder, (*_V3, *_V2))
         key = join(folder, ZARR_JSON)
         return {key: documents[key]} if key in documents else documents
     first, second = (_V3, _V2) if hint == "zarr3" else (_V2, _V3)
-    documents = yield from _read(folder, first)
+    documents = yield from read_documents(folder, first)
     if not documents:
-        documents = yield from _read(folder, second)
+        documents = yield from read_documents(folder, second)
     return documents
 
 
@@ -360,16 +204,3 @@ def _between(folder: str, path: str) -> tuple[str, ...]:
 def _texts_of(answers: Answers, folder: str) -> Documents:
     keys = {join(folder, name) for name in METADATA_NAMES}
     return {need.key: data for need, data in answers.items() if isinstance(data, bytes) and need.key in keys}
-
-
-def _names(answers: Answers) -> Names | None:
-    """The one listing among the answers."""
-    for need, answer in answers.items():
-        if need.kind == "children" and answer is not None and not isinstance(answer, bytes):
-            return answer
-    return None
-
-
-def _extras(folder: str, names: Names) -> tuple[str, ...]:
-    """Other objects; a nameless one is a folder marker."""
-    return tuple(join(folder, name) for name in names.objects if name and name not in METADATA_NAMES)
