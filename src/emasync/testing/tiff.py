@@ -1,29 +1,83 @@
-"""A writer of baseline TIFF pages: little-endian, uncompressed grey values in strips (TIFF 6.0, part 1)."""
+"""TIFF stacks as bodies that are made when they are read, and small ones as files.
+
+The layouts are those of two public volumes: pixels and directory by turns, as ITK and libtiff write them, and all
+pixels in one stretch, as ImageJ does.
+"""
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emasync.testing.sparse import Body, Literal, Piece
+from emasync.testing.tiff_directory import ASCII, LONG, RATIONAL, SHORT, Entry, TiffForm
+
 STRIP_BYTES = 8 << 10
-"""About the strip size that TIFF 6.0 recommends."""
+"""About the strip size that TIFF 6.0 recommends; libtiff's default."""
 
 LIMIT_BYTES = 1 << 32
 """Offsets of classic TIFF have 32 bits."""
 
-_SHORT, _LONG, _RATIONAL = 3, 4, 5
-_FORMATS = {_SHORT: "H", _LONG: "I", _RATIONAL: "II"}
+CLASSIC = TiffForm()
 _NM_PER_CM = 10_000_000
 _CENTIMETRE = 3
+_NO_UNIT = 1
 _SAMPLE_FORMATS = {"u": 1, "i": 2}
 
 
+class Pages(Protocol):
+    """Planes of one size, by number."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Pages, rows, columns."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Number type, in the byte order of the file (Any: an integer type, which one is the caller's choice)."""
+        ...
+
+    def page(self, number: int) -> Piece:
+        """Pixels of a page."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayPages:
+    """Pages of an array in memory.
+
+    Attributes
+    ----------
+    array : ndarray
+        Shape (pages, rows, columns), little-endian (Any: the number type is the caller's choice).
+    """
+
+    array: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Pages, rows, columns."""
+        pages, rows, columns = self.array.shape
+        return pages, rows, columns
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Number type of the array."""
+        return self.array.dtype
+
+    def page(self, number: int) -> Piece:
+        """Pixels of a page."""
+        return Literal(self.array[number].tobytes())
+
+
 def write_pages(path: Path, pages: NDArray[Any], *, pixel_nm: float) -> None:
-    """Write one page for each plane of `pages`.
+    """Write one page for each plane of `pages`: little-endian, uncompressed, in strips.
 
     Parameters
     ----------
@@ -42,69 +96,197 @@ def write_pages(path: Path, pages: NDArray[Any], *, pixel_nm: float) -> None:
         raise ValueError(f"{path}: pages of {pages.dtype}; 8- or 16-bit integers can be written")
     if pages.nbytes + len(pages) * 4096 > LIMIT_BYTES:
         raise ValueError(f"{path}: {pages.nbytes} bytes are too many for a classic TIFF")
-    little = pages.astype(pages.dtype.newbyteorder("<"), copy=False)
-    with path.open("wb") as file:
-        file.write(struct.pack("<2sHI", b"II", 42, 0))
-        pointer = 4  # where the offset of the next directory goes (section 2: image file header)
-        for page in little:
-            pointer = _write_page(file, page, pointer, pixel_nm)
-
-
-def _write_page(file: BinaryIO, page: NDArray[Any], pointer: int, pixel_nm: float) -> int:
-    """Write pixels and directory, link it from `pointer`; gives where the next directory is linked from."""
-    rows, columns = page.shape
-    rows_per_strip = max(1, min(rows, STRIP_BYTES // max(1, columns * page.itemsize)))
-    offsets, sizes = [], []
-    for start in range(0, rows, rows_per_strip):
-        data = np.ascontiguousarray(page[start : start + rows_per_strip]).tobytes()
-        offsets.append(file.tell())
-        sizes.append(len(data))
-        file.write(data)
     resolution = (round(_NM_PER_CM / pixel_nm * 1000), 1000)
-    return _write_directory(
-        file,
-        pointer,
-        [
-            (256, _LONG, (columns,)),
-            (257, _LONG, (rows,)),
-            (258, _SHORT, (page.itemsize * 8,)),
-            (259, _SHORT, (1,)),  # no compression
-            (262, _SHORT, (1,)),  # black is zero
-            (273, _LONG, tuple(offsets)),
-            (277, _SHORT, (1,)),
-            (278, _LONG, (rows_per_strip,)),
-            (279, _LONG, tuple(sizes)),
-            (282, _RATIONAL, resolution),
-            (283, _RATIONAL, resolution),
-            (296, _SHORT, (_CENTIMETRE,)),
-            (339, _SHORT, (_SAMPLE_FORMATS[page.dtype.kind],)),
-        ],
+    more = [
+        Entry(282, RATIONAL, resolution),
+        Entry(283, RATIONAL, resolution),
+        Entry(296, SHORT, (_CENTIMETRE,)),
+        Entry(339, SHORT, (_SAMPLE_FORMATS[pages.dtype.kind],)),
+    ]
+    stack = ArrayPages(pages.astype(pages.dtype.newbyteorder("<"), copy=False))
+    body = strip_stack(stack, lambda _: more)
+    with path.open("wb") as file:
+        for piece in body.pieces:
+            file.write(piece.read(0, piece.size_bytes))
+
+
+def itk_stack(pages: Pages, form: TiffForm = CLASSIC) -> Body:
+    """A stack as ITK writes it through libtiff: strips of 8 KiB, each page's directory behind its pixels.
+
+    With 1065 x 1536 x 2048 bytes it has the size, to the byte, and the offsets of EPFL's ``volumedata.tif``.
+
+    Parameters
+    ----------
+    pages : Pages
+    form : TiffForm
+        BigTIFF where the stack needs it.
+    """
+    software = b"InsightToolkit\0"
+    count = pages.shape[0]
+
+    def more(number: int) -> list[Entry]:
+        return [
+            Entry(254, LONG, (2,)),  # one page of several
+            Entry(274, SHORT, (1,)),  # first row at the top
+            Entry(284, SHORT, (1,)),  # chunky
+            Entry(297, SHORT, (number, count)),
+            Entry(305, ASCII, software),
+        ]
+
+    return strip_stack(pages, more, form)
+
+
+def strip_stack(pages: Pages, more: Callable[[int], Sequence[Entry]], form: TiffForm = CLASSIC) -> Body:
+    """Pixels and directory by turns: what lies between two pages is a directory, so the volume is in no one stretch.
+
+    Parameters
+    ----------
+    pages : Pages
+    more : callable
+        Entries of page `number` besides those that every page needs.
+    form : TiffForm
+    """
+    room = _Strips(pages, form, more)
+    header = len(form.header(0))
+    stride = room.stride
+    pieces: list[Piece] = [Literal(form.header(header + room.page_bytes + room.gap))]
+    for number in range(pages.shape[0]):
+        last = number == pages.shape[0] - 1
+        pieces += (pages.page(number), _Directory(room, number, header + number * stride, last=last))
+    return Body(tuple(pieces))
+
+
+class _Strips:
+    """What the directories of a stack have in common (they are made anew each time they are read: they may be many)."""
+
+    def __init__(self, pages: Pages, form: TiffForm, more: Callable[[int], Sequence[Entry]]) -> None:
+        self.form = form
+        self._more = more
+        _, self._rows, self._columns = pages.shape
+        self._itemsize = pages.dtype.itemsize
+        row_bytes = self._columns * self._itemsize
+        self._rows_per_strip = max(1, min(self._rows, STRIP_BYTES // max(1, row_bytes)))
+        self._strip_bytes = self._rows_per_strip * row_bytes
+        self.page_bytes = self._rows * row_bytes
+        self.gap = self.page_bytes % 2  # directories begin on a word boundary (section 2)
+        self.directory_bytes = len(self.directory(0, 0, following=0))
+        used = self.page_bytes + self.gap + self.directory_bytes
+        self.stride = used + used % 2
+
+    def directory(self, number: int, start: int, *, following: int) -> bytes:
+        """Directory of the page whose pixels begin at `start`, with its values."""
+        offsets = range(start, start + self.page_bytes, self._strip_bytes)
+        sizes = [min(self._strip_bytes, start + self.page_bytes - offset) for offset in offsets]
+        entries = [
+            Entry(256, LONG, (self._columns,)),
+            Entry(257, LONG, (self._rows,)),
+            Entry(258, SHORT, (self._itemsize * 8,)),
+            Entry(259, SHORT, (1,)),  # no compression
+            Entry(262, SHORT, (1,)),  # black is zero
+            Entry(273, self.form.offset_kind, offsets),
+            Entry(277, SHORT, (1,)),
+            Entry(278, LONG, (self._rows_per_strip,)),
+            Entry(279, self.form.offset_kind, sizes),
+            *self._more(number),
+        ]
+        at = start + self.page_bytes + self.gap
+        return self.form.directory(sorted(entries), at=at, following=following)
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """A page's directory as a piece; all but the last are followed by what makes the next page begin even."""
+
+    strips: _Strips
+    number: int
+    start: int
+    last: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """From the end of the pixels to the next page, or to the end of the file."""
+        if self.last:
+            return self.strips.gap + self.strips.directory_bytes
+        return self.strips.stride - self.strips.page_bytes
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Bytes of a half-open span."""
+        following = 0 if self.last else self.start + self.strips.stride + self.strips.page_bytes + self.strips.gap
+        data = self.strips.directory(self.number, self.start, following=following)
+        return (b"\0" * self.strips.gap + data).ljust(self.size_bytes, b"\0")[start:stop]
+
+
+def imagej_stack(pages: Pages, *, pixel_um: float, spacing_um: float) -> Body:
+    r"""A stack as ImageJ writes it: big-endian, one directory ahead of all pixels, the others behind them.
+
+    Stacks whose directories would lie beyond 4 GiB have the first only, and the description counts the pages.
+    The unit is spelled with seven literal characters, ``\u00B5m``. With 184 x 775 x 1121 bytes it has the size, to
+    the byte, and the offsets of IDR image 9846137.
+
+    Parameters
+    ----------
+    pages : Pages
+        Of 8 or 16 bits, big-endian.
+    pixel_um, spacing_um : float
+        Size of a pixel, and distance between pages.
+    """
+    count = pages.shape[0]
+    description = (
+        f"ImageJ=1.52p\nimages={count}\nslices={count}\nunit=\\u00B5m\nspacing={spacing_um:g}\n"
+        "loop=false\nmin=36.0\nmax=199.0\n\0"
+    ).encode()
+    directories = _ImagejDirectories(pages, description, round(1_000_000 / pixel_um))
+    page_bytes = pages.page(0).size_bytes
+    behind = directories.first_pixel + count * page_bytes
+    single = behind + count * directories.size_bytes >= LIMIT_BYTES
+    others = [] if single else [behind + number * directories.size_bytes for number in range(count - 1)]
+    following = [*others, 0]
+    head = directories.first(following[0])
+    tail = b"".join(
+        directories.other(directories.first_pixel + (number + 1) * page_bytes, following[number + 1])
+        for number in range(len(others))
     )
+    pixels = (pages.page(number) for number in range(count))
+    return Body((Literal(head), *pixels, Literal(tail)))
 
 
-def _write_directory(file: BinaryIO, pointer: int, entries: list[tuple[int, int, tuple[int, ...]]]) -> int:
-    """Write an image file directory, entries in tag order (section 2); values over 4 bytes lie before it."""
-    records = []
-    for tag, kind, values in entries:
-        form = _FORMATS[kind]
-        count = len(values) // len(form)
-        data = struct.pack(f"<{form * count}", *values)
-        if len(data) > 4:  # noqa: PLR2004  # what fits into the entry itself
-            _align(file)
-            offset = file.tell()
-            file.write(data)
-            data = struct.pack("<I", offset)
-        records.append(struct.pack("<HHI", tag, kind, count) + data.ljust(4, b"\0"))
-    _align(file)
-    at = file.tell()
-    file.write(struct.pack("<H", len(records)) + b"".join(records) + struct.pack("<I", 0))
-    end = file.tell()
-    file.seek(pointer)
-    file.write(struct.pack("<I", at))
-    file.seek(end)
-    return end - 4
+class _ImagejDirectories:
+    """Directories of one stack; all point at the description and the resolution behind the first."""
 
+    def __init__(self, pages: Pages, description: bytes, pixels_per_unit: int) -> None:
+        self._form = TiffForm(">")
+        self._at = len(self._form.header(0))
+        self._shape, self._bits = pages.shape, pages.dtype.itemsize * 8
+        self._page_bytes = pages.page(0).size_bytes
+        self._description = description
+        self._resolution = (pixels_per_unit, 1_000_000)
+        self.size_bytes = self._form.directory_bytes(len(self._entries(0)))
+        self.first_pixel = self._at + len(self._form.directory(self._entries(0), at=self._at, following=0))
 
-def _align(file: BinaryIO) -> None:
-    if file.tell() % 2:  # directories and values begin on a word boundary (section 2)
-        file.write(b"\0")
+    def first(self, following: int) -> bytes:
+        """Header, directory of the first page, and the values of all."""
+        entries = self._entries(self.first_pixel)
+        return self._form.header(self._at) + self._form.directory(entries, at=self._at, following=following)
+
+    def other(self, pixels: int, following: int) -> bytes:
+        """Directory of the page whose pixels begin at `pixels`."""
+        values_at = self._at + self.size_bytes
+        return self._form.directory(self._entries(pixels), at=0, following=following, values_at=values_at)
+
+    def _entries(self, pixels: int) -> list[Entry]:
+        _, rows, columns = self._shape
+        return [
+            Entry(254, LONG, (0,)),
+            Entry(256, LONG, (columns,)),
+            Entry(257, LONG, (rows,)),
+            Entry(258, SHORT, (self._bits,)),
+            Entry(262, SHORT, (1,)),
+            Entry(270, ASCII, self._description),
+            Entry(273, LONG, (pixels,)),
+            Entry(277, SHORT, (1,)),
+            Entry(278, SHORT, (rows,)),
+            Entry(279, LONG, (self._page_bytes,)),
+            Entry(282, RATIONAL, self._resolution),
+            Entry(283, RATIONAL, self._resolution),
+            Entry(296, SHORT, (_NO_UNIT,)),
+        ]
