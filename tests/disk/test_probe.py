@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emasync.disk.mounts import Mount, mount_of, mounts_below, parse_mountinfo
-from emasync.disk.probe import allocated_bytes, mount_for, probe, require_root
+from emasync.disk.mounts import Mount, mount_for, mount_of, mounts_below, parse_mountinfo
+from emasync.disk.probe import allocated_bytes, probe, require_root
 from emasync.errors import ErrorKind, InputError, MachineError
 
 MOUNTINFO = r"""22 27 0:21 / /proc rw,relatime - proc proc rw
@@ -80,7 +80,7 @@ def test_this_machine_is_read() -> None:
 
 
 def test_a_system_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emasync.disk.probe._MOUNTINFO", tmp_path / "nowhere")
+    monkeypatch.setattr("emasync.disk.mounts._MOUNTINFO", tmp_path / "nowhere")
     mount = mount_for(tmp_path)
     assert (mount.type, mount.network) == ("unknown", False)
 

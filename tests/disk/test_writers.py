@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from emasync.disk.writers import WriterPool, _Job, _Shared
+from emasync.disk.writers import Turn, WriterPool, _Job, _Shared
 
 WAIT_S = 60
 
@@ -191,7 +191,7 @@ async def test_memory_of_a_job_goes_before_the_next_is_waited_for() -> None:
     alive = weakref.ref(slab)
     shared = _Shared(1)
     shared.queue = queue = Watched()
-    job = _Job(lambda _slab: None, (slab,), asyncio.get_running_loop(), None)
+    job = _Job(lambda _slab: None, (slab,), asyncio.get_running_loop(), None, None)
     future = job.future
     queue.put(job)
     del slab, job
@@ -203,3 +203,53 @@ async def test_memory_of_a_job_goes_before_the_next_is_waited_for() -> None:
 def test_a_pool_of_no_threads() -> None:
     with pytest.raises(ValueError, match="0 threads"):
         WriterPool(0)
+
+
+async def test_jobs_of_one_turn_run_one_at_a_time_and_hold_one_thread() -> None:
+    loop = asyncio.get_running_loop()
+    entered: asyncio.Queue[int] = asyncio.Queue()
+    go_on = [threading.Event() for _ in range(4)]
+    ended: list[int] = []
+
+    def job(number: int) -> None:
+        loop.call_soon_threadsafe(entered.put_nowait, number)
+        assert go_on[number].wait(WAIT_S)
+        ended.append(number)
+
+    turn = Turn()
+    async with WriterPool(2) as pool:
+        futures = [pool.submit(job, number, turn=turn) for number in range(4)]
+        for number in range(4):
+            assert await entered.get() == number
+            assert await pool.submit(lambda: "others go on") == "others go on"
+            assert entered.empty()
+            go_on[number].set()
+        await asyncio.gather(*futures)
+    assert ended == [0, 1, 2, 3]
+
+
+async def test_a_failed_job_passes_the_turn_on() -> None:
+    turn = Turn()
+    async with WriterPool(2) as pool:
+        first = pool.submit(divmod, 1, 0, turn=turn)
+        second = pool.submit(divmod, 7, 2, turn=turn)
+        assert await second == (3, 1)
+        with pytest.raises(ZeroDivisionError):
+            await first
+
+
+async def test_closing_runs_what_waits_for_its_turn() -> None:
+    go_on = threading.Event()
+    log: list[int] = []
+    turns = [Turn(), Turn(), Turn()]
+    pool = WriterPool(2)
+    blocked = [pool.submit(go_on.wait, WAIT_S, turn=turn) for turn in turns]
+    for number in range(30):
+        pool.submit(log.append, number, turn=turns[number % 3])
+    closing = asyncio.ensure_future(pool.aclose())
+    await asyncio.sleep(0)
+    go_on.set()
+    await closing
+    await asyncio.gather(*blocked)
+    assert sorted(log) == list(range(30))
+    assert all_ended(pool)

@@ -18,6 +18,7 @@ from tests.engine.desk import BASE, Desk
 from emasync.disk.crc import crc32c_of
 from emasync.disk.interface import Partial, Sink
 from emasync.disk.sink import LocalSink
+from emasync.disk.writers import Turn
 from emasync.engine.context import MoveContext
 from emasync.engine.memory import MemoryBudget, Slabs
 from emasync.engine.receiver import PartReceiver
@@ -58,7 +59,8 @@ class HeldThreads:
 
     jobs: list[tuple[Callable[..., Any], tuple[Any, ...], asyncio.Future[Any]]] = field(default_factory=list)
 
-    def submit(self, job: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def submit(self, job: Callable[..., Any], *args: Any, turn: Turn | None = None) -> asyncio.Future[Any]:
+        del turn  # in whatever order: nothing here relies on it
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.jobs.append((job, args, done))
         return done

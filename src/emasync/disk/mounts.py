@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+_MOUNTINFO = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 NETWORK_TYPES = frozenset(
@@ -52,6 +54,10 @@ LOCAL_FUSE = frozenset(
 """User-space filesystems over local disks; every other ``fuse.*`` (sshfs, rclone, s3fs, ...) counts as network."""
 
 
+MEMORY_TYPES = frozenset({"ramfs", "tmpfs"})
+"""No disk behind them: nothing lies scattered that one could have put together by reserving it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One line of mountinfo.
@@ -76,6 +82,9 @@ class Mount:
     def network(self) -> bool:
         """Whether the type is one that machines share."""
         return self.type in NETWORK_TYPES or (self.type.startswith("fuse.") and self.type not in LOCAL_FUSE)
+
+
+_UNKNOWN = Mount("/", "unknown", "", read_only=False)
 
 
 def _unescape(text: str) -> str:
@@ -126,3 +135,30 @@ def mounts_below(mounts: Iterable[Mount], path: str) -> tuple[str, ...]:
     """Mount points inside the folder `path` (absolute, resolved): files cannot be renamed across them."""
     inside = path.rstrip("/") + "/"
     return tuple(sorted({mount.point for mount in mounts if mount.point.startswith(inside)}))
+
+
+def mount_for(path: Path, *, mountinfo: str | None = None) -> Mount:
+    """Filesystem of `path`, or of the nearest folder above it that exists. Reads only.
+
+    Parameters
+    ----------
+    path : Path
+    mountinfo : str, optional
+        Text of ``/proc/self/mountinfo``; read from there by default. Where there is none, the type is ``unknown``
+        and counts as local.
+    """
+    text = read_mountinfo() if mountinfo is None else mountinfo
+    return mount_of(parse_mountinfo(text), str(existing(path).resolve())) or _UNKNOWN
+
+
+def read_mountinfo() -> str:
+    """What the kernel says of mounts; empty where it does not."""
+    try:
+        return _MOUNTINFO.read_text(errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def existing(path: Path) -> Path:
+    """`path`, or the nearest folder above it that exists."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())

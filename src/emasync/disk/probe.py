@@ -11,13 +11,11 @@ from pathlib import Path
 from statistics import median
 
 from emasync.disk.faults import translate
-from emasync.disk.mounts import Mount, mount_of, mounts_below, parse_mountinfo
+from emasync.disk.mounts import existing, mount_for, mounts_below, parse_mountinfo, read_mountinfo
 from emasync.disk.sink import PARTIAL_FOLDER
 from emasync.errors import InputError
 
-_MOUNTINFO = Path("/proc/self/mountinfo")
 _SAMPLE_BYTES = 16 << 10
-_UNKNOWN = Mount("/", "unknown", "", read_only=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,31 +79,6 @@ def require_root(root: Path) -> None:
         raise translate(error, "make files in the root", str(root)) from error
 
 
-def mount_for(path: Path, *, mountinfo: str | None = None) -> Mount:
-    """Filesystem of `path`, or of the nearest folder above it that exists. Reads only.
-
-    Parameters
-    ----------
-    path : Path
-    mountinfo : str, optional
-        Text of ``/proc/self/mountinfo``; read from there by default. Where there is none, the type is ``unknown``
-        and counts as local.
-    """
-    text = _read_mountinfo() if mountinfo is None else mountinfo
-    return mount_of(parse_mountinfo(text), str(_existing(path).resolve())) or _UNKNOWN
-
-
-def _read_mountinfo() -> str:
-    try:
-        return _MOUNTINFO.read_text(errors="surrogateescape")
-    except OSError:
-        return ""
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-
-
 def probe(
     root: Path,
     *,
@@ -130,16 +103,16 @@ def probe(
     clock : callable
         Monotonic seconds.
     mountinfo : str, optional
-        As for :func:`mount_for`.
+        As for :func:`emasync.disk.mounts.mount_for`.
 
     Raises
     ------
     MachineError
         The trial files cannot be made.
     """
-    text = _read_mountinfo() if mountinfo is None else mountinfo
+    text = read_mountinfo() if mountinfo is None else mountinfo
     mount = mount_for(root, mountinfo=text)
-    base = _existing(root)
+    base = existing(root)
     space = os.statvfs(base)
     partial = root / partial_folder
     sensitive, create_s, sync_s = _measure(partial, files, clock) if measure else (None, None, None)
@@ -149,7 +122,7 @@ def probe(
         read_only=mount.read_only,
         free_bytes=space.f_bavail * space.f_frsize,
         free_inodes=space.f_favail if space.f_files else None,
-        partial_beside=_existing(partial).stat().st_dev == base.stat().st_dev,
+        partial_beside=existing(partial).stat().st_dev == base.stat().st_dev,
         mounts_below=mounts_below(parse_mountinfo(text), str(base.resolve())) if base == root.absolute() else (),
         case_sensitive=sensitive,
         create_s=create_s,

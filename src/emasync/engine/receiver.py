@@ -116,7 +116,9 @@ class PartReceiver(LendingReceiver):
             return
         filled, offset = self._filled, self._position
         self._position, self._filled = self._position + filled, 0
-        write = self._context.threads.submit(_write_slab, partial, offset, memoryview(slab)[:filled])
+        write = self._context.threads.submit(
+            _write_slab, partial, offset, memoryview(slab)[:filled], turn=self._version.writes
+        )
         write.add_done_callback(lambda _: self._context.slabs.give(slab))
         self._writes.append(write)
         await self._drain(WRITES_AHEAD)

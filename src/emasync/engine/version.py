@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from emasync.disk.interface import Partial
+from emasync.disk.writers import Turn
 from emasync.engine.digests import hash_pieces, read_pieces
 from emasync.ledger.interface import Part
 from emasync.model.digest import Span, Validator
@@ -37,6 +38,8 @@ class Version:
         What nobody fetches yet; None before the first valid answer.
     head : Head or None
         The first accepted answer.
+    writes : Turn
+        Of the partial: one at a time.
     """
 
     generation: int
@@ -50,6 +53,7 @@ class Version:
     done: dict[int, Part] = field(default_factory=dict)
     todo: Iterator[Span] | None = None
     head: Head | None = None
+    writes: Turn = field(default_factory=Turn)
 
     @property
     def complete(self) -> bool:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from emasync.disk.probe import mount_for
+from emasync.disk.mounts import mount_for
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.machine import host_name
 from emasync.ledger.notes import read_note, write_note
