@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import shake_128
@@ -10,12 +11,24 @@ from xml.sax.saxutils import escape
 import orjson
 
 from emasync.testing.apache import IndexApp
+from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.messages import Answer, Asked, of_bytes
+from emasync.testing.pixels import DriftingVolume
+from emasync.testing.sbfsem import Slice, slice_file
 from emasync.testing.site import App
-from emasync.testing.stores import MemoryStore
+from emasync.testing.sparse import Body, LayeredStore, SparseStore
+from emasync.testing.stores import MemoryStore, ObjectStore
 
 API_HOST = "www.ebi.ac.uk"
 DATA_HOST = "ftp.ebi.ac.uk"
+
+TRUE_PAGE = (5500, 5496)
+"""Rows and columns of a slice."""
+
+SMALL_PAGE = (344, 343)
+
+LARGER_FROM = 10
+"""First slice with the larger thumbnail: from here on pixels begin later."""
 
 _JSON = (("Content-Type", "application/json"),)
 _API = "empiar/api/entry/"
@@ -54,8 +67,7 @@ class EmpiarTwin:
     def files(self) -> dict[str, bytes]:
         """All files by path below the entry's folder, its XML left out."""
         slices = {
-            f"data/F57-8_test1_3VBSED_slice_{number:04d}.dm3": _content(number, self.slice_bytes + number % 3 * 40)
-            for number in range(self.images)
+            _slice_path(number): _content(number, self.slice_bytes + number % 3 * 40) for number in range(self.images)
         }
         tracing = {f"data/trakem2/trakem2.mipmaps/{number}/{number}.jpg": _content(number, 300) for number in range(6)}
         return {**slices, "data/F57-8_test1.xml.gz": _content(999, 66), **tracing, **self.more}
@@ -71,7 +83,7 @@ class EmpiarTwin:
         """The files as a store."""
         return MemoryStore(self.objects)
 
-    def apps(self, store: MemoryStore, *servers: frozenset[str]) -> tuple[App, ...]:
+    def apps(self, store: ObjectStore, *servers: frozenset[str]) -> tuple[App, ...]:
         """API and listings; `servers` take turns, each by the paths below the entry's folder it does not list."""
         folder = f"empiar/world_availability/{self.number}/"
         left_out = tuple(frozenset(folder + path for path in paths) for paths in servers) or (frozenset(),)
@@ -145,6 +157,46 @@ class EmpiarTwin:
 
     def _size(self) -> str:
         return self.dataset_size or f"{sum(map(len, self.files.values())) / 1000:.1f} KB"
+
+
+def retina(page: tuple[int, int] = SMALL_PAGE, *, images: int = 16, seed: int = 11) -> ArchiveTwin:
+    """EMPIAR-11759 with slices that readers of DM3 open; none of them is kept.
+
+    Parameters
+    ----------
+    page : tuple of int
+        Rows and columns; :data:`TRUE_PAGE` puts pixels at the offsets of the true files, and makes them as large.
+    images : int
+    seed : int
+    """
+    volume = DriftingVolume((images, *page), "uint8", seed)
+    slices = {_slice_path(number): _slice_body(volume, number) for number in range(images)}
+    side = {"data/F57-8_test1.xml.gz": gzip.compress(b"<stack><item thickness='50.0'/></stack>\n", mtime=0)}
+    size_bytes = sum(body.size_bytes for body in slices.values())
+    told = EmpiarTwin(images=images, slice_bytes=0, more=side, dataset_size=f"{size_bytes / 1e6:.1f} MB")
+    folder = f"{DATA_HOST}/empiar/world_availability/{told.number}"
+    bodies = SparseStore({f"{folder}/{path}": body for path, body in slices.items()})
+    store = LayeredStore((bodies, told.store()))  # of the slices' paths, the first layer answers
+    return ArchiveTwin(
+        store=store,
+        stands_for={f"https://{host}": host for host in (API_HOST, DATA_HOST)},
+        apps=told.apps(store),
+        truth={f"{folder}/{path}": volume.block((number, 0, 0), (1, *page))[0] for number, path in enumerate(slices)}
+        if page != TRUE_PAGE
+        else {},
+    )
+
+
+def _slice_path(number: int) -> str:
+    return f"data/F57-8_test1_3VBSED_slice_{number:04d}.dm3"
+
+
+def _slice_body(volume: DriftingVolume, number: int) -> Body:
+    _, rows, columns = volume.shape
+    true = (rows, columns) == TRUE_PAGE
+    smaller, larger = ((192, 192), (383, 384)) if true else ((24, 24), (47, 48))
+    thumbnail = smaller if number < LARGER_FROM else larger
+    return slice_file(Slice(number=number, rows=rows, columns=columns, thumbnail=thumbnail, pixels=volume.page(number)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,13 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.messages import Answer, Asked, of_bytes
+from emasync.testing.pixels import DriftingVolume
+from emasync.testing.sparse import SparseStore
 from emasync.testing.stores import MemoryStore
+from emasync.testing.tiff import imagej_stack
+from emasync.testing.volumes import Shape
 
 OMERO_HOST = "idr.openmicroscopy.org"
 DATA_HOST = "ftp.ebi.ac.uk"
@@ -23,6 +28,12 @@ PAIR = {
     9846138: f"{STUDY}/Figure_S3B_FIB-SEM_U2OS_20x20x20nm_xz.tif",
 }
 """The two images of dataset 10740; the second number is made up."""
+
+TRUE_SHAPE = (184, 775, 1121)
+"""Pages, rows, columns of image 9846137: 159,884,524 bytes."""
+
+SMALL_SHAPE = (23, 97, 141)
+VOXEL_UM = 0.02
 
 _JSON = (("Content-Type", "application/json"), ("X-OMERO-ApiVersion", "0.2"))
 
@@ -39,6 +50,8 @@ class IdrTwin:
         Image numbers by dataset number.
     size_bytes : int
         Of an original.
+    shape : tuple of int
+        Pages, rows, columns that OMERO tells of every image.
     """
 
     images: Mapping[int, tuple[str, ...]] = field(
@@ -46,6 +59,7 @@ class IdrTwin:
     )
     datasets: Mapping[int, tuple[int, ...]] = field(default_factory=lambda: {10740: tuple(PAIR)})
     size_bytes: int = 40_000
+    shape: Shape = TRUE_SHAPE
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -67,6 +81,27 @@ class IdrTwin:
     def mirrors(url: str) -> dict[str, str]:
         """Manifest's ``mirrors`` for an archive at `url`."""
         return {f"https://{host}": f"{url}/{host}" for host in (OMERO_HOST, DATA_HOST, NGFF_HOST)}
+
+
+def u2os(shape: Shape = SMALL_SHAPE, *, seed: int = 9) -> ArchiveTwin:
+    """Dataset 10740 with stacks that readers of TIFF open: one cell seen along z, and along y; neither is kept.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the first image, z y x; with :data:`TRUE_SHAPE` both have the offsets and sizes of the true files.
+    seed : int
+    """
+    pages, rows, columns = shape
+    volumes = (DriftingVolume(shape, "uint8", seed), DriftingVolume((rows, pages, columns), "uint8", seed + 1))
+    views = {f"{DATA_HOST}/{TREE}/{path}": volume for path, volume in zip(PAIR.values(), volumes, strict=True)}
+    stacks = {path: imagej_stack(view, pixel_um=VOXEL_UM, spacing_um=VOXEL_UM) for path, view in views.items()}
+    return ArchiveTwin(
+        store=SparseStore(stacks),
+        stands_for={f"https://{host}": host for host in (OMERO_HOST, DATA_HOST, NGFF_HOST)},
+        apps=(OmeroApp(IdrTwin(shape=shape)),),
+        truth={path: view.whole() for path, view in views.items()} if shape != TRUE_SHAPE else {},
+    )
 
 
 @dataclass(slots=True)
@@ -130,8 +165,9 @@ class OmeroApp:
 
     def _image(self, number: int) -> dict[str, object]:
         name = "".join(self.twin.images[number][:1]).rpartition("/")[2]
-        pixels = {"SizeX": 1121, "SizeY": 775, "SizeZ": 184, "SizeC": 1, "SizeT": 1, "Type": {"value": "uint8"}}
-        length = {"@type": "TBD#LengthI", "Unit": "MICROMETER", "Symbol": "µm", "Value": 0.02}
+        sizes = dict(zip(("SizeZ", "SizeY", "SizeX"), self.twin.shape, strict=True))
+        pixels = {**sizes, "SizeC": 1, "SizeT": 1, "Type": {"value": "uint8"}}
+        length = {"@type": "TBD#LengthI", "Unit": "MICROMETER", "Symbol": "µm", "Value": VOXEL_UM}
         # null fields are left out: there is no PhysicalSizeZ
         return {"@id": number, "Name": name, "Pixels": {**pixels, "PhysicalSizeX": length, "PhysicalSizeY": length}}
 
@@ -142,7 +178,8 @@ class OmeroApp:
         told: dict[str, object] = {"id": number, "meta": {"imageId": number, "projectName": STUDY.partition("/")[0]}}
         if self.not_ready:
             return _json(200, {**told, "perms": {}, "Exception": "example"})
-        return _json(200, {**told, "size": {"width": 1121, "height": 775, "z": 184, "t": 1, "c": 1}})
+        pages, rows, columns = self.twin.shape
+        return _json(200, {**told, "size": {"width": columns, "height": rows, "z": pages, "t": 1, "c": 1}})
 
     def _images_of(self, dataset: str, query: str) -> Answer:
         numbers = self.twin.datasets.get(int(dataset)) if dataset.isdecimal() else None
