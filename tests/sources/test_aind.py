@@ -15,7 +15,8 @@ from tests.integration.folders import files_below, run_within
 from emasync.errors import ErrorKind
 from emasync.model.events import Event
 from emasync.testing import Archive, MemoryStore
-from emasync.testing.aind import BUCKET, write_asset, write_recording
+from emasync.testing.aind import BUCKET, write_asset
+from emasync.testing.ephys import write_recording
 from emasync.testing.stores import FolderStore
 
 RAW = "exaSPIM_708373_2024-04-02_19-49-38"

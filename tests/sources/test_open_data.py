@@ -23,7 +23,8 @@ from emasync.sources.interface import Kept, SourceContext, TreeFound
 from emasync.sources.open_data import REGISTRY, OpenDataSource, Reference
 from emasync.sources.open_data_entry import Place, Resource, choose_resource, parse_entry, place_of
 from emasync.testing import Archive
-from emasync.testing.aind import write_asset, write_recording
+from emasync.testing.aind import write_asset
+from emasync.testing.ephys import write_recording
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
 from emasync.testing.stores import FolderStore

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -121,19 +122,17 @@ def itk_stack(pages: Pages, form: TiffForm = CLASSIC) -> Body:
     form : TiffForm
         BigTIFF where the stack needs it.
     """
-    software = b"InsightToolkit\0"
-    count = pages.shape[0]
+    return strip_stack(pages, partial(_itk_entries, count=pages.shape[0]), form)
 
-    def more(number: int) -> list[Entry]:
-        return [
-            Entry(254, LONG, (2,)),  # one page of several
-            Entry(274, SHORT, (1,)),  # first row at the top
-            Entry(284, SHORT, (1,)),  # chunky
-            Entry(297, SHORT, (number, count)),
-            Entry(305, ASCII, software),
-        ]
 
-    return strip_stack(pages, more, form)
+def _itk_entries(number: int, *, count: int) -> list[Entry]:
+    return [
+        Entry(254, LONG, (2,)),  # one page of several
+        Entry(274, SHORT, (1,)),  # first row at the top
+        Entry(284, SHORT, (1,)),  # chunky
+        Entry(297, SHORT, (number, count)),
+        Entry(305, ASCII, b"InsightToolkit\0"),
+    ]
 
 
 def strip_stack(pages: Pages, more: Callable[[int], Sequence[Entry]], form: TiffForm = CLASSIC) -> Body:
