@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from emasync.model.receipt import Receipt
 from emasync.plan.preview import DatasetPreview
 from emasync.sources.dandi_zarr import END, Coverage
 from emasync.testing import Archive
+from emasync.testing.content import BucketRules
 from emasync.testing.dandi import DandiTwin
 from emasync.testing.dandi_records import zarr_checksum
 from emasync.testing.memory import MemoryStore
@@ -121,6 +123,30 @@ async def test_trap_14_a_zarr_with_fewer_objects_than_its_checksum_is_no_silent_
     assert len(on_disk(tmp_path)) == len(image), "all the rest is fetched"
 
 
+@pytest.mark.parametrize("glob", [[], ["sub-1/**"]])
+async def test_a_zarr_that_cannot_be_listed_is_no_silent_subset(
+    serve: Start, tmp_path: Path, image: dict[str, bytes], glob: list[str]
+) -> None:
+    """Its metadata lead to the chunks and to nothing else: the archive promises more."""
+    twin = twin_of({"sub-1/z.nwb": b"z"})
+    twin.add_zarr("000027", IMAGE, {**image, "OME/METADATA.ome.xml": b"<OME/>"})
+    server = serve(twin, buckets={"dandiarchive": BucketRules(list_denied=True)})
+    receipt = await run(server, tmp_path, version="draft", include=glob)
+    (failure,) = receipt.datasets[0].failures
+    assert (receipt.exit_code, failure.kind) == (1, "access_denied")
+    assert f"{IMAGE}: {failure.location} could not be listed" in failure.message
+    assert on_disk(tmp_path) == {"sub-1/z.nwb": b"z", **below(IMAGE, image)}, "what can be had is fetched"
+
+
+async def test_a_level_of_a_zarr_that_cannot_be_listed_is_all_that_is_wanted(
+    serve: Start, tmp_path: Path, image: dict[str, bytes]
+) -> None:
+    twin = twin_of({})
+    twin.add_zarr("000027", IMAGE, image)
+    server = serve(twin, buckets={"dandiarchive": BucketRules(list_denied=True)})
+    assert (await run(server, tmp_path, version="draft", scales=[1])).ok
+
+
 async def test_a_zarr_without_the_chosen_scale_does_not_keep_the_others_away(
     serve: Start, tmp_path: Path, image: dict[str, bytes]
 ) -> None:
@@ -174,15 +200,21 @@ def test_seventeen_thousand_chunks_are_planned_with_their_listing(serve: Start) 
     assert not [path for path in asked(server) if re.search(r"/\d+/\d+/\d+$", path)], "no chunk is asked for"
 
 
-def test_a_box_of_seventeen_thousand_chunks_is_planned_with_metadata_only(serve: Start) -> None:
+@pytest.mark.parametrize("shape", [(5, 5, 5), (169, 10, 10)])
+def test_a_box_of_seventeen_thousand_chunks_is_planned_with_metadata_only(
+    serve: Start, shape: tuple[int, int, int]
+) -> None:
+    """As few requests for 16,900 chunks as for 125: documents, and two looks at what can be listed."""
     twin = twin_of({})
     big_zarr(twin, 17_000)
     server = serve(twin)
-    dataset = planned(server, crop={"start": [10, 2, 2], "shape": [5, 5, 5]})
-    assert dataset.planned, dataset.failures
+    dataset = planned(server, crop={"start": [1, 0, 0], "shape": shape})
+    assert (dataset.planned, dataset.objects) == (True, prod(shape) + 1), dataset.failures
     calls = [path for path in asked(server) if not path.startswith("api/")]
-    assert len(calls) <= 20, calls
-    assert not [path for path in calls if re.search(r"/\d+/\d+/\d+$", path)]
+    assert len([path for path in calls if "list-type" in path]) == 2, calls
+    documents = {path.rpartition("/")[2] for path in calls if "list-type" not in path}
+    assert documents <= {"zarr.json", ".zgroup", ".zarray", ".zattrs"}
+    assert len(calls) <= 11, calls
 
 
 # --- embargo ----------------------------------------------------------------------------------------------------------
@@ -228,6 +260,7 @@ async def test_embargoed_files_come_through_the_api(serve: Start, tmp_path: Path
     assert receipt.ok, receipt.failures
     assert on_disk(tmp_path) == files
     for seen in server.requests:
+        assert seen.path.startswith("api/") or "X-Amz-Signature=" in seen.query, "the bucket is never tried directly"
         if "authorization" in seen.headers:
             assert seen.path.startswith("api/"), "the token never goes to the bucket"
     assert [seen.status for seen in server.requests].count(401) == 1, "open first, with the token from then on"
@@ -244,6 +277,22 @@ async def test_an_embargoed_dandiset_says_what_it_wants(serve: Start, tmp_path: 
     assert failure.kind == "access_denied"
     assert "it is embargoed, or not yours to read" in failure.message
     assert "EMASYNC_TOKEN_127_0_0_1" in failure.message
+
+
+async def test_a_token_that_is_refused_is_told_by_the_name_of_its_variable(
+    serve: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMASYNC_TOKEN_127_0_0_1", "token 0utdated")
+    twin = embargoed()
+    twin.add_blob("000027", "a.nwb", b"a", embargoed=True)
+    server = serve(twin)
+    receipt = await run_embargoed(server, tmp_path)
+    (failure,) = receipt.datasets[0].failures
+    assert (receipt.exit_code, failure.kind) == (1, "access_denied")
+    assert "EMASYNC_TOKEN_127_0_0_1" in failure.message
+    assert "with the token of the environment" in failure.message, "it was tried"
+    assert "0utdated" not in failure.message
+    assert len(server.requests) == 2, "once without it, once with it"
 
 
 async def test_the_archives_token_does_not_go_to_a_mirror(
@@ -294,6 +343,21 @@ async def test_trap_6_the_slash_of_a_zarr_prefix_is_not_relied_on(serve: Start, 
     receipt = await run_embargoed(serve(twin), tmp_path, include=["x.zarr/0/1/**", "x.zarr/0/a*"])
     assert receipt.ok, receipt.failures
     assert on_disk(tmp_path) == {"x.zarr/0/1/0": b"1", "x.zarr/0/a b&c#d": b"odd"}
+
+
+@pytest.mark.usefixtures("token")
+async def test_trap_14_an_embargoed_zarr_with_fewer_objects_than_its_checksum_is_no_silent_subset(
+    serve: Start, tmp_path: Path, image: dict[str, bytes]
+) -> None:
+    twin = embargoed()
+    asset = twin.add_zarr("000027", IMAGE, image, embargoed=True)
+    assert asset.zarr is not None
+    del twin.zarr_files[asset.zarr][".zattrs"]
+    receipt = await run_embargoed(serve(twin), tmp_path)
+    (failure,) = receipt.datasets[0].failures
+    assert f"{len(image) - 1} objects were listed, its checksum" in failure.message
+    assert f"promises {len(image)}" in failure.message
+    assert len(on_disk(tmp_path)) == len(image) - 1
 
 
 @pytest.mark.usefixtures("token")

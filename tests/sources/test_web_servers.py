@@ -124,7 +124,7 @@ def test_a_first_range_that_tells_the_size_is_no_request_too_many(archive: Start
 
 def test_a_plan_says_that_sizes_are_open(archive: Start) -> None:
     server = archive({"x/v.tif": VOLUME})
-    files = [{"url": f"{server.url}/x/v.tif"}, {"url": f"{server.url}/x/w.tif", "size": 7}]
+    files: list[dict[str, Any]] = [{"url": f"{server.url}/x/v.tif"}, {"url": f"{server.url}/x/w.tif", "size": 7}]
     with emasync.plan(described(*files)) as found:
         (dataset,) = found.preview.datasets
     assert (dataset.objects, dataset.bytes) == (2, 7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from emasync.errors import AccessDeniedError, NotFoundError, RefusedError
+from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, TransportError
 from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.location import Location
@@ -42,7 +42,7 @@ async def survey(tree: Tree, tools: PlanTools) -> Ground:
     array's metadata came from the same origin goes without saying: that is where the grid is from.
     """
     tells = tools.context.settings.policy(tree.base).absent_on_404 or await tells_missing(tree, tools)
-    return Ground(listable=await can_list(tree), tells_missing=tells)
+    return Ground(listable=await listing_denied(tree) is None, tells_missing=tells)
 
 
 async def tells_missing(tree: Tree, tools: PlanTools) -> bool:
@@ -56,15 +56,15 @@ async def tells_missing(tree: Tree, tools: PlanTools) -> bool:
     return False
 
 
-async def can_list(tree: Tree) -> bool:
-    """Whether the first page of a listing is answered."""
+async def listing_denied(tree: Tree) -> TransportError | None:
+    """Why the first page of a listing is not answered; None when it is."""
     try:
         async with closing(tree.list("")) as pages:
             async for _ in pages:
                 break
-    except (AccessDeniedError, NotFoundError, RefusedError):
-        return False
-    return True
+    except (AccessDeniedError, NotFoundError, RefusedError) as error:
+        return error
+    return None
 
 
 async def take_chunks(

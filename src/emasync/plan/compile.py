@@ -144,7 +144,9 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
     intake = Intake(tools, entry.id)
     files = FileShelves(intake, entry)
     setbacks: list[SourceError] = []
+    looked_at = ""
     async for finding in source.resolve(entry):
+        looked_at = place_of(finding) or looked_at
         try:
             await take(finding, intake, files, entry, tools)
         except SourceError as error:
@@ -157,9 +159,18 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
     if setbacks:
         raise together(setbacks)
     if not intake.count.objects and not await known_objects(entry.id, tools):
+        where = f" at {looked_at}" if looked_at else ""
         raise SourceError(
-            f"dataset {entry.id!r}: nothing to fetch; check its url and its include and exclude globs",
+            f"dataset {entry.id!r}: nothing to fetch{where}; check its url and its include and exclude globs",
+            location=looked_at or None,
         )
+
+
+def place_of(finding: Finding) -> str:
+    """Where a finding was found; empty for what is no data."""
+    if isinstance(finding, TreeFound):
+        return str(finding.tree.base)
+    return finding.base if isinstance(finding, FilesFound) else ""
 
 
 async def take(finding: Finding, intake: Intake, files: FileShelves, entry: Any, tools: PlanTools) -> None:

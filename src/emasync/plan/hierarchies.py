@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from emasync.errors import SourceError
+from emasync.errors import RefusedError, SourceError
 from emasync.formats.interface import Format
 from emasync.model.events import Event
 from emasync.plan.choice import Choice
-from emasync.plan.chunks import can_list
+from emasync.plan.chunks import listing_denied
 from emasync.plan.discovery import discover
 from emasync.plan.flat import take_flat
 from emasync.plan.intake import Intake
@@ -33,12 +33,19 @@ async def take_hierarchy(intake: Intake, tree: Tree, choice: Choice, name: str, 
     ------
     SourceError
         As :func:`~emasync.plan.trees.take_tree`.
+    RefusedError
+        Something else than a listing came from a bucket.
     """
     form = format_called(name, tree)
-    if choice.chooses or not await can_list(tree):
-        await take_selected(intake, tree, choice, form, tools)
-    else:
-        await take_ordered(intake, tree, choice, form, tools)
+    if not choice.chooses:
+        if (denied := await listing_denied(tree)) is None:
+            await take_ordered(intake, tree, choice, form, tools)
+            return
+        if isinstance(denied, RefusedError) and tree.base.as_bucket() is not None:
+            raise denied  # a bucket lists or denies: a page in place of a listing is a bad day
+        message = f"{tree.base} cannot be listed, what its metadata do not name stays behind: {denied.message}"
+        tools.context.on_event(Event("warning", {"dataset": intake.dataset, "message": message}))
+    await take_selected(intake, tree, choice, form, tools)
 
 
 async def take_ordered(intake: Intake, tree: Tree, choice: Choice, form: Format, tools: PlanTools) -> None:

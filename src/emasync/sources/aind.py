@@ -117,7 +117,8 @@ class AindSource:
         if found := [asset.name for asset in assets if asset.fits(wanted)]:
             return found
         raise SourceError(
-            f"{bucket}: none of {len(assets):,} assets ({len(folders):,} folders) fits the filter {described(wanted)}",
+            f"{bucket}: none of {len(assets):,} assets ({len(folders):,} folders) fits the filter {described(wanted)}; "
+            "check its conditions, or name the assets (assets: [...])",
             location=str(bucket),
         )
 

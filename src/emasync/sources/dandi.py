@@ -201,20 +201,31 @@ class _Visit:
 
     def _compare(self, asset: Asset, tree: ZarrTree) -> None:
         """Hold what was listed against what the archive promises; more than that is told, less is an error."""
+        if tree.denied is not None and not self._chooses:
+            message = (
+                f"{self._words}: {asset.path}: {tree.base} could not be listed, so only what its metadata name is "
+                f"fetched; run again later, with --refresh. {tree.denied.message}"
+            )
+            raise SourceError(message, kind=tree.denied.kind, location=str(tree.base))
         told = shortfall(asset, tree.coverage)
         if told is None:
             return
         words, missing = told
         if missing:
-            message = f"{self._words}: {words}. Run again with --refresh once the archive is done with it"
+            message = f"{self._words}: {words} ({tree.base}). Run again with --refresh once the archive is done with it"
             raise SourceError(message, location=str(tree.base))
         self._warn(words)
 
-    def _require_reachable(self, asset: Asset) -> None:
+    @property
+    def _chooses(self) -> bool:
+        """Whether arrays, levels or a box are picked, which needs no listing."""
         entry = self._entry
+        return bool(entry.arrays or entry.scales or entry.select) or entry.crop is not None
+
+    def _require_reachable(self, asset: Asset) -> None:
         if asset.zarr_id is None:
             raise SourceError(f"{self._words}: {asset.path} is a Zarr that its record does not say the place of")
-        if entry.arrays or entry.scales or entry.select or entry.crop is not None:
+        if self._chooses:
             raise SourceError(
                 f"{self._words}: {asset.path} is embargoed, and choosing arrays, scales or a crop from an embargoed "
                 "Zarr is not built in this version; take all of it, or pick files with include",

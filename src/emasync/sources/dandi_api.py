@@ -92,9 +92,16 @@ class DandiApi:
                 kind=error.kind,
                 location=str(location),
             ) from error
-        return data, self._object(data, location)
+        return data, self.parsed(data, location)
 
-    def _object(self, data: bytes, location: Location) -> dict[str, Any]:
+    def parsed(self, data: bytes, location: Location) -> dict[str, Any]:
+        """The JSON object of an answer (Any: checked by the caller).
+
+        Raises
+        ------
+        SourceError
+            Something else came, such as a page that says the archive is under maintenance.
+        """
         try:
             answer = orjson.loads(data)
         except orjson.JSONDecodeError:

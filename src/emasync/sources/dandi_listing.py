@@ -180,11 +180,13 @@ async def find_version(
         name, promised = _newest(told, api, dandiset)
     if name != DRAFT and bucket is not None:
         folder = Location("s3", bucket, f"dandisets/{dandiset}/{name}")
+        about = folder.join("dandiset.jsonld")
         try:
-            metadata = (await fetcher.read(folder.join("dandiset.jsonld"))).data
+            metadata = (await fetcher.read(about)).data
         except (NotFoundError, AccessDeniedError):
             pass  # the API knows whether there is such a version
         else:
+            api.parsed(metadata, about)
             manifest = folder.join("assets.jsonld")
             return Version(name=name, metadata=metadata, manifest=manifest, promised=promised, answer=answer)
     metadata, told = await api.get(api.at(f"dandisets/{dandiset}/versions/{name}/"))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from emasync.errors import SourceError
+from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, SourceError, TransportError
 from emasync.model.packing import pack_listed
 from emasync.model.task import ObjectEntry
 from emasync.sources.dandi_api import PAGE_ASSETS, DandiApi
@@ -72,11 +72,14 @@ class ZarrTree:
     ----------
     base : Location
     coverage : Coverage
+    denied : TransportError or None
+        Why nothing was listed: without a listing, what the metadata do not name stays unknown.
     """
 
     def __init__(self, tree: BucketTree) -> None:
         self.base = tree.base
         self.coverage = Coverage()
+        self.denied: TransportError | None = None
         self._tree = tree
 
     def __repr__(self) -> str:
@@ -96,13 +99,17 @@ class ZarrTree:
         at = prefix if start_after is None else max(prefix, start_after + "\0")
         stop = prefix[:-1] + "0" if prefix else END  # "0" follows "/": the first key behind the folder
         pages = self._tree.list(folder, start_after=start_after)
-        async with aclosing(pages):  # type: ignore[type-var]  # an async generator behind the Protocol
-            async for page in pages:
-                if page.objects:
-                    after = page.objects[-1].key + "\0"
-                    self.coverage.take(at, after, page.objects)
-                    at = after
-                yield page
+        try:
+            async with aclosing(pages):  # type: ignore[type-var]  # an async generator behind the Protocol
+                async for page in pages:
+                    if page.objects:
+                        after = page.objects[-1].key + "\0"
+                        self.coverage.take(at, after, page.objects)
+                        at = after
+                    yield page
+        except (AccessDeniedError, NotFoundError, RefusedError) as error:
+            self.denied = error
+            raise
         if at < stop:
             self.coverage.take(at, stop, ())
 

@@ -165,8 +165,9 @@ def setback(number: int, error: EmasyncError) -> Setback:
 
 def unknown(kind: Literal["image", "dataset"], number: int, what: str = "") -> SourceError:
     """The error for what OMERO does not show: it answers alike for unknown and for private."""
-    message = f"the IDR has no public {what}{kind} {number}; check the number"
-    return SourceError(message, kind=ErrorKind.NOT_FOUND, location=f"{SERVER}/webclient/?show={kind}-{number}")
+    location = f"{SERVER}/webclient/?show={kind}-{number}"
+    message = f"the IDR has no public {what}{kind} {number}; check the number ({location})"
+    return SourceError(message, kind=ErrorKind.NOT_FOUND, location=location)
 
 
 def elsewhere(found: Originals) -> SourceError:
