@@ -1,4 +1,7 @@
-"""An EMPIAR entry, from its API to whole files. The numbered traps are those of the archive's description."""
+"""An EMPIAR entry, from its API to whole files.
+
+Trap numbers are those of empiar.md; 3 to 5 are about what is inside of DM3 files and no matter of fetching them.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,16 @@ from tests.integration.folders import files_below, run_within
 from emasync.api import RunOptions
 from emasync.errors import ErrorKind, FormatError, ManifestError, SourceError
 from emasync.manifest.archives import EmpiarEntry
+from emasync.manifest.load import load_manifest
 from emasync.model.events import Event
 from emasync.model.location import Location
 from emasync.model.receipt import Receipt
 from emasync.settings import Settings
+from emasync.sources.apache import IndexRow, RoundedSize
 from emasync.sources.apache_sizes import MOST_PROBED
 from emasync.sources.empiar import EmpiarSource
-from emasync.sources.empiar_record import from_api, from_xml, size_range
+from emasync.sources.empiar_census import Tally
+from emasync.sources.empiar_record import ImageSet, from_api, from_xml, size_range
 from emasync.sources.interface import FilesFound, Finding, Kept, Setback, SourceContext
 from emasync.testing import Archive
 from emasync.testing.apache import IndexApp
@@ -32,6 +38,13 @@ MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
 FOLDER = f"{DATA_HOST}/empiar/world_availability/11759"
 API = f"{API_HOST}/empiar/api/entry/EMPIAR-11759/"
 SLICE = "data/F57-8_test1_3VBSED_slice_{:04d}.dm3"
+TYPED_WRONG = {
+    "image size in data": {
+        "api": "31696896 bytes an image",
+        "listing": f"{SLICE.format(2).removeprefix('data/')} has 5.0K",
+    }
+}
+"""The entry's images are not of the size that its depositor typed in."""
 HASTY = {
     "127.0.0.1": {"stall_timeout": "400ms", "first_byte_timeout": "500ms", "max_attempts": 2, "give_up_after": "1s"}
 }
@@ -113,7 +126,7 @@ def test_an_entry_arrives_whole_and_is_not_asked_for_again(archive: Any, tmp_pat
     check_whole(run_within(manifest(served.url), tmp_path), tmp_path, {**twin.files, "11759.xml": twin.xml()})
     assert kept(tmp_path, "EMPIAR-11759.json") == orjson.loads(twin.api())
     assert (tmp_path / "retina.source-metadata/empiar/11759.xml").read_bytes() == twin.xml()
-    assert kept(tmp_path, "conflicts.json") == {"conflicts": []}
+    assert [row["subject"] for row in kept(tmp_path, "conflicts.json")["conflicts"]] == list(TYPED_WRONG)
     served.reset()
     again = run_within(manifest(served.url), tmp_path)
     assert again.ok
@@ -197,7 +210,7 @@ def test_a_local_copy_of_the_data_stands_in(archive: Any, tmp_path: Path) -> Non
     receipt = run_within(local, tmp_path / "root")
     wanted = {path: data for path, data in twin.files.items() if "trakem2" not in path}
     check_whole(receipt, tmp_path / "root", {**wanted, "11759.xml": twin.xml()})
-    assert kept(tmp_path / "root", "conflicts.json") == {"conflicts": []}
+    assert [row["subject"] for row in kept(tmp_path / "root", "conflicts.json")["conflicts"]] == list(TYPED_WRONG)
     assert [seen.path for seen in served.requests] == [API]
 
 
@@ -271,7 +284,7 @@ async def test_image_sets_in_folders_that_nobody_wants_are_not_counted(archive: 
 async def test_stacks_of_many_images_are_no_missing_files(archive: Any) -> None:
     seen = await resolved(serve(archive, EmpiarTwin(promised=1000)).url)
     assert seen.error is None
-    assert seen.conflicts == {"images in data": {"api": "1000", "listing": "16"}}
+    assert seen.conflicts == TYPED_WRONG | {"images in data": {"api": "1000", "listing": "16"}}
 
 
 async def test_a_set_in_folders_of_which_some_are_not_wanted_is_no_missing_file(archive: Any) -> None:
@@ -280,7 +293,7 @@ async def test_a_set_in_folders_of_which_some_are_not_wanted_is_no_missing_file(
     assert (await resolved(serve(archive, twin).url)).error is None
     seen = await resolved(serve(archive, twin).url, exclude=["data/b/**"])
     assert seen.error is None
-    assert seen.conflicts == {"images in data": {"api": "18", "listing": "9"}}
+    assert seen.conflicts["images in data"] == {"api": "18", "listing": "9"}
 
 
 async def test_a_folder_that_only_the_manifest_knows_is_told(archive: Any) -> None:
@@ -300,7 +313,53 @@ async def test_trap_2_and_10_the_two_documents_agree_in_their_own_spellings(arch
     assert api.imagesets == xml.imagesets
     (images,) = api.imagesets
     assert (images.directory, images.width, images.pixel_width, images.images) == ("data", 5628.0, 80.0, 16.0)
-    assert (await resolved(serve(archive, twin).url)).conflicts == {}
+    assert (await resolved(serve(archive, twin).url)).conflicts == TYPED_WRONG
+
+
+async def test_trap_1_an_image_size_that_no_file_has_room_for_is_told(archive: Any) -> None:
+    """5628 x 5632 pixels of a byte were typed in; the largest file is shorter than that."""
+    seen = await resolved(serve(archive, EmpiarTwin(slice_bytes=5_000)).url)
+    assert seen.error is None
+    assert seen.conflicts == TYPED_WRONG
+    assert "contradiction: image size in data: api says 31696896 bytes an image, listing says" in seen.warnings
+
+
+def images_of(**told: object) -> ImageSet:
+    fields = {"num_images_or_tilt_series": 1, "data_format": "DM3", "image_width": "100", "image_height": 10}
+    return ImageSet.model_validate({**fields, "voxel_type": "UNSIGNED BYTE", **told})
+
+
+@pytest.mark.parametrize(
+    ("told", "name", "shown", "misfit"),
+    [
+        ({}, "a.dm3", "972", True),
+        ({}, "a.dm3", "1000", False),
+        ({}, "a.dm3", "1.0K", False),
+        ({}, "a.dm3.gz", "5", False),  # packed: how long it really is, nobody has said
+        ({"voxel_type": "32 BIT FLOAT"}, "a.dm3", "3.8K", True),
+        ({"voxel_type": "32 BIT FLOAT"}, "a.dm3", "3.9K", False),
+        ({"voxel_type": "BIT"}, "a.dm3", "5", False),
+        ({"image_width": "n/a"}, "a.dm3", "5", False),
+        ({"data_format": "TIFF"}, "a.tif", "5", False),  # may be compressed
+    ],
+)
+def test_trap_1_only_what_cannot_be_is_a_contradiction(
+    told: dict[str, object], name: str, shown: str, misfit: bool
+) -> None:
+    item = images_of(**told)
+    tally = Tally("", item.data_format)
+    tally.promise(item)
+    tally.add(name, IndexRow(name, name, folder=False, size=RoundedSize.parse(shown)))
+    assert (tally.misfit is not None) is misfit
+
+
+def test_trap_1_of_several_sets_in_one_folder_the_smallest_image_counts() -> None:
+    tally = Tally("", "DM3")
+    for width in (100, 50, 200):
+        tally.promise(images_of(image_width=width))
+    assert (tally.image_bytes, tally.promised) == (500, 3)
+    tally.promise(images_of(image_width=None))
+    assert tally.image_bytes is None
 
 
 async def test_contradictions_are_kept_and_told(archive: Any) -> None:
@@ -310,7 +369,7 @@ async def test_contradictions_are_kept_and_told(archive: Any) -> None:
     store.put(f"{FOLDER}/11759.xml", other)
     seen = await resolved(archive(store, apps=twin.apps(store)).url)
     assert seen.error is None
-    assert seen.conflicts == {
+    assert seen.conflicts == TYPED_WRONG | {
         "status": {"api": "REL", "xml": "HPUB"},
         "imagesets[0].directory": {"api": "data", "xml": "Data"},
         "imagesets[0].width": {"api": "5628", "xml": "5496"},
@@ -322,7 +381,7 @@ async def test_a_size_that_the_listings_contradict_is_kept(archive: Any) -> None
     seen = await resolved(serve(archive, EmpiarTwin(dataset_size="1.2 GB")).url)
     assert seen.conflicts["dataset_size"]["api"] == "1.2 GB"
     part = await resolved(serve(archive, EmpiarTwin(dataset_size="1.2 GB")).url, include=["data/*.dm3"])
-    assert part.conflicts == {}, "half of the listings say nothing of the whole"
+    assert part.conflicts == TYPED_WRONG, "half of the listings say nothing of the whole"
 
 
 async def test_trap_7_the_server_is_asked_for_sizes_that_listings_round(archive: Any) -> None:
@@ -343,7 +402,7 @@ async def test_a_file_of_another_size_than_listed_is_kept_as_a_contradiction(arc
     store.put(f"{FOLDER}/{SLICE.format(1)}", b"cut off")
     apps = (twin.apps(store)[0], IndexApp(listed, DATA_HOST))
     seen = await resolved(archive(store, apps=apps).url)
-    assert seen.conflicts == {f"size of {SLICE.format(1)}": {"listing": "4.9K", "server": "7 bytes"}}
+    assert seen.conflicts == TYPED_WRONG | {f"size of {SLICE.format(1)}": {"listing": "4.9K", "server": "7 bytes"}}
 
 
 async def test_many_files_are_not_asked_for_their_sizes(archive: Any) -> None:
@@ -463,7 +522,7 @@ async def test_xml_that_cannot_be_believed_is_a_contradiction(document: bytes, a
     store.put(f"{FOLDER}/11759.xml", document)
     seen = await resolved(archive(store, apps=twin.apps(store)).url)
     assert seen.error is None
-    assert set(seen.conflicts) == {"xml"}
+    assert set(seen.conflicts) == {"xml", *TYPED_WRONG}
     assert seen.paths == {*twin.files, "11759.xml"}
     with pytest.raises(FormatError):
         from_xml(document, 11759, "xml")
@@ -512,6 +571,13 @@ def test_the_real_xml_is_read() -> None:
 def test_a_choice_of_arrays_is_refused_before_anything_is_asked(choice: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="files are taken whole here"):
         run_within(manifest("http://127.0.0.1:9", **choice), tmp_path)
+
+
+def test_trap_9_the_manifest_says_how_far_slices_are_apart() -> None:
+    """50 nm, where two summaries of others say 8: it stands in one tag of each file, and in no name."""
+    (entry,) = load_manifest(MANIFESTS / "empiar-11759.yaml", environ={}).datasets
+    assert entry.series is not None
+    assert (entry.series.spacing, entry.series.unit) == (50, "nanometer")
 
 
 def test_the_shipped_manifest_fetches_the_slices(archive: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from emasync.manifest.globs import Selection
+from emasync.sources.apache import IndexRow
 from emasync.sources.apache_walk import IndexPage
 from emasync.sources.empiar_record import ImageSet
 
@@ -29,6 +30,9 @@ SUFFIXES = {
     "TPX3": (".tpx3",),
 }
 """File names by ``data_format`` (``empiar_deposition.schema.json``); formats of several files an image are left out."""
+
+RAW = frozenset(("MRC", "MRCS", "DM3", "DM4"))
+"""Formats whose pixels are not compressed: a file is as long as an image of it, at least."""
 
 _PACKED = (".bz2", ".gz", ".xz", ".zip")
 _MASK = (1 << 64) - 1
@@ -59,6 +63,10 @@ class Tally:
         Whether some of the files lie in folders further down.
     pruned : bool
         Whether a folder below was not looked into.
+    image_bytes : int or None
+        Of the smallest image that the entry tells of; None where it does not say.
+    largest : IndexRow or None
+        The longest file that is not packed, of those with a size.
     """
 
     directory: str
@@ -67,11 +75,22 @@ class Tally:
     example: str = ""
     nested: bool = False
     pruned: bool = False
+    image_bytes: int | None = None
+    largest: IndexRow | None = None
     _hashes: array[int] = field(default_factory=lambda: array("Q"))
 
-    def add(self, path: str) -> None:
+    def promise(self, item: ImageSet) -> None:
+        """Count the images of one more set."""
+        known = self.image_bytes if self.promised else item.image_bytes
+        self.image_bytes = None if known is None or item.image_bytes is None else min(known, item.image_bytes)
+        self.promised += int(item.images or 0)
+
+    def add(self, path: str, row: IndexRow) -> None:
         """Count a file; the same one again changes nothing."""
         self.example = self.example or path
+        if row.size is not None and not row.name.lower().endswith(_PACKED):
+            held = self.largest.size if self.largest is not None else None
+            self.largest = row if held is None or held.most_bytes < row.size.most_bytes else self.largest
         self.nested = self.nested or path.rpartition("/")[0] != self.directory
         self._hashes.append(hash(path) & _MASK)  # 8 bytes a file, not the name
 
@@ -88,6 +107,13 @@ class Tally:
             return Verdict.ENOUGH
         partly = self.pruned and self.nested
         return Verdict.UNLIKE if partly or 2 * listed < self.promised else Verdict.SHORT
+
+    @property
+    def misfit(self) -> IndexRow | None:
+        """The longest file, where even that has no room for one image of the size that the entry tells."""
+        if self.data_format not in RAW or self.image_bytes is None or self.largest is None:
+            return None
+        return self.largest if self.largest.size and self.largest.size.most_bytes < self.image_bytes else None
 
     @property
     def settled(self) -> bool:
@@ -124,8 +150,7 @@ class Census:
         for item in image_sets:
             if item.data_format in SUFFIXES and item.images and selection.reaches(as_folder(item.directory)):
                 here = self._tallies.setdefault(item.directory, {})
-                tally = here.setdefault(item.data_format, Tally(item.directory, item.data_format))
-                tally.promised += int(item.images)
+                here.setdefault(item.data_format, Tally(item.directory, item.data_format)).promise(item)
 
     def reaches(self, folder: str) -> bool:
         """:meth:`Selection.reaches`, noted where it says no."""
@@ -153,7 +178,7 @@ class Census:
             name = unpacked(path)
             fitting = next((tally for tally in around if name.endswith(SUFFIXES[tally.data_format])), None)
             if fitting is not None:
-                fitting.add(path)
+                fitting.add(path, row)
             if first and row.size is not None:
                 self.least_bytes += row.size.least_bytes
                 self.most_bytes += row.size.most_bytes

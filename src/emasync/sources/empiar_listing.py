@@ -107,7 +107,7 @@ class EntryListing:
         return walk(self._context.fetcher, start, reaches)
 
     def conflicts(self) -> list[Conflict]:
-        """Sizes that are not as listed, and image sets whose files cannot be compared with what is promised."""
+        """Where the files contradict what is said of them: their sizes, the number of images, the size of an image."""
         sizes = [
             Conflict(f"size of {item.path}", {"listing": item.shown, "server": f"{item.size_bytes} bytes"})
             for item in self._probe.mismatches
@@ -119,7 +119,15 @@ class EntryListing:
             )
             for tally in self.census.with_verdict(Verdict.UNLIKE)
         ]
-        return sizes + unlike
+        misfits = [
+            Conflict(
+                f"image size in {tally.directory or 'the entry'}",
+                {"api": f"{tally.image_bytes} bytes an image", "listing": f"{row.name} has {row.size.text}"},
+            )
+            for tally in self.census.tallies
+            if (row := tally.misfit) is not None and row.size is not None
+        ]
+        return sizes + unlike + misfits
 
     def shortfall(self) -> Setback | None:
         """Image sets that stayed short, by name; None where there is none, or the manifest accepts missing files."""

@@ -22,6 +22,17 @@ from emasync.model.task import escape_for_log
 MAX_IMAGE_SETS = 10_000
 """Most image sets of one entry."""
 
+_ITEMSIZE_BYTES = {
+    "UNSIGNED BYTE": 1,
+    "SIGNED BYTE": 1,
+    "UNSIGNED 16 BIT INTEGER": 2,
+    "SIGNED 16 BIT INTEGER": 2,
+    "UNSIGNED 32 BIT INTEGER": 4,
+    "SIGNED 32 BIT INTEGER": 4,
+    "32 BIT FLOAT": 4,
+}
+"""By ``voxel_type`` (``empiar_deposition.schema.json``); types of less than a byte are left out."""
+
 _NAMESPACE = "{http://pdbe.org/empiar}"
 _SIZE = re.compile(r"\s*([0-9]{1,12}(?:\.([0-9]{1,6}))?)\s*([KMGTP]?)i?B\s*", re.IGNORECASE)
 
@@ -61,6 +72,8 @@ class ImageSet(BaseModel):
         Pixels.
     pixel_width, pixel_height : float or None
         Angstrom.
+    voxel_type : str
+        Such as ``UNSIGNED BYTE``.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,6 +86,15 @@ class ImageSet(BaseModel):
     height: Number = Field(None, validation_alias=AliasChoices("image_height", "imageHeight"))
     pixel_width: Number = Field(None, validation_alias=AliasChoices("pixel_width", "pixelWidth"))
     pixel_height: Number = Field(None, validation_alias=AliasChoices("pixel_height", "pixelHeight"))
+    voxel_type: Words = Field("", validation_alias=AliasChoices("voxel_type", "voxelType"))
+
+    @property
+    def image_bytes(self) -> int | None:
+        """Bytes of one image without compression; None where the entry does not say."""
+        itemsize_bytes = _ITEMSIZE_BYTES.get(self.voxel_type)
+        if itemsize_bytes is None or self.width is None or self.height is None:
+            return None
+        return int(self.width * self.height) * itemsize_bytes
 
 
 class EmpiarRecord(BaseModel):

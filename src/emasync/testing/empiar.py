@@ -144,6 +144,7 @@ class EmpiarTwin:
         <directory>/data</directory>
         <dataFormat>DM3</dataFormat>
         <numImagesOrTiltSeries>{images}</numImagesOrTiltSeries>
+        <voxelType>UNSIGNED BYTE</voxelType>
         <dimensions>
             <imageWidth>5628</imageWidth>
             <pixelWidth>80.0</pixelWidth>
