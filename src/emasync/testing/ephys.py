@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.folder import FolderStore
 from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
+from emasync.testing.volumes import Volume
 
 BUCKET = "aind-benchmark-data"
 PREFIX = "ephys-compression"
@@ -45,7 +46,7 @@ def benchmark(folder: Path, *, channels: int = 16, samples: int = 15_000, simula
         With the two files of MEArec; they need h5py.
     """
     root = folder / BUCKET / PREFIX
-    truth = {
+    truth: dict[str, Volume] = {
         f"{BUCKET}/{PREFIX}/{name}": write_recording(
             root / name, generation=generation, channels=channels, samples=samples, seed=number
         )
