@@ -133,7 +133,8 @@ def test_a_plan_that_cannot_be_made(capsys: pytest.CaptureFixture[str], manifest
     code, out, _ = run(capsys, "plan", str(manifest))
     assert code == 1
     assert "nothing to fetch" in out
-    assert run(capsys, "plan", str(manifest), "--lock")[0] == 2
+    assert run(capsys, "plan", str(manifest), "--lock")[0] == 1
+    assert not manifest.with_suffix(".lock").exists()
 
 
 def test_schema_and_catalog(capsys: pytest.CaptureFixture[str]) -> None:

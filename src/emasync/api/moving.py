@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emasync.api.books import close_books, require_something
 from emasync.api.options import RunOptions
@@ -17,7 +18,7 @@ from emasync.disk.interface import Sink
 from emasync.disk.probe import allocated_bytes
 from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
 from emasync.engine.engine import EngineOutcome, Planner
-from emasync.errors import InputError
+from emasync.errors import InputError, InterruptedRunError, MachineError
 from emasync.executors.choice import choose, spare_cores
 from emasync.executors.interface import Executor
 from emasync.executors.local import LocalExecutor
@@ -34,6 +35,9 @@ from emasync.settings import HostPolicy, Settings
 from emasync.sources.interface import SourceContext
 from emasync.transport.mirrors import Mirrors
 from emasync.transport.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from emasync.plan.lock_file import Lock
 
 _LOOKED_AT = 1_000
 """Files of a dataset whose origins are looked at; the rest is like them."""
@@ -82,21 +86,40 @@ class Move:
             break_lock=self.options.break_lock,
         )
         wanted = self.options.wanted(self.manifest)
+        lock = await self._lock(wanted)
         entries = [entry for entry in self.manifest.datasets if entry.id in wanted]
         workers = await self._workers(settings, entries)
         make_sink = self.make_sink or LocalSink
         async with open_resources(spec, self.on_event, make_sink=make_sink, surroundings=surroundings) as resources:
-            return await self._run(resources, settings, entries, workers=workers)
+            return await self._run(resources, settings, entries, workers=workers, lock=lock)
 
-    async def _run(self, resources: Resources, settings: Settings, entries: list[Any], *, workers: int) -> Receipt:
+    async def _lock(self, wanted: Collection[str]) -> Lock | None:
+        """The lock to hold to, if any.
+
+        Raises
+        ------
+        InputError
+            It cannot be used.
+        """
+        if not self.options.locked:
+            return None
+        from emasync.api.locking import load_lock  # noqa: PLC0415 - most runs have none
+
+        return await load_lock(self.manifest, self.options.lock_file, wanted)
+
+    async def _run(
+        self, resources: Resources, settings: Settings, entries: list[Any], *, workers: int, lock: Lock | None
+    ) -> Receipt:
         """Any: each source has its own entry model."""
         started_s = resources.clock.time_s()
         wanted = tuple(entry.id for entry in entries)
         executor = self._executor(resources, settings, wanted, workers=workers)
-        self.stopper.attach(executor)
         tools = _tools(resources, self.manifest, settings, self.on_event)
-        planner = _planner(entries, replace(tools, refresh=self.options.refresh))
-        outcome = await _move(executor, planner, Ticker(resources, executor, self.on_event))
+        outcome = EngineOutcome()
+        if lock is None or await self._held(lock, entries, tools, outcome):
+            self.stopper.attach(executor)
+            planner = _planner(entries, replace(tools, refresh=self.options.refresh and lock is None))
+            outcome = await _move(executor, planner, Ticker(resources, executor, self.on_event))
         if outcome.stopped is None:
             await require_something(resources, wanted, self.on_event)
         facts = RunFacts(
@@ -111,6 +134,25 @@ class Move:
             mirrors=settings.mirrors,
         )
         return await close_books(resources, facts, self.on_event, lambda: self.stopper.asked)
+
+    async def _held(self, lock: Lock, entries: list[Any], tools: PlanTools, outcome: EngineOutcome) -> bool:
+        """Whether the plan is the lock's, so that data may move; what stopped that is in `outcome` (Any: as above)."""
+        from emasync.api.locking import LockedPlanning  # noqa: PLC0415 - most runs have no lock
+        from emasync.api.scratch import dry_copy  # noqa: PLC0415 - as above
+
+        planning = LockedPlanning(
+            lock=lock,
+            tools=tools,
+            dry_tools=partial(dry_copy, tools),
+            refresh=self.options.refresh,
+            hurry=lambda: self.stopper.asked,
+        )
+        self.stopper.attach(planning)
+        try:
+            return await planning.run(entries)
+        except (MachineError, InterruptedRunError) as error:
+            outcome.stopped = error
+            return False
 
     async def _workers(self, settings: Settings, entries: list[Any]) -> int:
         """Number of worker processes; 0 for an engine here (Any: as above).

@@ -32,7 +32,11 @@ class RunOptions:
     max_total_bytes : int or None
     checksums : {"published", "sha256", "size"} or None
     refresh : bool
-        List sources again.
+        List sources again, but for those that cannot change.
+    locked : bool
+        Compare with the lock before any data move; any drift is a failure.
+    lock_file : Path or None
+        The lock; None: beside the manifest, ``manifest.lock`` for ``manifest.yaml``.
     adopt : bool
         Check and take over files that are there already.
     break_lock : bool
@@ -51,6 +55,8 @@ class RunOptions:
     max_total_bytes: int | None = None
     checksums: Literal["published", "sha256", "size"] | None = None
     refresh: bool = False
+    locked: bool = False
+    lock_file: Path | None = None
     adopt: bool = False
     break_lock: bool = False
     objects: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -15,20 +15,20 @@ from typing import Any, Self
 from weakref import finalize
 
 from emasync.api.blocking import blocking
+from emasync.api.locking import describe, drifts, load_lock, save_lock
 from emasync.api.options import ManifestLike, RunOptions, load
+from emasync.api.scratch import scratch_ledger, scratch_tools
+from emasync.errors import ErrorKind
 from emasync.ledger.interface import Row
 from emasync.ledger.store import SqliteLedger
-from emasync.ledger.thread import LedgerThread
 from emasync.manifest.manifest import Manifest
 from emasync.model.clock import SystemClock
 from emasync.model.events import OnEvent, ignore_event
 from emasync.model.receipt import Failure
 from emasync.plan.guards import Guard, Room
-from emasync.plan.preview import Preview, preview
-from emasync.plan.tools import PlanTools
-from emasync.plan.written import MemoryDocuments
-from emasync.registry import LAYOUTS
-from emasync.sources.interface import SourceContext
+from emasync.plan.lock_drift import Drift
+from emasync.plan.lock_record import NotedDocuments
+from emasync.plan.preview import DryDocuments, Preview, preview
 from emasync.transport.governed import GovernedFetcher
 
 
@@ -48,6 +48,10 @@ class PlannedObject:
     location: str
     destination: str
     size_bytes: int | None
+
+
+def _drifted(drift: Drift) -> Failure:
+    return Failure(location="", kind=ErrorKind.DRIFT, message=drift.message, attempts=1)
 
 
 class _Folder:
@@ -72,14 +76,22 @@ class Plan:
         Datasets that could not be planned, unsafe and clashing names.
     problem : str or None
         Why it does not fit this machine or its guards.
+    lock : Path or None
+        The lock that was written.
+    drifted : tuple of Drift
+        What differs from the lock that was to be compared with.
     """
 
-    def __init__(self, found: Preview, folder: _Folder) -> None:
+    def __init__(
+        self, found: Preview, folder: _Folder, *, lock: Path | None = None, drifted: Iterable[Drift] = ()
+    ) -> None:
         self.preview = found
         self.objects = found.objects
         self.bytes = found.bytes
         self.hosts = {host.origin: host.requests for host in found.hosts}
         self.problem = found.problem
+        self.lock = lock
+        self.drifted = tuple(drifted)
         self._folder = folder
 
     def __enter__(self) -> Self:
@@ -96,8 +108,9 @@ class Plan:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """Named failures of all datasets."""
-        return tuple(failure for dataset in self.preview.datasets for failure in dataset.failures)
+        """Named failures of all datasets; drift is one."""
+        named = (failure for dataset in self.preview.datasets for failure in dataset.failures)
+        return (*named, *(_drifted(drift) for drift in self.drifted))
 
     def __iter__(self) -> Iterator[PlannedObject]:
         path = self._folder.path
@@ -120,6 +133,7 @@ class Plan:
             "longest_path": found.longest_path,
             "clashes": found.clashes,
             "problem": self.problem,
+            "lock": None if self.lock is None else str(self.lock),
             "datasets": [asdict(dataset) for dataset in found.datasets],
             "failures": [asdict(failure) for failure in self.failures],
         }
@@ -131,43 +145,55 @@ def plan(
     root: str | os.PathLike[str] | None = None,
     on_event: OnEvent = ignore_event,
     options: RunOptions | None = None,
+    lock: bool = False,
 ) -> Plan:
     """Compile a manifest as :func:`emasync.run` would, without data; nothing is written below the root.
+
+    Parameters
+    ----------
+    manifest : path, mapping or Manifest
+    root : path, optional
+        Relative to the working directory; wins over the manifest's.
+    on_event : callable
+    options : RunOptions, optional
+        ``locked``: compare with the lock.
+    lock : bool
+        Write the lock (``options.lock_file``), if all of the plan could be made.
 
     Raises
     ------
     InputError
-        The manifest or the options are wrong.
+        The manifest or the options are wrong, or there is no lock to compare with.
+    MachineError
+        The lock could not be written.
     """
-    return blocking(lambda: _plan(load(manifest), root, on_event, options or RunOptions()))
+    return blocking(lambda: _plan(load(manifest), root, on_event, options or RunOptions(), lock=lock))
 
 
 async def _plan(
-    manifest: Manifest, root: str | os.PathLike[str] | None, on_event: OnEvent, options: RunOptions
+    manifest: Manifest, root: str | os.PathLike[str] | None, on_event: OnEvent, options: RunOptions, *, lock: bool
 ) -> Plan:
     wanted = options.wanted(manifest)
     settings = options.settings(manifest.settings)
+    entries = [entry for entry in manifest.datasets if entry.id in wanted]
+    held_to = await load_lock(manifest, options.lock_file, wanted) if options.locked else None
     folder = await asyncio.to_thread(_Folder)
-    path = folder.path
     target = manifest.root_for(None if root is None else Path(root))
+    documents = NotedDocuments(DryDocuments())
     async with (
-        LedgerThread(lambda: SqliteLedger.open(path, root=path, clock=SystemClock())) as ledger,
+        scratch_ledger(folder.path) as ledger,
         GovernedFetcher(settings, on_event=on_event) as fetcher,
     ):
-        tools = PlanTools(
-            context=SourceContext(fetcher=fetcher, settings=settings, on_event=on_event, folder=manifest.folder),
-            ledger=ledger,
-            layout=LAYOUTS.load(manifest.layout.kind)(),
-            documents=MemoryDocuments(),
-            wake=lambda: None,
-        )
+        tools = scratch_tools(manifest, settings, on_event, fetcher=fetcher, ledger=ledger, documents=documents)
         guard = Guard(
             max_total_bytes=settings.max_total_bytes,
             reserve_bytes=settings.reserve_bytes,
             measure=lambda: room_of(target),
         )
-        found = await preview([entry for entry in manifest.datasets if entry.id in wanted], tools, guard=guard)
-    return Plan(found, folder)
+        found = await preview(entries, tools, guard=guard, documents=documents)
+        locks = await describe(entries, tools, documents, lambda: False) if lock or held_to is not None else {}
+    written = await save_lock(manifest, options.lock_file, locks) if lock and len(locks) == len(entries) else None
+    return Plan(found, folder, lock=written, drifted=drifts(held_to, locks) if held_to is not None else ())
 
 
 def room_of(root: Path) -> Room:

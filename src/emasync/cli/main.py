@@ -15,7 +15,7 @@ from emasync import api
 from emasync.cli.bench import bench
 from emasync.cli.demo import demo
 from emasync.cli.report import plan_text, status_text
-from emasync.cli.run import mirrors_of, refuse, run
+from emasync.cli.run import mirrors_of, run
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
 
 COLLECT_EVERY = 10_000
@@ -81,23 +81,32 @@ def plan(
     only: Annotated[list[str] | None, typer.Option(help="Dataset id; may be repeated.")] = None,
     mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
     max_total: Annotated[str | None, typer.Option(help="Compare with this size, such as 2TB.")] = None,
-    lock: Annotated[bool, typer.Option("--lock", help="Write manifest.lock. Not built yet.")] = False,
+    lock: Annotated[bool, typer.Option("--lock", help="Write manifest.lock beside the manifest.")] = False,
+    locked: Annotated[bool, typer.Option("--locked", help="Compare with manifest.lock; fail on any drift.")] = False,
+    lock_file: Annotated[
+        Path | None, typer.Option("--lock-file", "-o", help="The lock, in place of the one beside the manifest.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show what a run would do: objects, bytes, requests a host, space, names. Fetches no data, writes nothing.
+    """Show what a run would do: objects, bytes, requests a host, space, names. Fetches no data; writes the lock only.
 
-    Exit codes: 0 it would fit; 1 something cannot be planned, each thing named; 2 the manifest or the command line is
-    wrong; 4 it would not fit this machine or max_total.
+    Exit codes: 0 it would fit; 1 something cannot be planned or drifted from the lock, each thing named; 2 the
+    manifest, its lock or the command line is wrong; 4 it would not fit this machine or max_total.
     """
-    refuse({"--lock": lock})
+    if lock and locked:
+        raise InputError("--lock writes the lock and --locked compares with it: use one of them")
     options = api.RunOptions(
         only=tuple(only or ()),
         mirrors=mirrors_of(mirror),
         max_total_bytes=api.parse_size(max_total) if max_total else None,
+        locked=locked,
+        lock_file=lock_file,
     )
-    with api.plan(manifest, root=root, options=options) as preview:
+    with api.plan(manifest, root=root, options=options, lock=lock) as preview:
         document = preview.to_dict()
     _print(document, plan_text(document), as_json=as_json)
+    if lock and document["lock"] is None:
+        typer.echo("no lock was written: not everything could be planned", err=True)
     if document["problem"] is not None:
         raise typer.Exit(EXIT_STOPPED)
     if document["failures"]:

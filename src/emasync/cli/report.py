@@ -74,6 +74,8 @@ def plan_text(plan: Mapping[str, Any]) -> str:
     lines += [f"{failure['kind']}: {failure['message']}" for failure in failures[:SHOWN_FAILURES]]
     if len(failures) > SHOWN_FAILURES:
         lines.append(f"... and {len(failures) - SHOWN_FAILURES} more: see --json")
+    if plan.get("lock"):
+        lines.append(f"locked: {plan['lock']}")
     if plan.get("problem"):
         lines.append(f"would not fit: {plan['problem']}")
     return "\n".join(lines)

@@ -39,8 +39,9 @@ def run(
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="List sources again, to find what changed.")] = False,
     locked: Annotated[
-        bool, typer.Option("--locked", help="Fail on any drift from manifest.lock. Not built yet.")
+        bool, typer.Option("--locked", help="Compare with manifest.lock before any data move; fail on any drift.")
     ] = False,
+    lock_file: Annotated[Path | None, typer.Option(help="The lock, in place of the one beside the manifest.")] = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Check and take over files that are there already.")] = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Documents, no bulk. Not built yet.")] = False,
     no_hooks: Annotated[bool, typer.Option("--no-hooks", help="Write receipt and checksums only.")] = False,
@@ -62,7 +63,6 @@ def run(
         {
             "--executor dask": executor == "dask",
             "--scheduler": scheduler is not None,
-            "--locked": locked,
             "--metadata-only": metadata_only,
             "--ui": ui,
         }
@@ -73,12 +73,14 @@ def run(
         mirrors=mirrors_of(mirror),
         max_bandwidth=api.parse_rate(max_bandwidth) if max_bandwidth else None,
         max_total_bytes=api.parse_size(max_total) if max_total else None,
-        checksums=_checks(checksums),
+        checksums=checks_of(checksums),
         refresh=refresh,
+        locked=locked,
+        lock_file=lock_file,
         adopt=adopt,
         break_lock=break_lock,
         objects=json_objects,
-        workers=_workers(workers),
+        workers=workers_of(workers),
         executor=_executor(executor),
     )
     with log_to(log_file), display_for(as_json=as_json, quiet=quiet) as on_event:
@@ -136,7 +138,13 @@ def mirrors_of(texts: Iterable[str] | None) -> dict[str, str]:
     return dict(api.parse_mirror(text) for text in texts or ())
 
 
-def _checks(text: str | None) -> Literal["published", "sha256", "size"] | None:
+def checks_of(text: str | None) -> Literal["published", "sha256", "size"] | None:
+    """Value of ``--checksums``.
+
+    Raises
+    ------
+    InputError
+    """
     match text:
         case None | "published" | "sha256" | "size":
             return text
@@ -144,7 +152,13 @@ def _checks(text: str | None) -> Literal["published", "sha256", "size"] | None:
             raise InputError(f"--checksums {text!r}: expected published, sha256 or size")
 
 
-def _workers(text: str | None) -> int | Literal["auto"] | None:
+def workers_of(text: str | None) -> int | Literal["auto"] | None:
+    """Value of ``--workers``.
+
+    Raises
+    ------
+    InputError
+    """
     if text is None or text == "auto":
         return text  # type: ignore[return-value]  # mypy takes the literal for any text
     if not text.isascii() or not text.isdigit() or not 0 < int(text) <= MOST_WORKERS:

@@ -107,5 +107,6 @@ def _tally(name: str, planned: bool, numbers: list[int]) -> Tally:  # noqa: FBT0
         size_only=by_name["size_only"],
         unknown_size=by_name["unknown_size"],
         unwanted=by_name["on_disk"] - named_on_disk if planned else 0,
+        on_disk=by_name["on_disk"],
         planned=planned,
     )

@@ -203,6 +203,8 @@ class Tally:
         Pending objects whose size nobody said.
     unwanted : int
         Objects on disk that the manifest no longer wants.
+    on_disk : int
+        Objects on disk, wanted or not, also while a plan is under way.
     """
 
     dataset: str
@@ -213,6 +215,7 @@ class Tally:
     size_only: int = 0
     unknown_size: int = 0
     unwanted: int = 0
+    on_disk: int = 0
     planned: bool = False
 
 
@@ -285,6 +288,25 @@ class PlanState:
     resumed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFacts:
+    """The last plan of a dataset.
+
+    Attributes
+    ----------
+    digest : str
+        It was begun under.
+    complete : bool
+        Whether it came to its end.
+    held : str
+        Digest of the lock that describes this very plan; empty when it was compared with none.
+    """
+
+    digest: str
+    complete: bool
+    held: str = ""
+
+
 class Ledger(Protocol):
     """Plan and progress of one root."""
 
@@ -323,6 +345,14 @@ class Ledger(Protocol):
 
     def fail_plan(self, dataset: str, kind: ErrorKind, message: str, location: str) -> None:
         """The dataset could not be planned; shows as its failure until the next begin_plan."""
+        ...
+
+    def plan_facts(self, dataset: str) -> PlanFacts | None:
+        """Under which digest a dataset was planned last; None: never."""
+        ...
+
+    def mark_held(self, dataset: str, lock: str) -> None:
+        """The present plan is the one that `lock` (a digest) describes; holds until the next plan generation."""
         ...
 
     # work

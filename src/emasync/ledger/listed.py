@@ -226,6 +226,18 @@ def walk_page(
     state: State | None,
 ) -> tuple[list[Row], bytes | None]:
     """Named objects behind key `after`; the second value is where the next page begins, None at the end."""
+    found, end = standings_page(connection, task_set, after, limit, state)
+    return [object_row(task_set, *item) for item in found], end
+
+
+def standings_page(
+    connection: sqlite3.Connection,
+    task_set: TaskSet,
+    after: bytes | None,
+    limit: int,
+    state: State | None,
+) -> tuple[list[Keyed], bytes | None]:
+    """As :func:`walk_page`: where the objects stand."""
     hint = "INDEXED BY objects_failed" if state is State.FAILED else ""
     compare = ">=" if after is None else ">"
     filtered = f" AND state = {int(state)}" if state is not None else ""
@@ -242,16 +254,14 @@ def walk_page(
         lambda standing: standing.plan == task_set.plan and state in (None, standing.state),
         pending=state in (None, PENDING),
     )
-    return _merged(task_set, rows, paged, limit)
+    return _merged(rows, paged, limit)
 
 
-def _merged(
-    task_set: TaskSet, rows: Sequence[tuple[Any, ...]], paged: list[Keyed], limit: int
-) -> tuple[list[Row], bytes | None]:
+def _merged(rows: Sequence[tuple[Any, ...]], paged: list[Keyed], limit: int) -> tuple[list[Keyed], bytes | None]:
     """The first `limit` of both, in key order, and where the next page begins (Any: columns of a row)."""
     found = [(row[0], Standing._make(row[1:])) for row in rows]
     both = sorted([*found, *paged], key=itemgetter(0))[:limit] if paged else found
-    return [object_row(task_set, *item) for item in both], (both[-1][0] if len(both) == limit else None)
+    return both, (both[-1][0] if len(both) == limit else None)
 
 
 def unnamed_page(
@@ -272,7 +282,8 @@ def unnamed_page(
         lambda standing: standing.state in ON_DISK and not (task_set.current and standing.plan == task_set.plan),
         pending=False,
     )
-    return _merged(task_set, rows, paged, limit)
+    found, end = _merged(rows, paged, limit)
+    return [object_row(task_set, *item) for item in found], end
 
 
 def object_row(task_set: TaskSet, key: bytes, standing: Standing) -> Row:

@@ -11,13 +11,16 @@ import sqlite3
 
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.counts import open_dataset_counts
-from emasync.ledger.interface import OpenSet, PlanState
+from emasync.ledger.interface import OpenSet, PlanFacts, PlanState
 from emasync.ledger.tasksets import SELECT_SET, pack_grid, unpack_set
 from emasync.model.packing import pack_name, unpack_name
 from emasync.model.task import TaskSetSpec
 
 MAX_MESSAGE = 1_000
 """Characters kept of a failure's message."""
+
+MAX_PLAN_MESSAGE = 4_000
+"""The same for a whole dataset's, which may name many things."""
 
 
 def begin_plan(connection: sqlite3.Connection, dataset: str, digest: str, *, refresh: bool) -> PlanState:
@@ -68,7 +71,30 @@ def fail_plan(connection: sqlite3.Connection, dataset: str, kind: ErrorKind, mes
     dataset_id, _ = dataset_of(connection, dataset)
     connection.execute(
         "UPDATE datasets SET failure = ?, failure_message = ?, failure_location = ? WHERE id = ?",
-        (str(kind), pack_name(message[:MAX_MESSAGE]), pack_name(location), dataset_id),
+        (str(kind), pack_name(message[:MAX_PLAN_MESSAGE]), pack_name(location), dataset_id),
+    )
+
+
+def read_facts(connection: sqlite3.Connection, dataset: str) -> PlanFacts | None:
+    """The last plan of a dataset; None when there was none."""
+    row = connection.execute(
+        "SELECT d.digest, d.complete, d.generation, m.value FROM datasets d"
+        " LEFT JOIN meta m ON m.name = 'held ' || d.name WHERE d.name = ?",
+        (dataset,),
+    ).fetchone()
+    if row is None:
+        return None
+    digest, complete, generation, mark = row
+    held_in, _, held = str(mark or "").partition(" ")
+    return PlanFacts(digest=digest, complete=bool(complete), held=held if held_in == str(generation) else "")
+
+
+def mark_held(connection: sqlite3.Connection, dataset: str, lock: str) -> None:
+    """Bind a lock to the present plan generation."""
+    _, generation = dataset_of(connection, dataset)
+    connection.execute(
+        "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (f"held {dataset}", f"{generation} {lock}"),
     )
 
 

@@ -29,6 +29,7 @@ from emasync.ledger.interface import (
     Fact,
     OpenSet,
     PartialState,
+    PlanFacts,
     PlanState,
     Row,
     Tally,
@@ -40,6 +41,7 @@ from emasync.ledger.machine import boot_id as this_boot
 from emasync.ledger.naming import name_set
 from emasync.ledger.opening import open_database
 from emasync.ledger.places import Places
+from emasync.ledger.planned import Planned, walk_planned
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
 from emasync.ledger.removal import forget_file, removable
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
@@ -214,6 +216,21 @@ class SqliteLedger:
         """The dataset could not be planned; shows as its failure until the next begin_plan."""
         with self.write():
             plans.fail_plan(self._connection, dataset, kind, message, location)
+
+    def plan_facts(self, dataset: str) -> PlanFacts | None:
+        """Under which digest a dataset was planned last; None: never."""
+        with self._database.errors():
+            return plans.read_facts(self._connection, dataset)
+
+    def planned(self, dataset: str) -> Iterator[Planned]:
+        """Walk what the present plan named, as it was named, in pages; sets and objects by name."""
+        with self._database.errors():
+            yield from walk_planned(Shelf(self._connection, self._sets, self._batches.settle), dataset)
+
+    def mark_held(self, dataset: str, lock: str) -> None:
+        """The present plan is the one that `lock` (a digest) describes; holds until the next plan generation."""
+        with self.write():
+            plans.mark_held(self._connection, dataset, lock)
 
     # --- work ---------------------------------------------------------------------------------------------------
 

@@ -116,6 +116,11 @@ class DandiEntry(Entry):
         """``include`` and ``exclude``, compiled; the path of a Zarr asset stands for all that is in it."""
         return Selection(_with_content(self.include), _with_content(self.exclude))
 
+    @property
+    def immutable(self) -> bool:
+        """Published versions never change; drafts do, and what is the newest version."""
+        return self.version not in (None, "draft")
+
     @model_validator(mode="before")
     @classmethod
     def _take_link(cls, data: object) -> object:

@@ -165,6 +165,11 @@ class Entry(Record):
         return copy
 
     @property
+    def immutable(self) -> bool:
+        """Whether what is named can never be another thing: then no refresh asks again."""
+        return False
+
+    @property
     def lender_digest(self) -> str:
         """Digest of the dataset whose box this one takes over; empty where it takes over none."""
         return self._lender

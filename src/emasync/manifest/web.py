@@ -284,6 +284,11 @@ class WebEntry(Entry):
             raise several(cls.__name__, errors)
         return files
 
+    @property
+    def immutable(self) -> bool:
+        """Whether each file has a digest: whatever lies at its URL later is another file."""
+        return all(next(iter(item.files())).digests for item in self.files)
+
     def expanded(self) -> Iterator[WebFile]:
         """All files, templates filled in, in the order of the manifest; bounded by :data:`MAX_FILES`."""
         for item in self.files:

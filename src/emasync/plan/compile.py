@@ -107,7 +107,8 @@ async def compile_dataset(entry: Any, tools: PlanTools) -> bool:
 
 async def begin(entry: Any, tools: PlanTools) -> PlanState:
     """Open the plan (Any: as for :func:`compile_dataset`); a complete one gets back what is missing of its metadata."""
-    state: PlanState = await tools.ledger.call("begin_plan", entry.id, entry.digest, refresh=tools.refresh)
+    refresh = tools.refresh and not entry.immutable
+    state: PlanState = await tools.ledger.call("begin_plan", entry.id, entry.digest, refresh=refresh)
     if not state.complete or not may_rewrite(entry):
         return state
     if await restore_subset(tools.layout.folder(entry.id), entry.digest, tools.documents):

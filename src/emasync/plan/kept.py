@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emasync.plan.intake import Intake
 from emasync.plan.layout import source_metadata
-from emasync.plan.tools import Documents
+from emasync.plan.tools import Documents, NotesDocuments
 from emasync.sources.interface import Kept
 
 
@@ -28,3 +28,7 @@ async def keep_document(intake: Intake, kept: Kept, documents: Documents) -> Non
     destination = f"{source_metadata(intake.home)}/{intake.place(kept.name)}"
     if await documents.read(destination) != kept.data:
         await documents.write(destination, kept.data)
+    if isinstance(documents, NotesDocuments):
+        documents.resolve(intake.home, kept.resolved)
+        if kept.aside:
+            documents.leave_out(destination)

@@ -73,6 +73,12 @@ async def borrowed_extent(choice: Choice, lender: str, tools: PlanTools) -> Exte
     return found
 
 
+def kept_boxes(data: bytes | None, digest: str) -> dict[str, tuple[Box, int]]:
+    """Box and scale by image, out of a document that was written for the entry of this digest."""
+    rows = (_read(data, digest) or {}).items()
+    return {image: box for image, row in rows if (box := _crop(row)) is not None}
+
+
 def _name(intake: Intake, item: Picked) -> str:
     path = item.image.path if item.image is not None else item.chosen[0].array.path
     return "/".join(part for part in (intake.path, path) if part)
@@ -80,8 +86,10 @@ def _name(intake: Intake, item: Picked) -> str:
 
 def _row(item: Picked) -> dict[str, object]:
     extent = None if item.image is None or item.box is None else _world(item.image, item.box, item.box_scale)
+    chosen = None if item.box is None else {"start": item.box.start, "shape": item.box.shape, "scale": item.box_scale}
     return {
         "extent": None if extent is None else {"start": extent.start, "stop": extent.stop, "unit": "nanometer"},
+        "crop": chosen,
         "arrays": [_array(chosen) for chosen in item.chosen],
     }
 
@@ -111,6 +119,17 @@ def _read(data: bytes | None, digest: str) -> dict[str, Any] | None:
         return None
     images = value.get("images")
     return images if isinstance(images, dict) else None
+
+
+def _crop(row: Any) -> tuple[Box, int] | None:
+    """Any: JSON that anybody may have edited."""
+    try:
+        found = row["crop"]
+        return Box.from_shape([int(at) for at in found["start"]], [int(size) for size in found["shape"]]), int(
+            found["scale"]
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _extent(row: Any) -> Extent | None:

@@ -14,7 +14,8 @@ from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Demand, Guard
 from emasync.plan.layout import SOURCE_METADATA
-from emasync.plan.tools import PlanTools
+from emasync.plan.lending import BOXES
+from emasync.plan.tools import Documents, PlanTools
 from emasync.plan.written import RECORD, MemoryDocuments
 from emasync.settings import Settings
 
@@ -111,12 +112,14 @@ class DryDocuments(MemoryDocuments):
     async def write(self, destination: str, data: bytes) -> None:
         """Remember it, unless it is only to be kept."""
         folder, _, name = destination.rpartition("/")
-        if f"{folder}/".partition("/")[0].endswith(SOURCE_METADATA) and name != RECORD:
+        if f"{folder}/".partition("/")[0].endswith(SOURCE_METADATA) and name not in (RECORD, BOXES):
             return
         await super().write(destination, data)
 
 
-async def preview(entries: Iterable[Any], tools: PlanTools, *, guard: Guard | None = None) -> Preview:
+async def preview(
+    entries: Iterable[Any], tools: PlanTools, *, guard: Guard | None = None, documents: Documents | None = None
+) -> Preview:
     """Compile into the ledger of `tools` and sum up; nothing is written below the root.
 
     Parameters
@@ -127,6 +130,8 @@ async def preview(entries: Iterable[Any], tools: PlanTools, *, guard: Guard | No
         With a ledger in a folder that is thrown away. Its guard and its documents are not used.
     guard : Guard, optional
         Compared with the whole plan at its end, as if nothing were on disk.
+    documents : Documents, optional
+        :class:`DryDocuments` by default.
 
     Raises
     ------
@@ -134,7 +139,7 @@ async def preview(entries: Iterable[Any], tools: PlanTools, *, guard: Guard | No
         Of the ledger.
     """
     watch = Watch(tools.ledger, tools.context.settings)
-    dry = replace(tools, ledger=watch, documents=DryDocuments(), guard=None)
+    dry = replace(tools, ledger=watch, documents=documents or DryDocuments(), guard=None)
     await compile_datasets(entries, dry)
     tallies: list[Tally] = await tools.ledger.call("tallies")
     demand = Demand.of(tallies)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Protocol, runtime_checkable
@@ -39,6 +39,19 @@ class RemovesDocuments(Documents, Protocol):
         ...
 
 
+@runtime_checkable
+class NotesDocuments(Documents, Protocol):
+    """Documents that are taken note of, for a lock."""
+
+    def resolve(self, folder: str, facts: Mapping[str, str]) -> None:
+        """Note what the source made of the entry of the dataset in `folder`."""
+        ...
+
+    def leave_out(self, destination: str) -> None:
+        """Of this document it means nothing that it changes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTools:
     """Everything a compile works with.
@@ -55,7 +68,7 @@ class PlanTools:
     wake : callable
         Called when there may be new work: transfers start while listing goes on.
     refresh : bool
-        List again what was planned to the end before.
+        List again what was planned to the end before, where it can change.
     """
 
     context: SourceContext

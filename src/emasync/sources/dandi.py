@@ -18,7 +18,14 @@ from emasync.model.task import ObjectEntry
 from emasync.sources.dandi_api import DandiApi
 from emasync.sources.dandi_assets import Asset, read_asset
 from emasync.sources.dandi_choice import Picker
-from emasync.sources.dandi_listing import Record, Version, find_version, listed_records, published_records
+from emasync.sources.dandi_listing import (
+    Record,
+    Version,
+    find_version,
+    listed_records,
+    published_records,
+    resolved_facts,
+)
 from emasync.sources.dandi_zarr import ZarrTree, embargoed_files, shortfall
 from emasync.sources.interface import FilesFound, Finding, Kept, Setback, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree
@@ -51,9 +58,9 @@ class DandiSource:
         """
         visit = _Visit(self._context, entry)
         version = await find_version(visit.api, self._context.fetcher, entry.dandiset, entry.version, visit.bucket)
-        yield Kept(name="dandi/dandiset.json", data=version.metadata)
+        yield Kept(name="dandi/dandiset.json", data=version.metadata, resolved=resolved_facts(version))
         if version.answer is not None:
-            yield Kept(name="dandi/versions.json", data=version.answer)
+            yield Kept(name="dandi/versions.json", data=version.answer, aside=True)
         async with aclosing(visit.batches(version)) as batches:
             async for batch in batches:
                 for finding in visit.findings(batch):

@@ -216,3 +216,15 @@ def _manifest_of(told: dict[str, Any]) -> Location | None:
     if bucket is None or "/" not in bucket.path:
         return None
     return Location(bucket.scheme, bucket.authority, f"{bucket.path.rpartition('/')[0]}/assets.jsonld")
+
+
+def resolved_facts(version: Version) -> dict[str, str]:
+    """Which version it is and when it was changed last, as far as the archive says (dandischema, ``Dandiset``)."""
+    try:
+        told: Any = orjson.loads(version.metadata)  # Any: JSON, checked here
+    except orjson.JSONDecodeError:
+        told = None
+    dates = (
+        {"modified": told.get("dateModified"), "published": told.get("datePublished")} if isinstance(told, dict) else {}
+    )
+    return {"version": version.name, **{name: date for name, date in dates.items() if isinstance(date, str)}}

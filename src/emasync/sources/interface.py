@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -128,10 +128,16 @@ class Kept:
     name : str
         Relative path below ``<dataset id>.source-metadata/``; the same name again replaces it.
     data : bytes
+    resolved : mapping of str to str
+        What the source made of the manifest entry, as far as this document tells (a version that was the newest one).
+    aside : bool
+        It says more than what the entry wants: that it changes means nothing.
     """
 
     name: str
     data: bytes
+    resolved: Mapping[str, str] = field(default_factory=dict)
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

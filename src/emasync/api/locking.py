@@ -1,0 +1,239 @@
+"""Holding a run to its lock: everything is planned and compared before any data move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+
+from emasync.api.scratch import scratch_ledger
+from emasync.disk.documents import read_document, write_document
+from emasync.errors import ErrorKind, InputError, InterruptedRunError
+from emasync.ledger.interface import PlanFacts, Tally
+from emasync.manifest.crop import SameAsCrop
+from emasync.manifest.manifest import Manifest
+from emasync.model.events import Event, EventValue
+from emasync.model.receipt import Failure
+from emasync.model.version import VERSION
+from emasync.plan.compile import compile_datasets
+from emasync.plan.lock import Hurry, lock_of
+from emasync.plan.lock_drift import Drift, drift_between
+from emasync.plan.lock_file import DatasetLock, Lock, read_lock
+from emasync.plan.lock_record import NotedDocuments
+from emasync.plan.preview import DryDocuments
+from emasync.plan.tools import PlanTools
+
+SUFFIX = ".lock"
+
+
+def lock_path(manifest: Manifest, named: Path | None) -> Path:
+    """Where the lock of a manifest lies: ``manifest.lock`` beside ``manifest.yaml``.
+
+    Raises
+    ------
+    InputError
+        The manifest is no file, and no lock is named.
+    """
+    if named is not None:
+        return named.expanduser()
+    if manifest.file.startswith("<"):
+        raise InputError(f"{manifest.file} lies in no folder that its lock could lie in; name a file for the lock")
+    return Path(manifest.file).with_suffix(SUFFIX)
+
+
+async def load_lock(manifest: Manifest, named: Path | None, wanted: Collection[str]) -> Lock:
+    """Read the lock of a manifest, and make sure that it is its lock.
+
+    Raises
+    ------
+    InputError
+        It is not there, broken, of a newer schema, or another manifest's.
+    """
+    path = lock_path(manifest, named)
+    try:
+        text = await read_document(path)
+    except InputError as error:
+        raise InputError(
+            f"{error.message}: no lock to hold to; `emasync plan --lock` makes one", location=str(path)
+        ) from error
+    lock = await asyncio.to_thread(read_lock, text, str(path))
+    digests = {entry.id: entry.digest for entry in manifest.datasets if entry.id in wanted}
+    lock.require(digests, [entry.id for entry in manifest.datasets], str(path))
+    return lock
+
+
+async def save_lock(manifest: Manifest, named: Path | None, datasets: Mapping[str, DatasetLock]) -> Path:
+    """Write the lock of a manifest. Datasets that are not given are kept from the lock that is there.
+
+    Raises
+    ------
+    InputError
+        Some are not given, and the lock that is there is no use for them.
+    MachineError
+        No permission, disk full, no such folder.
+    """
+    path = lock_path(manifest, named)
+    missing = [entry.id for entry in manifest.datasets if entry.id not in datasets]
+    kept = (await load_lock(manifest, named, missing)).datasets if missing else {}
+    lock = Lock(manifest=manifest.digest, tool=f"emasync {VERSION}", datasets={**kept, **datasets})
+    await write_document(path, await asyncio.to_thread(lock.to_text))
+    return path
+
+
+async def describe(
+    entries: Iterable[Any], tools: PlanTools, documents: NotedDocuments, hurry: Hurry
+) -> dict[str, DatasetLock]:
+    """Describe those of the plans that are complete (Any: each source has its own entry model)."""
+    found = {}
+    for entry in entries:
+        facts: PlanFacts | None = await tools.ledger.call("plan_facts", entry.id)
+        if facts is not None and facts.complete:
+            found[entry.id] = await lock_of(entry, tools, documents, hurry)
+    return found
+
+
+def drifts(lock: Lock, found: Mapping[str, DatasetLock]) -> list[Drift]:
+    """What differs from the lock."""
+    compared = (drift_between(name, lock.datasets[name], now) for name, now in found.items())
+    return [drift for drift in compared if drift is not None]
+
+
+@dataclass(slots=True, kw_only=True)
+class LockedPlanning:
+    """Plans a run as its lock says, before any data move.
+
+    What a root holds already is not put at risk: where anything of a dataset is on disk, its plan is made beside the
+    root first, and the root's own only when that one is the lock's. A plan that was compared before is complete, and
+    the lock's, needs no request.
+
+    Attributes
+    ----------
+    lock : Lock
+    tools : PlanTools
+        Of the root.
+    dry_tools : callable
+        Gives those of a plan beside the root, over a ledger and documents.
+    refresh : bool
+        Ask also the sources of what is complete.
+    hurry : callable
+        Whether the run was asked to stop; read from any thread.
+    """
+
+    lock: Lock
+    tools: PlanTools
+    dry_tools: Callable[..., PlanTools]
+    refresh: bool
+    hurry: Hurry
+    _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    def stop(self) -> None:
+        """Stop soon."""
+        self._scope.cancel()
+
+    async def run(self, entries: Sequence[Any]) -> bool:
+        """Plan and compare (Any: each source has its own entry model).
+
+        Returns
+        -------
+        bool
+            Whether data may move. If not, the ledger says why.
+
+        Raises
+        ------
+        InterruptedRunError
+            :meth:`stop` was called.
+        MachineError
+            A guard or the machine stopped the run.
+        """
+        found = None
+        with self._scope:
+            found = await self._run(entries)
+        if found is None:
+            raise InterruptedRunError("interrupted while the plan was compared with its lock; run again")
+        return found
+
+    async def _run(self, entries: Sequence[Any]) -> bool:
+        held = {entry.id for entry in entries if await self._is_held(entry)}
+        on_disk = await self._on_disk()
+        asked = [
+            entry
+            for entry in entries
+            if (self.refresh and not entry.immutable if entry.id in held else entry.id in on_disk)
+        ]
+        if asked and not await self._look_ahead(asked, entries):
+            return False
+        return await self._plan([entry for entry in entries if entry.id not in held])
+
+    async def _is_held(self, entry: Any) -> bool:
+        """Whether the root's plan is complete and known to be the lock's (Any: as above)."""
+        facts: PlanFacts | None = await self.tools.ledger.call("plan_facts", entry.id)
+        lock = self.lock.datasets[entry.id].digest
+        return facts is not None and facts.complete and (facts.digest, facts.held) == (entry.digest, lock)
+
+    async def _on_disk(self) -> set[str]:
+        """Datasets of which the root holds anything."""
+        tallies: list[Tally] = await self.tools.ledger.call("tallies")
+        return {tally.dataset for tally in tallies if tally.on_disk}
+
+    async def _look_ahead(self, asked: Sequence[Any], entries: Sequence[Any]) -> bool:
+        """Plan beside the root and compare (Any: as above)."""
+        folder = await asyncio.to_thread(TemporaryDirectory, prefix="emasync-lock-")
+        try:
+            documents = NotedDocuments(DryDocuments())
+            async with scratch_ledger(Path(folder.name)) as ledger:
+                dry = self.dry_tools(ledger=ledger, documents=documents)
+                await compile_datasets(with_lenders(asked, entries), dry)
+                found = await describe(asked, dry, documents, self.hurry)
+                failed = [await failure_of(entry.id, dry) for entry in asked if entry.id not in found]
+        finally:
+            await asyncio.to_thread(folder.cleanup)
+        for dataset, failure in failed:
+            await self._tell(dataset, failure.kind, failure.message, failure.location)
+        return not failed and not await self._report(drifts(self.lock, found))
+
+    async def _plan(self, entries: Sequence[Any]) -> bool:
+        """Plan into the root's ledger and compare; a plan that drifted is dropped (Any: as above)."""
+        documents = NotedDocuments(self.tools.documents)
+        for entry in entries:
+            facts: PlanFacts | None = await self.tools.ledger.call("plan_facts", entry.id)
+            if facts is not None and facts.complete:
+                await self.tools.ledger.call("begin_plan", entry.id, entry.digest, refresh=True)
+        planned = await compile_datasets(entries, replace(self.tools, documents=documents))
+        found = await describe(entries, self.tools, documents, self.hurry)
+        drifted = drifts(self.lock, found)
+        for drift in drifted:
+            await self.tools.ledger.call(
+                "begin_plan", drift.dataset, self.lock.datasets[drift.dataset].entry, refresh=True
+            )
+        for name in set(found) - {drift.dataset for drift in drifted}:
+            await self.tools.ledger.call("mark_held", name, self.lock.datasets[name].digest)
+        return planned and not await self._report(drifted)
+
+    async def _report(self, drifted: Sequence[Drift]) -> bool:
+        """Tell of drift, and leave it in the ledger; whether there is any."""
+        for drift in drifted:
+            await self._tell(drift.dataset, ErrorKind.DRIFT, drift.message, "")
+        return bool(drifted)
+
+    async def _tell(self, dataset: str, kind: ErrorKind, message: str, location: str) -> None:
+        await self.tools.ledger.call("fail_plan", dataset, kind, message, location)
+        fields: dict[str, EventValue] = {"dataset": dataset, "kind": str(kind), "message": message}
+        self.tools.context.on_event(Event("failed", {**fields, "location": location}))
+
+
+def with_lenders(asked: Sequence[Any], entries: Sequence[Any]) -> list[Any]:
+    """`asked`, and the datasets whose boxes they take over (Any: each source has its own entry model)."""
+    lenders = {entry.crop.same_as for entry in asked if isinstance(entry.crop, SameAsCrop)}
+    ids = {entry.id for entry in asked} | lenders
+    return [entry for entry in entries if entry.id in ids]
+
+
+async def failure_of(dataset: str, tools: PlanTools) -> tuple[str, Failure]:
+    """Why a dataset could not be planned."""
+    _, named = await tools.ledger.call("failures", dataset, 1)
+    return dataset, named[0]
