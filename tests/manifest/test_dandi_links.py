@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from emasync.manifest.archives import DandiEntry
+from emasync.manifest.dandi_links import INSTANCES
 
 VERSION = "0.210831.2033"
 
@@ -48,7 +49,9 @@ VERSION = "0.210831.2033"
             "dandi",
             ("sub-1/**",),
         ),
-        ("http://localhost:8000/api/dandisets/000027/", None, "http://localhost:8000/api", ()),
+        ("http://localhost:8000/api/dandisets/000027/", None, "dandi-api-local-docker-tests", ()),
+        ("http://docker.example.org:8000/api/dandisets/000027/", None, "http://docker.example.org:8000/api", ()),
+        *((f"dandi://{name}/000027", None, name, ()) for name in INSTANCES),
     ],
 )
 def test_what_a_link_says(
@@ -56,6 +59,19 @@ def test_what_a_link_says(
 ) -> None:
     found = dataset(source="dandi", dandiset=link)
     assert (found.dandiset, found.version, found.instance, found.include) == ("000027", version, instance, include)
+
+
+def test_all_archives_that_dandi_cli_knows_are_known_here() -> None:
+    """``known_instances`` of ``dandi/consts.py``."""
+    assert {name: instance.api for name, instance in INSTANCES.items()} == {
+        "dandi": "https://api.dandiarchive.org/api",
+        "dandi-sandbox": "https://api.sandbox.dandiarchive.org/api",
+        "linc": "https://api.lincbrain.org/api",
+        "linc-staging": "https://staging-api.lincbrain.org/api",
+        "ember-dandi": "https://api-dandi.emberarchive.org/api",
+        "ember-dandi-sandbox": "https://api-dandi.sandbox.emberarchive.org/api",
+        "dandi-api-local-docker-tests": "http://localhost:8000/api",
+    }
 
 
 def test_a_link_wants_the_same_as_its_parts(dataset: Callable[..., DandiEntry]) -> None:

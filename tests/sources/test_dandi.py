@@ -272,6 +272,22 @@ async def test_a_version_without_a_manifest_comes_from_the_api(serve: Start, tmp
     assert on_disk(tmp_path) == NWB
 
 
+def test_a_plan_of_a_large_published_version_costs_three_requests(serve: Start) -> None:
+    twin = twin_of({})
+    for number in range(2_000):
+        twin.add_blob("000027", f"sub-{number:04d}/{number:04d}.nwb", b"%d" % number)
+    twin.publish("000027", PUBLISHED)
+    server = serve(twin)
+    with emasync.plan(described(server.url)) as found:
+        (dataset,) = found.preview.datasets
+    assert (dataset.planned, dataset.objects) == (True, 2_000), dataset.failures
+    assert asked(server) == [
+        "api/dandisets/000027/",
+        f"dandiarchive/dandisets/000027/{PUBLISHED}/dandiset.jsonld",
+        f"dandiarchive/dandisets/000027/{PUBLISHED}/assets.jsonld",
+    ]
+
+
 async def test_wrong_bytes_are_dropped(serve: Start, tmp_path: Path) -> None:
     twin = twin_of(NWB)
     asset = twin.version("000027").assets[0]

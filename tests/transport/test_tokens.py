@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import pytest
 
 from emasync.errors import AccessDeniedError, InputError
+from emasync.manifest.dandi_links import INSTANCES
 from emasync.model.events import Event
 from emasync.model.location import Location
 from emasync.testing import Archive
 from emasync.testing.messages import Answer, Asked, of_bytes
 from emasync.testing.stores import MemoryStore
 from emasync.transport.governed import GovernedFetcher
-from emasync.transport.surroundings import Surroundings
-from emasync.transport.tokens import read_tokens
+from emasync.transport.surroundings import Surroundings, host_of
+from emasync.transport.tokens import name_of, read_tokens, variable_for
 
 Opener = Callable[..., GovernedFetcher]
 SECRET = "token 5ecret"
@@ -111,6 +112,15 @@ def test_variables_of_other_tools_and_our_own() -> None:
         {"DANDI_API_KEY": "abc ", "LINC_API_KEY": "", "EMASYNC_TOKEN_ARCHIVE_EXAMPLE_ORG": "Bearer d", "PATH": "/"}
     )
     assert found == {"API_DANDIARCHIVE_ORG": "token abc", "ARCHIVE_EXAMPLE_ORG": "Bearer d"}
+
+
+def test_each_known_dandi_archive_has_its_variable() -> None:
+    """Named as dandi-cli names them: the instance in capitals, with an underscore for the dash."""
+    for name, instance in INSTANCES.items():
+        variable = f"{name.upper().replace('-', '_')}_API_KEY"
+        host = host_of(Location.parse(instance.api))
+        assert variable_for(host) == variable
+        assert read_tokens({variable: "abc"}) == {name_of(host): "token abc"}
 
 
 @pytest.mark.parametrize("value", ["a\nX-Evil: 1", "a\x00b", "ä", "x" * 5000])

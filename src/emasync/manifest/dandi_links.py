@@ -59,9 +59,11 @@ INSTANCES: Final = {
         ),
         DandiInstance(name="linc", api="https://api.lincbrain.org/api", web=("lincbrain.org",)),
         DandiInstance(name="linc-staging", api="https://staging-api.lincbrain.org/api", web=("staging.lincbrain.org",)),
+        DandiInstance(name="dandi-api-local-docker-tests", api="http://localhost:8000/api"),
     )
 }
-"""Archives that are reachable from anywhere (``known_instances`` of ``dandi/consts.py``)."""
+"""``known_instances`` of ``dandi/consts.py``. The last one is reachable from this machine only; where it runs on
+another (``DANDI_INSTANCEHOST``), the URL of its API is its name."""
 
 DANDISET: Final = re.compile(r"[0-9]{6}")
 VERSION: Final = re.compile(r"draft|0\.[0-9]{6}\.[0-9]{4}")

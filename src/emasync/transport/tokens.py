@@ -19,6 +19,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "EMBER_DANDI_SANDBOX_API_KEY": "api-dandi.sandbox.emberarchive.org",
     "LINC_API_KEY": "api.lincbrain.org",
     "LINC_STAGING_API_KEY": "staging-api.lincbrain.org",
+    "DANDI_API_LOCAL_DOCKER_TESTS_API_KEY": "localhost",
 }
 """Variables that other tools read too, and whose they are. Sent as ``token <KEY>`` (Django REST framework,
 "TokenAuthentication"; names as in ``dandi/dandiapi.py``)."""
