@@ -77,6 +77,22 @@ SOURCES = Registry(
     },
 )
 
+LINKS = Registry(
+    "emasync.links",
+    {
+        "neuroglancer": "emasync.sources.links.neuroglancer:NeuroglancerLinks",
+        "viewers": "emasync.sources.links.viewers:ViewerLinks",
+        "dandi": "emasync.sources.links.dandi:DandiLinks",
+        "empiar": "emasync.sources.links.empiar:EmpiarLinks",
+        "idr": "emasync.sources.links.idr:IdrLinks",
+        "openorganelle": "emasync.sources.links.openorganelle:OpenOrganelleLinks",
+        "aind": "emasync.sources.links.aind:AindLinks",
+        "open_data": "emasync.sources.links.open_data:OpenDataLinks",
+        "catalog": "emasync.sources.links.known:CatalogLinks",
+    },
+)
+"""Rules that read pasted texts, in the order they are asked; those of plug-ins come after these."""
+
 FORMATS = Registry(
     "emasync.formats",
     {

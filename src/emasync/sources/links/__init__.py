@@ -1,0 +1,1 @@
+"""What people paste: links, names and paths, read as entries of a manifest."""
