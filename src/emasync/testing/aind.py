@@ -1,4 +1,4 @@
-"""Small assets of a flat bucket, laid out as those of the Allen Institute for Neural Dynamics: sidecars, tiles, traces.
+"""Small assets of a flat bucket, laid out as those of the Allen Institute for Neural Dynamics: sidecars and tiles.
 
 What real assets have is kept on purpose: sidecars of mixed schema versions, numbers as text, fields that are null,
 names of files that are not there, paths of the machine that recorded.
@@ -7,7 +7,6 @@ names of files that are not there, paths of the machine that recorded.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,14 +16,53 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from emasync.testing.volumes import Volume, halve, smooth_blobs
+from emasync.testing.aind_sidecars import Schema, sidecars
+from emasync.testing.archive_twin import ArchiveTwin
+from emasync.testing.folder import FolderStore
+from emasync.testing.volumes import Shape, Volume, halve, smooth_blobs
 
 BUCKET = "aind-open-data"
 CHUNKS = (1, 1, 16, 32, 32)
 SHARDS = (1, 1, 32, 64, 64)
 
-_SCHEMAS = "https://raw.githubusercontent.com/AllenNeuralDynamics/aind-data-schema/main/src/aind_data_schema"
+RAW = "exaSPIM_708373_2024-04-02_19-49-38"
+FUSED = f"{RAW}_fusion_2024-06-12_11-58-05"
+NEW = "795133_2026-02-10_11-06-18"
+"""Named and described by schema v2, which tells no platform."""
+
+Stored = Literal["zarr2", "zarr3"]
+
 _VOXEL_UM = (1.0, 0.748, 0.748)
+
+
+def exaspim(folder: Path, *, shape: Shape = (40, 72, 80), levels: int = 6) -> ArchiveTwin:
+    """Three assets of the flat bucket: raw tiles, what was fused of them, and tiles of the newer writer in shards.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty; is written to and served from.
+    shape : tuple of int
+        Voxels of a tile, z y x.
+    levels : int
+        Of each tile; the true ones have eight.
+    """
+    bucket = folder / BUCKET
+    written = {
+        RAW: write_asset(bucket, RAW, levels=levels, shape=shape),
+        FUSED: write_asset(bucket, FUSED, tiles=1, levels=levels, shape=shape, container="fused.zarr"),
+        NEW: write_asset(bucket, NEW, levels=levels, shape=shape, stored="zarr3", schema="v2"),
+    }
+    return ArchiveTwin(
+        store=FolderStore(folder),
+        stands_for={f"s3://{BUCKET}": BUCKET},
+        truth={
+            f"{BUCKET}/{asset}/{tile}/{level}": volume
+            for asset, tiles in written.items()
+            for tile, volumes in tiles.items()
+            for level, volume in enumerate(volumes)
+        },
+    )
 
 
 def write_asset(
@@ -34,8 +72,9 @@ def write_asset(
     tiles: int = 2,
     levels: int = 3,
     container: str = "SPIM.ome.zarr",
-    stored: Literal["zarr2", "zarr3"] = "zarr2",
-    shape: tuple[int, int, int] = (40, 72, 80),
+    stored: Stored = "zarr2",
+    schema: Schema = "v1",
+    shape: Shape = (40, 72, 80),
 ) -> dict[str, tuple[Volume, ...]]:
     """Write a light-sheet asset.
 
@@ -50,6 +89,8 @@ def write_asset(
         Folder of the tiles below the asset.
     stored : {"zarr2", "zarr3"}
         Chunks of their own, or shards (the newer writer).
+    schema : {"v1", "v2"}
+        Of the sidecars; with it the names of tiles changed.
     shape : tuple of int
         Voxels of a tile, z y x.
 
@@ -59,8 +100,9 @@ def write_asset(
         Levels (t, c, z, y, x), finest first, by path of the tile below the asset.
     """
     asset = bucket / name
-    names = [f"tile_x_{number:04d}_y_0000_z_0000_ch_488" for number in range(tiles)]
-    for key, document in sidecars(name, names).items():
+    pattern = "tile_x_{:04d}_y_0000_z_0000_ch_488" if schema == "v1" else "tile_{:06d}_ch_561"
+    names = [pattern.format(number) for number in range(tiles)]
+    for key, document in sidecars(bucket.name, name, names, schema).items():
         sidecar = asset / key
         sidecar.parent.mkdir(parents=True, exist_ok=True)
         sidecar.write_text(json.dumps(document, indent=3))
@@ -72,9 +114,7 @@ def write_asset(
     return written
 
 
-def write_tile(
-    folder: Path, *, levels: int, stored: Literal["zarr2", "zarr3"], shape: tuple[int, int, int], seed: int
-) -> tuple[Volume, ...]:
+def write_tile(folder: Path, *, levels: int, stored: Stored, shape: Shape, seed: int) -> tuple[Volume, ...]:
     """Write one tile: OME-Zarr of five axes, levels ``0``, ``1``, ...; the last chunk of the finest is left out."""
     finest = smooth_blobs(shape, "uint16", seed)
     finest[tuple(slice((size - 1) // block * block, size) for size, block in zip(shape, SHARDS[2:], strict=True))] = 0
@@ -90,7 +130,7 @@ def write_tile(
     return volumes
 
 
-def _write_level(group: zarr.Group, name: str, volume: NDArray[Any], stored: Literal["zarr2", "zarr3"]) -> None:
+def _write_level(group: zarr.Group, name: str, volume: NDArray[Any], stored: Stored) -> None:
     options: dict[str, Any] = {  # Any: keyword arguments of one call
         "compressors": Blosc(cname="zstd", clevel=1, shuffle=Blosc.SHUFFLE),
         "chunk_key_encoding": {"name": "v2", "separator": "/"},
@@ -128,47 +168,3 @@ def _multiscales(name: str, levels: int, version: str) -> dict[str, Any]:
     axes += [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "zyx"]
     entry = {"name": name, "axes": axes, "datasets": datasets, "version": version}
     return {"multiscales": [entry], "omero": {"id": 1, "channels": [], "rdefs": {"model": "color"}}}
-
-
-def sidecars(name: str, tiles: Sequence[str]) -> dict[str, Any]:
-    """Sidecars of schema v1 and their aggregate, by key below the asset (Any: JSON)."""
-    subject = name.split("_")[1]
-    description = {**_head("data_description", "0.10.0"), "name": name.lower(), "data_level": "raw", "label": None}
-    acquisition = {
-        **_head("imaging/acquisition", "0.5.2"),
-        "specimen_id": subject,
-        "local_storage_directory": "E:\\exaSPIM\\" + name,
-        "tiles": [_tile(tile) for tile in tiles],
-    }
-    core: dict[str, Any] = {
-        "data_description": description,
-        "acquisition": acquisition,
-        "subject": {**_head("subject", "0.4.2"), "subject_id": subject, "sex": "Male"},
-        "instrument": {**_head("imaging/instrument", "0.6.4"), "instrument_id": "exaSPIM1-1"},
-        "procedures": {**_head("procedures", "0.9.3"), "subject_id": subject, "notes": "/scratch/procedures"},
-    }
-    absent = dict.fromkeys(("processing", "rig", "session", "quality_control"))
-    aggregate = {
-        "_id": "e617e755-e06f-452e-bba3-f70d42cf17fb",
-        "name": f"{name}-renamed",
-        "location": f"s3://{BUCKET}/{name}",
-        "metadata_status": "Invalid",
-        "schema_version": "0.2.7",
-        "external_links": {"Code Ocean": []},
-        **core,
-        **absent,
-    }
-    documents = {f"{key}.json": value for key, value in core.items()}
-    original = {"original_metadata/data_description.20240522.json": description}
-    return {**documents, **original, "metadata.nd.json": aggregate}
-
-
-def _head(module: str, version: str) -> dict[str, Any]:
-    return {"describedBy": f"{_SCHEMAS}/core/{module}.py", "schema_version": version}
-
-
-def _tile(name: str) -> dict[str, Any]:
-    z, y, x = map(str, _VOXEL_UM)
-    scale = {"type": "scale", "scale": [x, y, z]}
-    translation = {"type": "translation", "translation": ["-1000", "2000", "0"]}
-    return {"file_name": f"{name}.ims", "coordinate_transformations": [scale, translation], "channel": None}

@@ -41,6 +41,12 @@ class ArchiveTwin:
         """A manifest's ``mirrors`` for an archive at `url` that serves this twin."""
         return {place: f"{url}/{path}".rstrip("/") for place, path in self.stands_for.items()}
 
+    def objects(self) -> dict[str, bytes]:
+        """Content of everything below the places it stands for, by path: for small twins."""
+        rows = ((name, row) for name in self.stands_for.values() if name for row in self.store.scan(name, ""))
+        found = {path: self.store.get(path) for path in (f"{name}/{row.key}" for name, row in rows)}
+        return {path: bytes(item.read(0, item.size_bytes)) for path, item in found.items() if item is not None}
+
     def serve(self, **options: Any) -> Archive:
         """Start a loopback archive with it.
 
