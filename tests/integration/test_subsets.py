@@ -282,17 +282,6 @@ def test_whole_sharded_arrays_arrive_as_they_are(sharded: Served, tmp_path: Path
     check_level(tmp_path / "coarse", sharded, 1, sharded.levels[1])
 
 
-def test_a_crop_of_shards_says_that_it_is_not_built(sharded: Served, tmp_path: Path) -> None:
-    crop = {"start": [0, 0, 0], "shape": [32, 32, 32]}
-    receipt = run_within(sharded.manifest(crop=crop), tmp_path / "data")
-    assert receipt.exit_code == 1
-    (failure,) = receipt.failures
-    assert failure.kind == ErrorKind.NOT_BUILT
-    assert "sharded" in failure.message
-    assert "whole scales" in failure.message
-    assert files_below(tmp_path / "data" / "part") == {}
-
-
 @pytest.mark.parametrize(
     ("choice", "says"),
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice, pairwise, product
 from typing import Any, Literal
 
@@ -248,13 +250,34 @@ def test_a_crop_beyond_the_array_says_shape_and_box(box: Box) -> None:
     assert failure.value.kind is ErrorKind.SOURCE
 
 
-def test_a_crop_over_a_sharded_array_is_not_built_yet() -> None:
-    sharded = array("s0", (100,) * 3, (50,) * 3, inner_chunks=(10,) * 3)
-    assert select_array(sharded).whole
-    for box in (Box((0, 0, 0), (1, 1, 1)), Box((0, 0, 0), (100, 100, 100))):
-        with pytest.raises(SourceError, match="s0: crops of sharded arrays are not built yet") as failure:
-            select_array(sharded, box=box)
-        assert failure.value.kind is ErrorKind.NOT_BUILT
+def sharded(*codecs: str) -> ArrayDescription:
+    """An array of 50^3 shards and 10^3 inner chunks, with more codecs behind the shards."""
+    little = {"name": "bytes", "configuration": {"endian": "little"}}
+    shard = {"chunk_shape": [10] * 3, "codecs": ["bytes"], "index_codecs": [little]}
+    document = {"codecs": [{"name": "sharding_indexed", "configuration": shard}, *codecs]}
+    described = array("s0", (104,) * 3, (50,) * 3, inner_chunks=(10,) * 3, encoding="default")
+    return replace(described, documents={"s0/zarr.json": json.dumps(document).encode()})
+
+
+def test_a_crop_of_shards_is_cut_at_inner_chunks() -> None:
+    chosen = select_array(sharded(), box=Box((12, 60, 95), (31, 61, 104)))
+    assert (chosen.hull, chosen.unsharded) == (Box((10, 60, 90), (40, 70, 104)), True)
+    assert chosen.grid is not None
+    assert [chosen.grid.destination(number) for number in range(3)] == ["s0/c/0/0/0", "s0/c/0/0/1", "s0/c/1/0/0"]
+
+
+def test_a_mirror_and_a_whole_array_keep_their_shards() -> None:
+    chosen = select_array(sharded(), box=Box((12, 60, 95), (31, 61, 104)), rebase=False)
+    assert (chosen.hull, chosen.unsharded) == (Box((0, 50, 50), (50, 100, 104)), False)
+    whole = select_array(sharded("gzip"))
+    assert (whole.whole, whole.unsharded) == (True, False)
+
+
+def test_shards_that_cannot_be_taken_apart_are_named() -> None:
+    with pytest.raises(SourceError, match=r"s0/zarr.json: codecs\[1\] is 'gzip', which is applied to whole") as failure:
+        select_array(sharded("gzip"), box=Box((0, 0, 0), (100, 100, 100)))
+    assert failure.value.kind is ErrorKind.NOT_BUILT
+    assert select_array(sharded("gzip"), box=Box((0, 0, 0), (1, 1, 1)), rebase=False).hull.shape == (50, 50, 50)
 
 
 # --- axes -------------------------------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 The rules of law 14, in the order they are asked:
 
-1. A destination belongs to one object. The same location again is the same object (*kept*); another location loses
-   against one that the present plan names (clash ``duplicate``, or ``casefold`` where only case differs), and takes
-   the place over from one that an older plan named.
+1. A destination belongs to one object, or slice of one. The same location and slice again are the same object
+   (*kept*); others lose against one that the present plan names (clash ``duplicate``, or ``casefold`` where only case
+   differs), and take the place over from one that an older plan named.
 2. A file cannot be where another object needs a folder: the *file* fails, whichever came first (clash
    ``file_prefix``).
 3. An object that the plan names again keeps its state, unless its listing says that it is another one now (size,
@@ -240,22 +240,21 @@ class Admitter:
     def _contest(self, new: Candidate, known: Standing | None, owner: Owner) -> None:
         """Rule 1: somebody else claims the place."""
         other_set, other, other_key = self._other(owner)
-        location, other_location = self._set.locate(unpack_name(new.key)), other_set.locate(other_key)
+        key, other_location = unpack_name(new.key), other_set.locate(other_key)
+        same_source = (self._set.locate(key), self._set.spec.span(key)) == (
+            other_location,
+            other_set.spec.span(other_key),
+        )
         same_name = other_set.destination(other_key, path_of(other)) == self._destination(new)
         if other_set.current and other.plan == other_set.plan:
-            if location == other_location and same_name:
+            if same_source and same_name:
                 self._kept += 1
             else:
                 self._lose(new, known, "duplicate" if same_name else "casefold", str(other_location))
             return
         self._drop(other_set, pack_name(other_key), other, new.place, keep_file=same_name)
         inherited = new.standing(self._set.plan)
-        if (
-            location == other_location
-            and same_name
-            and other.state == PLACED
-            and not is_another(other, new.standing(self._set.plan))
-        ):
+        if same_source and same_name and other.state == PLACED and not is_another(other, new.standing(self._set.plan)):
             inherited = merged(other, new.standing(self._set.plan))._replace(path=new.path, generation=0)
         elif same_name and other.state in ON_DISK:
             self._desk.leftovers.note(self._destination(new), other.size_bytes, other.crc)

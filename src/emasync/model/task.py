@@ -149,6 +149,10 @@ class TaskSetSpec:
             return str(key) if self.slices is None else parse_slice(str(key))[0]
         return self.grid.key(key)
 
+    def span(self, key: TaskKey) -> Span | None:
+        """Slice of a member's object that is wanted; None for all of it."""
+        return None if self.slices is None else parse_slice(str(key))[1]
+
     def place(self, key: TaskKey, path: str | None = None) -> str:
         """Destination of one member, relative to the root; `path` replaces the key where a layout mapped it."""
         if path is not None:
@@ -220,7 +224,7 @@ class Task(NamedTuple):
     @property
     def span(self) -> Span | None:
         """Slice of the object that is wanted; None for all of it."""
-        return None if self.spec.slices is None else parse_slice(str(self.key))[1]
+        return self.spec.span(self.key)
 
     @property
     def destination(self) -> str:

@@ -92,7 +92,7 @@ async def take_chunks(
     """
     if chosen.grid is None:
         return
-    if chosen.array.sharding is not None and not (ground.listable and chosen.whole and not chosen.unsharded):
+    if chosen.unsharded or (chosen.array.sharding is not None and not (ground.listable and chosen.whole)):
         await _take_sharded(intake, tree, chosen, ground, tools)
         return
     if ground.listable and (chosen.whole or not ground.tells_missing):
@@ -102,12 +102,14 @@ async def take_chunks(
 
 
 async def _take_sharded(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, tools: PlanTools) -> None:
+    from emasync.plan.indexes import Indexes  # noqa: PLC0415 - as below
     from emasync.plan.shards import take_out_of_shards, take_shards  # noqa: PLC0415 - numpy, where there are shards
 
+    indexes = Indexes(tools.context.fetcher, tells_missing=ground.tells_missing)
     if chosen.unsharded:
-        await take_out_of_shards(intake, tree, chosen, tools, tells_missing=ground.tells_missing)
+        await take_out_of_shards(intake, tree, chosen, indexes)
     else:
-        await take_shards(intake, tree, chosen, absent_ok=ground.tells_missing)
+        await take_shards(intake, tree, chosen, indexes, absent_ok=ground.tells_missing)
 
 
 async def _take_listed(intake: Intake, tree: Tree, chosen: Chosen, grid: ChunkGrid, named: frozenset[str]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from emasync.errors import ErrorKind, SourceError
+from emasync.errors import SourceError
 from emasync.formats.interface import ArrayDescription, LevelDescription, MultiscaleDescription
+from emasync.formats.zarr.sharding import shard_layout
 from emasync.model.geometry import Box
 from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.task import Rank
@@ -44,8 +45,9 @@ class Chosen:
         On disk: whole objects around the box, clipped to the array; voxels, half-open. Boxes count from the array's
         first voxel, wherever the source begins to count.
     grid : ChunkGrid or None
-        The hull's chunks; keys begin with the array's path, so they are relative to the tree's base. None for an
-        array without extent, which has no objects.
+        The hull's chunks; keys begin with the array's path, so they are relative to the tree's base. Where chunks
+        are taken out of shards, destinations are theirs, and no object has their keys. None for an array without
+        extent, which has no objects.
     unsharded : bool
         Whether chunks are taken out of their shards and kept as objects of their own.
     """
@@ -103,8 +105,8 @@ def select_image(
     Raises
     ------
     SourceError
-        A level that is not there, a box beyond the array, an axis or index that is not there, a crop over a sharded
-        array (not built).
+        A level that is not there, a box beyond the array, an axis or index that is not there, a crop over shards
+        that can only be taken whole.
     """
     levels = _levels(image, scales)
     crop = Crop(box, select or {})
@@ -160,17 +162,13 @@ def _level(image: MultiscaleDescription, number: int) -> LevelDescription:
 
 
 def _choose(array: ArrayDescription, box: Box, *, level: int, rank: int, cut: bool, rebase: bool) -> Chosen:
-    if cut and array.inner_chunks is not None:
-        raise SourceError(
-            f"{place_name(array.path)}: crops of sharded arrays are not built yet in this version; take whole scales",
-            kind=ErrorKind.NOT_BUILT,
-            location=array.path,
-        )
-    first = tuple(low // chunk for low, chunk in zip(box.start, array.chunks, strict=True))
-    last = tuple(-(-high // chunk) for high, chunk in zip(box.stop, array.chunks, strict=True))
+    unsharded = cut and rebase and array.sharded
+    chunks = shard_layout(array).inner if unsharded and array.inner_chunks is not None else array.chunks
+    first = tuple(low // chunk for low, chunk in zip(box.start, chunks, strict=True))
+    last = tuple(-(-high // chunk) for high, chunk in zip(box.stop, chunks, strict=True))
     hull = Box(
-        tuple(number * chunk for number, chunk in zip(first, array.chunks, strict=True)),
-        tuple(min(number * chunk, size) for number, chunk, size in zip(last, array.chunks, array.shape, strict=True)),
+        tuple(number * chunk for number, chunk in zip(first, chunks, strict=True)),
+        tuple(min(number * chunk, size) for number, chunk, size in zip(last, chunks, array.shape, strict=True)),
     )
     return Chosen(
         array=array,
@@ -179,7 +177,7 @@ def _choose(array: ArrayDescription, box: Box, *, level: int, rank: int, cut: bo
         box=box,
         hull=hull,
         grid=None if hull.empty else grid_between(array, first, last, rebase=rebase and any(first)),
-        unsharded=cut and rebase and array.sharding is not None,
+        unsharded=unsharded,
     )
 
 

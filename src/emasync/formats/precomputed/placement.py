@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from emasync.formats.chunk_places import Numbers
 from emasync.formats.precomputed.sharding import Sharding, interleaving
-
-Numbers = npt.NDArray[np.uint64]
 
 _MASK: Final = np.uint64((1 << 32) - 1)
 _KEY_BYTES: Final = np.uint64(8)

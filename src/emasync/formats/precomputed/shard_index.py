@@ -11,17 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from emasync.errors import FormatError
-from emasync.formats.precomputed.placement import Numbers
+from emasync.formats.chunk_places import MAX_SHARD_BYTES, Numbers, broken_shard
 from emasync.formats.precomputed.sharding import INDEX_ENTRY_BYTES, Sharding
 from emasync.model.digest import Span
-from emasync.model.task import escape_for_log
 
 MAX_INDEX_BYTES: Final = 64 << 20
 """Of one minishard index, packed or not: 2.8 million chunks. Real ones have a few thousand at most."""
-
-MAX_SHARD_BYTES: Final = 10**15
-"""Offsets beyond are broken; the largest object of any store has 5 * 10^13 bytes."""
 
 _ENTRY_BYTES: Final = 24
 _GZIP: Final = 31
@@ -45,13 +40,13 @@ def minishard_span(key: str, data: bytes, sharding: Sharding, minishard: int) ->
         The index is cut short, or tells places that cannot be.
     """
     if len(data) != sharding.index_bytes:
-        raise _broken(key, f"its index has {len(data)} bytes, {sharding.index_bytes} were expected")
+        raise broken_shard(key, f"its index has {len(data)} bytes, {sharding.index_bytes} were expected")
     at = minishard * INDEX_ENTRY_BYTES
     start, stop = (int.from_bytes(data[at + n : at + n + 8], "little") for n in (0, 8))
     if start == stop:
         return None
     if not start < stop <= MAX_SHARD_BYTES or stop - start > MAX_INDEX_BYTES:
-        raise _broken(key, f"minishard {minishard} has its index at bytes {start} to {stop}, which cannot be")
+        raise broken_shard(key, f"minishard {minishard} has its index at bytes {start} to {stop}, which cannot be")
     return Span(sharding.index_bytes + start, sharding.index_bytes + stop)
 
 
@@ -104,17 +99,17 @@ def parse_minishard_index(key: str, data: bytes, sharding: Sharding) -> Minishar
     """
     plain = data if sharding.index_packing == "raw" else _gunzip(key, data)
     if len(plain) % _ENTRY_BYTES:
-        raise _broken(key, f"a minishard index of {len(plain)} bytes, expected three rows of 8-byte numbers")
+        raise broken_shard(key, f"a minishard index of {len(plain)} bytes, expected three rows of 8-byte numbers")
     table = np.frombuffer(plain, "<u8").astype(np.uint64).reshape(3, -1)
     # all three wrap: offsets may run backwards, and sums that are nonsense are told from places
     ids, sizes = np.cumsum(table[0], dtype=np.uint64), table[2]
     ends = np.cumsum(table[1] + sizes, dtype=np.uint64) + np.uint64(sharding.index_bytes)
     starts = ends - sizes
     if (ids[1:] <= ids[:-1]).any():
-        raise _broken(key, "identifiers of chunks in a minishard index do not rise")
+        raise broken_shard(key, "identifiers of chunks in a minishard index do not rise")
     limit = np.uint64(MAX_SHARD_BYTES)
     if ((ends > limit) | (starts > ends) | (starts < np.uint64(sharding.index_bytes)))[sizes > 0].any():
-        raise _broken(key, "a minishard index tells places that cannot be")
+        raise broken_shard(key, "a minishard index tells places that cannot be")
     return MinishardIndex(ids, starts, sizes)
 
 
@@ -123,11 +118,7 @@ def _gunzip(key: str, data: bytes) -> bytes:
         unpacker = zlib.decompressobj(_GZIP)
         plain = unpacker.decompress(data, MAX_INDEX_BYTES)
     except zlib.error as error:
-        raise _broken(key, f"a minishard index is not gzip: {error}") from error
+        raise broken_shard(key, f"a minishard index is not gzip: {error}") from error
     if not unpacker.eof:
-        raise _broken(key, f"a minishard index ends early, or has more than {MAX_INDEX_BYTES} bytes")
+        raise broken_shard(key, f"a minishard index ends early, or has more than {MAX_INDEX_BYTES} bytes")
     return plain
-
-
-def _broken(key: str, what: str) -> FormatError:
-    return FormatError(f"{escape_for_log(key)}: {what}; the shard is damaged, or info speaks of another", location=key)

@@ -13,6 +13,7 @@ from emasync.formats.json_document import Field, Json, parse_object
 from emasync.formats.lengths import bounded, lengths
 from emasync.formats.paths import join
 from emasync.formats.zarr.keys import ZARR_JSON, ZARRAY, ZATTRS
+from emasync.formats.zarr.sharding import inner_chunk_shape
 from emasync.model.task import escape_for_log
 
 _TYPESTR = re.compile(r"^[<>|][biufcmMSUV](?P<size>\d{1,9})(\[.*\])?$")
@@ -109,7 +110,7 @@ def parse_zarr_json_array(path: str, documents: Mapping[str, bytes]) -> ArrayDes
             format="zarr3",
             shape=shape,
             chunks=chunks,
-            inner_chunks=_inner_chunks(root.member("codecs"), chunks),
+            inner_chunks=inner_chunk_shape(root.member("codecs"), chunks),
             dtype=name.text(),
             itemsize_bytes=_V3_SIZES.get(name.text()),
             fill_value=root.member("fill_value").value,
@@ -205,29 +206,6 @@ def _key_encoding(field: Field) -> tuple[Literal["default", "v2"], Literal["/", 
         case "v2":
             return "v2", _separator(separator, ".")
     raise _not_built(name, "chunk key encodings other than default and v2")
-
-
-def _inner_chunks(field: Field, chunks: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Inner chunk shape under ``sharding_indexed`` (Zarr v3, sharding codec 1.0); None without it."""
-    codecs = field.items()
-    if not codecs:
-        raise field.broken("an array has at least one codec, array to bytes")
-    for codec in codecs:
-        if not isinstance(codec.value, dict):
-            codec.text()  # since 3.1 a codec may be a bare name
-        elif codec.member("name").text() == "sharding_indexed":
-            return _shard_parts(codec.member("configuration").member("chunk_shape"), chunks, first=codec is codecs[0])
-    return None
-
-
-def _shard_parts(field: Field, chunks: tuple[int, ...], *, first: bool) -> tuple[int, ...]:
-    inner = lengths(field, 1)
-    if len(inner) != len(chunks):
-        raise field.broken(f"expected one length for each of the {len(chunks)} axes of a shard")
-    # behind a transpose codec the axes of the inner chunk stand in another order: only then is this not checked
-    if first and any(outer % part for outer, part in zip(chunks, inner, strict=True)):
-        raise field.broken(f"inner chunks must divide the shard shape {list(chunks)}")
-    return inner
 
 
 def _not_built(field: Field, what: str) -> SourceError:

@@ -14,6 +14,7 @@ from emasync.formats.json_document import MAX_CONSOLIDATED_BYTES, Field, Json, J
 from emasync.formats.paths import ancestors, join, normal_path, parent_and_name
 from emasync.formats.zarr.keys import METADATA_NAMES, ZARR_JSON, ZARRAY, ZATTRS, ZMETADATA
 from emasync.formats.zarr.multiscales import known_version, read_transform, version_text
+from emasync.formats.zarr.sharding import without_shards
 from emasync.model.task import escape_for_log
 
 
@@ -73,7 +74,7 @@ class Rewriter:
         """Rewrite a Zarr v3 node, and the nodes consolidated in it."""
         part = self._parts.get(folder)
         if old.get("node_type") == "array":
-            return old if part is None else _with_shape(old, part)
+            return old if part is None else _array(old, part, key)
         new = dict(old)
         attributes = old.get("attributes")
         if isinstance(attributes, dict):
@@ -201,6 +202,12 @@ def _with_channels(omero: JsonObject, part: Part | None) -> JsonObject:
 def _with_shape(old: JsonObject, part: Part) -> JsonObject:
     """The array's metadata for its hull. Chunk shape and codecs are about chunks, and those are as they were."""
     return old if part.whole else {**old, "shape": list(part.hull.shape)}
+
+
+def _array(old: JsonObject, part: Part, key: str) -> JsonObject:
+    """Zarr v3: what lay in shards lies in objects of its own."""
+    inner = part.array.inner_chunks if part.unsharded else None
+    return _with_shape(old if inner is None else without_shards(old, key, inner), part)
 
 
 def _placed(dataset: Field, part: Part, *, placed: bool) -> JsonObject:
