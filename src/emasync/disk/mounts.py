@@ -54,10 +54,6 @@ LOCAL_FUSE = frozenset(
 """User-space filesystems over local disks; every other ``fuse.*`` (sshfs, rclone, s3fs, ...) counts as network."""
 
 
-MEMORY_TYPES = frozenset({"ramfs", "tmpfs"})
-"""No disk behind them: nothing lies scattered that one could have put together by reserving it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Mount:
     """One line of mountinfo.

@@ -12,7 +12,6 @@ from emasync.disk.faults import translate
 from emasync.disk.finals import FinalFiles
 from emasync.disk.folders import Folders
 from emasync.disk.interface import FileFacts, WholeFile, WrittenBatch
-from emasync.disk.mounts import MEMORY_TYPES, mount_for
 from emasync.disk.partial import LocalPartial
 from emasync.disk.placing import STATE_FOLDER, Placement
 from emasync.disk.replacing import DocumentWriter
@@ -39,9 +38,8 @@ class LocalSink:
         Made when missing.
     partial_folder : str
         Where unfinished files live, relative to the root, on the root's filesystem.
-    preallocate : bool, optional
-        Reserve blocks for files of known size from 1 MiB on. By default wherever there is a disk: in memory it takes
-        0.1 s a GiB in which nobody can write to the file, and brings nothing.
+    preallocate : bool
+        Reserve blocks for files of known size from 1 MiB on.
     system : System, optional
         Kernel calls.
     sync_ways : tuple of SyncWay, optional
@@ -58,7 +56,7 @@ class LocalSink:
         root: Path,
         *,
         partial_folder: str = PARTIAL_FOLDER,
-        preallocate: bool | None = None,
+        preallocate: bool = True,
         system: System | None = None,
         sync_ways: tuple[SyncWay, ...] | None = None,
     ) -> None:
@@ -69,8 +67,6 @@ class LocalSink:
             self._folders = Folders(self._root, system)
         except OSError as error:
             raise translate(error, "open the root", str(root)) from error
-        if preallocate is None:
-            preallocate = mount_for(root).type not in MEMORY_TYPES
         self._unfinished = UnfinishedFiles(self._folders, system, partial_folder, preallocate=preallocate)
         self._whole = WholeFiles(self._folders, system, self._unfinished, sync_ways)
         self._placement = Placement(self._folders, system, self._unfinished)
