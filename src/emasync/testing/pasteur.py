@@ -1,5 +1,4 @@
-"""Institut Pasteur's brains as their provider describes them: one multiscale image an asset, fused ones in assets of
-their own.
+"""Institut Pasteur's brains as their provider describes them: one multiscale image an asset, fused ones too.
 
 The bucket has no name yet, and the Registry of Open Data no entry: both are made up.
 """
@@ -14,7 +13,7 @@ from emasync.testing.aind import write_tile
 from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.folder import FolderStore
 from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
-from emasync.testing.volumes import Shape
+from emasync.testing.volumes import Shape, Volume
 
 BUCKET = "pasteur-callosal-example"
 SLUG = "pasteur-interhemispheric-cortex-connectivity"
@@ -38,7 +37,7 @@ def interhemispheric(folder: Path, *, shape: Shape = (40, 72, 80), registered: b
     registered : bool
         Whether the registry knows it already.
     """
-    truth = {}
+    truth: dict[str, Volume] = {}
     for seed, (asset, image) in enumerate(IMAGES.items()):
         place = folder / BUCKET / asset
         levels = write_tile(place / image, levels=LEVELS, stored="zarr2", shape=shape, seed=seed)
