@@ -1,4 +1,7 @@
-"""Assets of a flat bucket through the whole program: sidecars, tiles, levels, recordings."""
+"""Assets of a flat bucket through the whole program: sidecars, tiles, levels, recordings.
+
+Trap numbers are those of aind.md; 1 and 12 are in test_aind_names.py, 10 is in test_open_data.py.
+"""
 
 from __future__ import annotations
 
@@ -103,8 +106,8 @@ def test_sidecars_alone_are_not_paid_for_with_a_listing_of_the_tiles(flat: Flat,
 
 
 @pytest.mark.parametrize("stored", ["zarr2", "zarr3"])
-def test_a_level_of_each_tile(flat: Flat, tmp_path: Path, stored: Any) -> None:
-    """Trap 9 of aind.md: both Zarr versions occur under ``.zarr``."""
+def test_trap_9_a_level_of_each_tile_in_either_version_of_zarr(flat: Flat, tmp_path: Path, stored: Any) -> None:
+    """Both occur under ``.zarr``."""
     truth = write_asset(flat.bucket, RAW, stored=stored)
     root = tmp_path / "data"
     receipt = flat.run(root, assets=[RAW], include=["*.json", "SPIM.ome.zarr/**"], scales=[1])
@@ -309,17 +312,70 @@ def test_a_fault_of_the_server_is_mended_by_the_next_run(flat: Flat, tmp_path: P
     assert files_below(root / "d") == flat.files(RAW)
 
 
-def test_traps_2_to_6_and_13_to_16_what_sidecars_say_moves_nothing(flat: Flat, tmp_path: Path) -> None:
-    """Another name, an invalid status, other file names, mixed versions, texts for numbers, paths, nulls: all kept."""
+def told_of_tiles(said: Any) -> list[list[dict[str, Any]]]:
+    return [tile["coordinate_transformations"] for tile in said["acquisition"]["tiles"]]
+
+
+CORE = ("data_description", "acquisition", "subject", "instrument", "procedures")
+ODD: dict[str, Callable[[Any], bool]] = {
+    "trap 2: the record has another name than its place": lambda said: said["name"] != said["location"][-len(RAW) :],
+    "trap 3: the record calls itself invalid": lambda said: said["metadata_status"] == "Invalid",
+    "trap 4: tiles are called .ims": lambda said: said["acquisition"]["tiles"][0]["file_name"].endswith(".ims"),
+    "trap 5: another spelling of the name": lambda said: said["data_description"]["name"] == RAW.lower(),
+    "trap 6: versions are mixed": lambda said: len({said[key]["schema_version"] for key in CORE}) == len(CORE),
+    "trap 6: numbers are texts": lambda said: isinstance(told_of_tiles(said)[0][0]["scale"][0], str),
+    "trap 13: paths of the machine that recorded": lambda said: ":\\" in said["acquisition"]["local_storage_directory"],
+    "trap 14: null in place of a document": lambda said: said["rig"] is None and said["processing"] is None,
+    "trap 16: scale before translation": lambda said: told_of_tiles(said)[0][0]["type"] == "scale",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_records_are_as_odd_as_the_real_ones(tmp_path: Path, odd: str) -> None:
+    write_asset(tmp_path, RAW, tiles=1, levels=1, shape=(2, 2, 2))
+    assert ODD[odd](json.loads((tmp_path / RAW / "metadata.nd.json").read_text()))
+
+
+def test_traps_2_3_4_5_6_13_14_and_16_what_sidecars_say_moves_nothing(flat: Flat, tmp_path: Path) -> None:
+    """Keys come from the listing and from nowhere else, documents arrive as they are."""
     write_asset(flat.bucket, RAW, tiles=1)
-    aggregate = json.loads((flat.bucket / RAW / "metadata.nd.json").read_text())
-    assert aggregate["name"] != RAW
-    assert aggregate["metadata_status"] == "Invalid"
-    assert aggregate["acquisition"]["tiles"][0]["file_name"].endswith(".ims")
-    assert aggregate["rig"] is None
     root = tmp_path / "data"
     assert flat.run(root, assets=[RAW]).exit_code == 0
     assert files_below(root / "d") == flat.files(RAW)
+    there = {f"{BUCKET}/{path}" for path in flat.files(RAW)}
+    documents = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+    objects = [path.removesuffix("?") for path in flat.asked() if "list-type" not in path]
+    assert not [path for path in objects if path not in there and path.rpartition("/")[2] not in documents]
+
+
+def test_traps_2_and_15_names_of_folders_decide_what_an_asset_is(
+    archive: Callable[..., Archive], tmp_path: Path
+) -> None:
+    """Records of derived data that call themselves raw, or by another subject's name."""
+    said = {"name": "exaSPIM_1_2020-01-01_00-00-00", "data_level": "raw", "subject_id": "1"}
+    objects = {f"{BUCKET}/{name}/data_description.json": json.dumps(said).encode() for name in (RAW, DERIVED)}
+    served = archive(objects)
+    for number, (wanted, expected) in enumerate(
+        [({"level": "raw"}, {RAW}), ({"level": "derived"}, {DERIVED}), ({"subject": "708373"}, {RAW, DERIVED})]
+    ):
+        root = tmp_path / str(number)
+        assert run_within(manifest_over(served, filter=wanted), root).exit_code == 0
+        assert {path.name for path in (root / "d").iterdir()} == expected
+    assert run_within(manifest_over(served, filter={"subject": "1"}), tmp_path / "none").exit_code == 1
+
+
+RECORDS = Path(__file__).resolve().parents[2].parent / "shared/reference/payloads/aind/metadata_nd_json"
+
+
+def test_real_records_come_as_they_are(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    """Seven of them, of both generations: what is odd about them is in the list above."""
+    if not RECORDS.is_dir():
+        pytest.skip(f"no real records at {RECORDS}")
+    found = {path.name.removesuffix(".metadata.nd.json"): path.read_bytes() for path in RECORDS.iterdir()}
+    assert len(found) == 7
+    served = archive({f"{BUCKET}/{name}/metadata.nd.json": data for name, data in found.items()})
+    assert run_within(manifest_over(served, filter={"after": "2020-01-01"}), tmp_path).exit_code == 0
+    assert files_below(tmp_path / "d") == {f"{name}/metadata.nd.json": data for name, data in found.items()}
 
 
 # --- recordings -------------------------------------------------------------------------------------------------

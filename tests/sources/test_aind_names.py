@@ -1,5 +1,8 @@
+"""Names of assets in flat buckets. Trap numbers are those of aind.md, and of pasteur_exaspim.md where they say so."""
+
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +26,18 @@ REAL = [
         "747820",
         "alignment",
     ),
+    (
+        "SmartSPIM_658208_2023-02-05_13-42-31_stitched_2023-02-07_19-40-25",
+        "SmartSPIM",
+        "658208",
+        "stitched",
+    ),
+    (
+        "exaSPIM_653158_2023-06-01_20-41-38_fusion_2023-06-12_11-58-05",
+        "exaSPIM",
+        "653158",
+        "fusion",
+    ),
     ("exaspim_MOUSE001_2025-01-15_10-30-00", "exaspim", "MOUSE001", None),
     ("exaspim_MOUSE001_2025-01-15_10-30-00_stitched_2025-01-16_08-00-00", "exaspim", "MOUSE001", "stitched"),
 ]
@@ -37,6 +52,25 @@ def test_trap_1_names_are_read_derived_before_raw(
     assert (asset.platform, asset.subject, asset.label) == (platform, subject, label)
     assert asset.level == ("raw" if label is None else "derived")
     assert asset.acquired == name[name.index("_20") + 1 :][:19]
+
+
+_MOMENT = r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}"
+PUBLISHED = {
+    "raw": re.compile(rf"^(?P<subject_id>.+?)_(?P<c_datetime>{_MOMENT})$"),
+    "derived": re.compile(rf"^(?P<input>.+?_{_MOMENT})_(?P<process_name>.+?)_(?P<c_datetime>{_MOMENT})"),
+}
+"""Of ``aind-data-schema-models`` (``data_name_patterns.py``)."""
+
+
+def test_trap_1_the_published_patterns_take_derived_data_for_raw() -> None:
+    """Why there is one pattern here: by theirs every derived asset is a raw one too, of a subject that is none."""
+    for name, _, subject, label in REAL:
+        raw = PUBLISHED["raw"].match(name)
+        assert raw is not None
+        assert (PUBLISHED["derived"].match(name) is not None) is (label is not None)
+        if label is not None:
+            assert raw["subject_id"] != subject
+            assert label in raw["subject_id"]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +122,11 @@ def test_derived_assets_keep_the_day_of_acquisition() -> None:
 
 MOMENTS = st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}", fullmatch=True)
 PARTS = st.text("aZ0-", min_size=1, max_size=8)
+LABELS = st.lists(PARTS, min_size=1, max_size=3).map("_".join)
+"""A label may have underscores (``dlc_face``); platforms and subjects have none."""
 
 
-@given(platform=st.none() | PARTS, subject=PARTS, acquired=MOMENTS, label=st.none() | PARTS, processed=MOMENTS)
+@given(platform=st.none() | PARTS, subject=PARTS, acquired=MOMENTS, label=st.none() | LABELS, processed=MOMENTS)
 def test_what_is_put_together_is_taken_apart(
     platform: str | None, subject: str, acquired: str, label: str | None, processed: str
 ) -> None:
@@ -101,3 +137,4 @@ def test_what_is_put_together_is_taken_apart(
     asset = AssetName.parse(name)
     assert asset is not None
     assert (asset.platform, asset.subject, asset.acquired, asset.label) == (platform, subject, acquired, label)
+    assert asset.processed == (None if label is None else processed)

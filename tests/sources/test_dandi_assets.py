@@ -53,7 +53,8 @@ def test_a_record_of_a_manifest() -> None:
     )
 
 
-def test_a_row_of_a_page_says_the_same() -> None:
+def test_trap_15_a_row_of_a_page_says_the_same() -> None:
+    """Without ``zarr``, or with null in its place; with ``Z`` or ``+00:00`` at the end of times."""
     row = {"asset_id": ASSET_ID, "blob": BLOB, "path": "dataset_description.json", "size": 263}
     assert read({**row, "created": "2022-05-10T14:07:34.134564+00:00", "metadata": metadata()}) == read(metadata())
     assert read({**row, "zarr": None, "created": "2023-09-27T17:08:32Z", "metadata": metadata()}) == read(metadata())
@@ -74,6 +75,13 @@ def test_a_zarr() -> None:
     assert (found.promise.objects, found.promise.size_bytes) == (1_325, 3_024_625_521)
 
 
+def test_open_data_trap_12_zarrs_of_the_archive_lie_below_zarr() -> None:
+    """``zarr/``, where the registry's text says ``zarrs/``: for rows that tell an id and no place."""
+    old = metadata(path="x.zarr", contentUrl=[DOWNLOAD], encodingFormat="application/x-zarr", digest={})
+    row = {"asset_id": ASSET_ID, "zarr": ZARR, "path": "x.zarr", "size": 1, "metadata": old}
+    assert read(row, bucket="dandiarchive").stored == Location("s3", "dandiarchive", f"zarr/{ZARR}/")
+
+
 def test_an_old_record_names_the_api_only_and_begins_its_path_with_a_slash() -> None:
     """Schema 0.3.2."""
     old = metadata(path="/path/for/asset", contentUrl=[DOWNLOAD], schemaVersion="0.3.2")
@@ -83,7 +91,7 @@ def test_an_old_record_names_the_api_only_and_begins_its_path_with_a_slash() -> 
     assert read(row, bucket="dandiarchive").stored == Location("s3", "dandiarchive", f"blobs/2eb/027/{BLOB}")
 
 
-def test_a_signature_in_a_url_is_cut_off() -> None:
+def test_trap_8_a_signature_in_a_url_is_cut_off() -> None:
     found = read(metadata(contentUrl=[DOWNLOAD, f"{BLOB_URL}?X-Amz-Signature=dead"]))
     assert found.stored == Location("s3", "dandiarchive", f"blobs/2eb/027/{BLOB}")
 
@@ -105,7 +113,7 @@ def test_a_bucket_beside_an_archive_of_ones_own_is_believed() -> None:
 
 
 @pytest.mark.parametrize("digest", [None, {}, {"dandi:sha2-256": None}, {"dandi:sha2-256": "zz"}, {"dandi:md5": "0"}])
-def test_digests_may_be_missing(digest: Any) -> None:
+def test_trap_9_digests_may_be_missing(digest: Any) -> None:
     assert read(metadata(digest=digest)).digests == ()
 
 

@@ -1,8 +1,12 @@
-"""Entries of the Registry of Open Data, through the whole program and one by one."""
+"""Entries of the Registry of Open Data, through the whole program and one by one.
+
+Trap numbers are those of open_data_registry.md, and of pasteur_exaspim.md or aind.md where they say so.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,8 +83,8 @@ def registered(archive: Callable[..., Archive]) -> Registered:
     return Registered(archive)
 
 
-def test_trap_1_a_prefix_inside_the_arn_is_kept(registered: Registered, tmp_path: Path) -> None:
-    """Trap 10 of aind.md is the same: the benchmark's prefix lives in the ARN."""
+def test_trap_1_and_aind_trap_10_a_prefix_inside_the_arn_is_kept(registered: Registered, tmp_path: Path) -> None:
+    """The benchmark of aind.md is such a one."""
     registered.serve(BENCHMARK, OBJECTS)
     receipt = registered.run(tmp_path)
     assert receipt.failures == ()
@@ -475,10 +479,10 @@ def test_the_shipped_benchmark(archive: Callable[..., Archive], tmp_path: Path) 
 PASTEUR = "exaspim_MOUSE001_2025-01-15_10-30-00"
 
 
-def test_the_shipped_pasteur_manifest_is_right_once_the_registry_knows_it(
+def test_pasteur_traps_5_7_and_8_the_shipped_manifest_is_right_once_the_registry_knows_it(
     archive: Callable[..., Archive], tmp_path: Path
 ) -> None:
-    """Traps 5, 7, 8 and 9 of pasteur_exaspim.md: fused assets apart, levels 0 1 2, NGFF 0.4, chunks left out."""
+    """Fused assets apart, levels 0 1 2, NGFF 0.4 with its version inside."""
     slug = "pasteur-interhemispheric-cortex-connectivity"
     folder = tmp_path / "served"
     truth = write_asset(folder / "callosal", PASTEUR, tiles=1)
@@ -502,10 +506,38 @@ def test_the_shipped_pasteur_manifest_is_right_once_the_registry_knows_it(
     np.testing.assert_array_equal(np.asarray(image[...]), truth[tile][2])
 
 
-def test_the_shipped_pasteur_manifest_says_what_is_missing_until_then(
+def test_pasteur_traps_3_5_6_and_9_a_fused_volume_lies_in_an_asset_of_its_own(
     archive: Callable[..., Archive], tmp_path: Path
 ) -> None:
-    """Trap 1 of pasteur_exaspim.md."""
+    """A filter spells the platform otherwise; both voxel sizes arrive; chunks that are left out are fill."""
+    bucket = tmp_path / "served" / "callosal"
+    fused = f"{PASTEUR}_stitched_2025-01-16_08-00-00"
+    write_asset(bucket, PASTEUR, tiles=1, container="exaspim")
+    truth = write_asset(bucket, fused, tiles=1, container="stitched")
+    tile = next(iter(truth))
+    (bucket / fused / tile).rename(bucket / fused / "stitched/fused.ome.zarr")
+    sizes = b'{"voxel_size_um": [0.8, 0.3, 0.3], "voxel_size_um_before_expansion": [0.2, 0.075, 0.075]}'
+    (bucket / fused / "acquisition.json").write_bytes(sizes)
+    assert not (bucket / fused / "stitched/fused.ome.zarr/0/0/0/2/2/2").exists()
+    url = archive(FolderStore(tmp_path / "served")).url
+    dataset = {"id": "d", "source": "aind", "bucket": "callosal", "filter": {"platform": "exaSPIM", "level": "derived"}}
+    choice = {"include": ["*.json", "stitched/**"], "scales": [0, 1]}
+    manifest = {"version": 1, "mirrors": {"s3://callosal": f"{url}/callosal"}, "datasets": [{**dataset, **choice}]}
+    assert run_within(manifest, tmp_path / "data").failures == ()
+    assert [path.name for path in (tmp_path / "data/d").iterdir()] == [fused]
+    assert (tmp_path / "data/d" / fused / "acquisition.json").read_bytes() == sizes
+    copy = tmp_path / "data/d" / fused / "stitched/fused.ome.zarr"
+    image = zarr.open_group(copy, mode="r")
+    assert json.loads((copy / ".zattrs").read_text())["multiscales"][0]["version"] == "0.4"
+    for level in (0, 1):
+        array = image[str(level)]
+        assert isinstance(array, zarr.Array)
+        np.testing.assert_array_equal(np.asarray(array[...]), truth[tile][level])
+
+
+def test_pasteur_trap_1_the_shipped_manifest_says_what_is_missing_until_then(
+    archive: Callable[..., Archive], tmp_path: Path
+) -> None:
     mirrors = {"https://raw.githubusercontent.com": archive({"other/x": b""}).url}
     receipt = run_within(shipped("pasteur-exaspim", mirrors), tmp_path / "data")
     assert receipt.exit_code == 1
