@@ -16,11 +16,19 @@ if sys.platform == "win32":
 if TYPE_CHECKING:
     __version__: str
     from emasync.api import BenchReport as BenchReport
+    from emasync.api import ListedRow as ListedRow
+    from emasync.api import Look as Look
     from emasync.api import RunOptions as RunOptions
+    from emasync.api import Wish as Wish
     from emasync.api import abench as abench
+    from emasync.api import aget as aget
+    from emasync.api import als as als
     from emasync.api import arun as arun
     from emasync.api import bench as bench
     from emasync.api import catalog as catalog
+    from emasync.api import get as get
+    from emasync.api import init as init
+    from emasync.api import ls as ls
     from emasync.api import plan as plan
     from emasync.api import run as run
     from emasync.api import schema as schema
@@ -34,11 +42,19 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BenchReport": "emasync.api",
+    "ListedRow": "emasync.api",
+    "Look": "emasync.api",
     "RunOptions": "emasync.api",
+    "Wish": "emasync.api",
     "abench": "emasync.api",
+    "aget": "emasync.api",
+    "als": "emasync.api",
     "arun": "emasync.api",
     "bench": "emasync.api",
     "catalog": "emasync.api",
+    "get": "emasync.api",
+    "init": "emasync.api",
+    "ls": "emasync.api",
     "plan": "emasync.api",
     "run": "emasync.api",
     "schema": "emasync.api",

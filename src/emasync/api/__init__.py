@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from emasync.api.benchmark import abench as abench
     from emasync.api.benchmark import bench as bench
     from emasync.api.blocking import loop_factory as loop_factory
+    from emasync.api.getting import Wish as Wish
+    from emasync.api.getting import aget as aget
+    from emasync.api.getting import get as get
+    from emasync.api.getting import record as record
+    from emasync.api.links import LinkedManifest as LinkedManifest
+    from emasync.api.links import ainit as ainit
+    from emasync.api.links import init as init
+    from emasync.api.listed_row import ListedRow as ListedRow
+    from emasync.api.listing import Look as Look
+    from emasync.api.listing import als as als
+    from emasync.api.listing import ls as ls
     from emasync.api.look import catalog as catalog
     from emasync.api.look import status as status
     from emasync.api.options import RunOptions as RunOptions
@@ -27,23 +38,36 @@ if TYPE_CHECKING:
     from emasync.manifest.quantities import parse_duration as parse_duration
     from emasync.manifest.quantities import parse_rate as parse_rate
     from emasync.manifest.quantities import parse_size as parse_size
+    from emasync.sources.links.narrowing import parse_scales as parse_scales
 
 _HOMES = {
     "BenchReport": "emasync.api.bench_report",
+    "LinkedManifest": "emasync.api.links",
+    "ListedRow": "emasync.api.listed_row",
+    "Look": "emasync.api.listing",
     "Plan": "emasync.api.preview",
     "RunOptions": "emasync.api.options",
     "Stopper": "emasync.api.stopping",
+    "Wish": "emasync.api.getting",
     "abench": "emasync.api.benchmark",
+    "aget": "emasync.api.getting",
+    "ainit": "emasync.api.links",
+    "als": "emasync.api.listing",
     "arun": "emasync.api.running",
     "bench": "emasync.api.benchmark",
     "catalog": "emasync.api.look",
+    "get": "emasync.api.getting",
+    "init": "emasync.api.links",
     "load": "emasync.api.options",
     "loop_factory": "emasync.api.blocking",
+    "ls": "emasync.api.listing",
     "parse_duration": "emasync.manifest.quantities",
     "parse_mirror": "emasync.manifest.mirrors",
     "parse_rate": "emasync.manifest.quantities",
+    "parse_scales": "emasync.sources.links.narrowing",
     "parse_size": "emasync.manifest.quantities",
     "plan": "emasync.api.preview",
+    "record": "emasync.api.getting",
     "run": "emasync.api.running",
     "schema": "emasync.api.options",
     "status": "emasync.api.look",

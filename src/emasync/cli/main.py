@@ -14,6 +14,9 @@ import emasync
 from emasync import api
 from emasync.cli.bench import bench
 from emasync.cli.demo import demo
+from emasync.cli.get import get
+from emasync.cli.init import init
+from emasync.cli.ls import ls
 from emasync.cli.report import plan_text, status_text
 from emasync.cli.run import mirrors_of, run
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
@@ -47,6 +50,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(run)
+app.command()(get)
+app.command()(ls)
+app.command()(init)
 app.command()(demo)
 app.command()(bench)
 

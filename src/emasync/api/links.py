@@ -1,0 +1,205 @@
+"""Pasted links: what they name, and the manifest of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from emasync.api.blocking import blocking
+from emasync.errors import InputError
+from emasync.model.events import OnEvent, ignore_event
+from emasync.model.version import VERSION
+
+if TYPE_CHECKING:
+    from emasync.formats.json_document import Json
+    from emasync.manifest.manifest import Manifest
+    from emasync.sources.links.interface import Draft, Ready, Settled
+    from emasync.sources.links.narrowing import Narrowing
+
+MADE: Final = "<link>"
+"""Name of a manifest that was made of a link, in messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedManifest:
+    """The manifest of what a link names.
+
+    Attributes
+    ----------
+    text : str
+        YAML; it was read and checked.
+    ids : tuple of str
+        Of its datasets; not empty.
+    notes : tuple of str
+        What the link names beside them and cannot be fetched, and why.
+    """
+
+    text: str
+    ids: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def init(
+    location: str,
+    *,
+    dataset: str | None = None,
+    mirrors: Mapping[str, str] | None = None,
+    on_event: OnEvent = ignore_event,
+) -> str:
+    """Write a short commented manifest for a link, a path or a name; gives its text.
+
+    The network is asked only where the link does not say what it names: short links to a viewer's state, one asset of
+    a dandiset, a study or project of the IDR, a slug of the Registry of Open Data.
+
+    Parameters
+    ----------
+    location : str
+        Anything that ``docs/links.md`` lists.
+    dataset : str, optional
+        Id of the dataset, where there is only one; made from the link by default.
+    mirrors : mapping of str to str, optional
+        Where to ask instead, as in a manifest.
+    on_event : callable
+
+    Returns
+    -------
+    str
+        YAML that :func:`emasync.plan` and :func:`emasync.run` take from a file.
+
+    Raises
+    ------
+    InputError
+        Nothing that is understood (the message lists what is), or nothing that can be fetched.
+    SourceError
+        What has to be asked for is not there.
+    TransportError
+        It could not be asked for.
+    """
+    return blocking(lambda: ainit(location, dataset=dataset, mirrors=mirrors, on_event=on_event)).text
+
+
+async def ainit(
+    location: str,
+    *,
+    dataset: str | None = None,
+    mirrors: Mapping[str, str] | None = None,
+    on_event: OnEvent = ignore_event,
+) -> LinkedManifest:
+    """As :func:`init`, with what else is known of it."""
+    settled = await settle(location, mirrors=mirrors, on_event=on_event)
+    comments = (f"from {location}", "emasync plan FILE shows what it would fetch, emasync run FILE fetches it")
+    return await asyncio.to_thread(compose, settled, comments=comments, dataset=dataset, hints=True)
+
+
+async def settle(location: str, *, mirrors: Mapping[str, str] | None, on_event: OnEvent) -> Settled:
+    """What a pasted text names; opens the network only where it has to.
+
+    Raises
+    ------
+    InputError, SourceError, TransportError
+        As :func:`init`.
+    """
+    from emasync.sources.links.interface import Question  # noqa: PLC0415 - pydantic, by way of the manifest
+    from emasync.sources.links.reading import read_link, settled  # noqa: PLC0415 - as above
+
+    found = await asyncio.to_thread(read_link, location)  # may look whether a path is there
+    if not isinstance(found, Question):
+        return found
+    from emasync.settings import Settings  # noqa: PLC0415 - the network, for links that need it
+    from emasync.transport.governed import GovernedFetcher  # noqa: PLC0415 - as above
+
+    async with GovernedFetcher(Settings(mirrors=dict(mirrors or {})), on_event=on_event) as fetcher:
+        return await settled(location, found, fetcher)
+
+
+def compose(
+    settled: Settled,
+    *,
+    comments: Sequence[str],
+    dataset: str | None = None,
+    narrowing: Narrowing | None = None,
+    head: Mapping[str, Json] | None = None,
+    taken: Callable[[str], bool] = lambda _id: False,
+    hints: bool = False,
+) -> LinkedManifest:
+    """Write and check the manifest of what a link names.
+
+    Parameters
+    ----------
+    settled : Settled
+    comments : sequence of str
+        Lines at its top.
+    dataset : str, optional
+        Id of the only dataset.
+    narrowing : Narrowing, optional
+    head : mapping of str to JSON value, optional
+        Top-level keys; those that a ready manifest has stay its own.
+    taken : callable
+        Whether an id is somebody else's.
+    hints : bool
+
+    Raises
+    ------
+    InputError
+        An id for several datasets, or a narrowing of a ready manifest; what the link says is refused by the manifest.
+    """
+    from emasync.sources.links.interface import Ready  # noqa: PLC0415 - as above
+
+    if isinstance(settled, Ready):
+        return _ready(settled, dataset=dataset, narrowing=narrowing, head=head or {})
+    from emasync.sources.links.writing import ids_of, manifest_text  # noqa: PLC0415 - yaml
+
+    drafts = _named(settled.drafts, dataset)
+    ids = (dataset,) if dataset is not None else ids_of(drafts, taken)
+    drafts = drafts if narrowing is None else narrowing.applied(drafts, ids)
+    text = manifest_text(drafts, ids, comments=comments, head=head, hints=hints)
+    checked(text)
+    return LinkedManifest(text=text, ids=ids, notes=settled.notes)
+
+
+def _named(drafts: tuple[Draft, ...], dataset: str | None) -> tuple[Draft, ...]:
+    if dataset is None:
+        return drafts
+    if len(drafts) > 1:
+        raise InputError(f"one id ({dataset}) cannot name {len(drafts)} datasets; leave it out")
+    return (replace(drafts[0], name=dataset),)
+
+
+def _ready(
+    ready: Ready, *, dataset: str | None, narrowing: Narrowing | None, head: Mapping[str, Json]
+) -> LinkedManifest:
+    if dataset is not None or (narrowing is not None and narrowing.anything):
+        raise InputError(
+            f"{ready.name} is a manifest of the catalog, which says itself what is taken; write it to a file with "
+            f"emasync init {ready.name}, change it there, and run that"
+        )
+    root = head.get("root")
+    lines = ready.text.splitlines(keepends=True)
+    if isinstance(root, str) and not any(line.startswith("root:") for line in lines):
+        at = next(at for at, line in enumerate(lines) if line.startswith("version:"))
+        lines.insert(at + 1, f"root: {root}\n")
+    text = "".join(lines)
+    return LinkedManifest(text=text, ids=tuple(entry.id for entry in checked(text).datasets))
+
+
+def checked(text: str) -> Manifest:
+    """Read the manifest that was made.
+
+    Raises
+    ------
+    ManifestError
+        What the link says is refused.
+    """
+    from emasync.manifest.load import parse_manifest  # noqa: PLC0415 - pydantic and yaml
+
+    return parse_manifest(text, file=MADE, environ=os.environ)
+
+
+def link_mark(location: str) -> str:
+    """A comment that tells manifests of one link from those of others."""
+    digest = hashlib.blake2b(location.strip().encode(), digest_size=12).hexdigest()
+    return f"link {digest}, emasync {VERSION}"

@@ -1,0 +1,117 @@
+"""Rows about what the source of one dataset finds: the same findings as a run's, looked at and not fetched."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Final
+
+from emasync.api.listed_row import ListedRow
+from emasync.api.survey_tree import rows_in
+from emasync.errors import EmasyncError, ErrorKind, TransportError
+from emasync.model.digest import Span
+from emasync.model.location import Location
+from emasync.model.task import ObjectEntry, TaskSetSpec
+from emasync.plan.verdict import decisive
+from emasync.registry import SOURCES
+from emasync.sources.interface import FilesFound, Setback, Source, SourceContext, TreeFound
+
+MOST_ASKED: Final = 64
+"""Files of a dataset that are asked for their size, where the source does not say it: one request each."""
+
+
+class Surveyor:
+    """Looks at datasets.
+
+    Parameters
+    ----------
+    context : SourceContext
+    recursive : bool
+        All objects below folders, and inside of each tree.
+    """
+
+    def __init__(self, context: SourceContext, *, recursive: bool) -> None:
+        self._context = context
+        self._recursive = recursive
+        self._asked = 0
+
+    async def rows(self, entry: Any) -> AsyncGenerator[ListedRow]:
+        """What there is of one manifest entry (Any: each source has an entry model of its own), streaming.
+
+        What cannot be looked at is a row too; the rows before it stay right.
+        """
+        seen = 0
+        try:
+            async with aclosing(self._findings(entry)) as rows:
+                async for row in rows:
+                    seen += 1
+                    yield row
+        except (EmasyncError, ExceptionGroup) as failure:
+            error = decisive(failure)
+            if not isinstance(error, EmasyncError):
+                raise
+            yield ListedRow.failed(entry.id, error)
+            return
+        if not seen:
+            message = "nothing is there; check the link, and include and exclude"
+            yield ListedRow(kind="failed", dataset=entry.id, error=ErrorKind.NOT_FOUND, message=message)
+
+    async def _findings(self, entry: Any) -> AsyncGenerator[ListedRow]:
+        make = await asyncio.to_thread(SOURCES.load, entry.source_name)  # imports read files
+        source: Source = make(self._context)
+        async for finding in source.resolve(entry):
+            if isinstance(finding, FilesFound):
+                async with aclosing(self._files(finding, entry)) as rows:
+                    async for row in rows:
+                        yield row
+            elif isinstance(finding, TreeFound):
+                async with aclosing(self._tree(finding, entry)) as rows:
+                    async for row in rows:
+                        yield row
+            elif isinstance(finding, Setback):
+                yield ListedRow.failed(entry.id, finding.error)
+
+    async def _tree(self, found: TreeFound, entry: Any) -> AsyncGenerator[ListedRow]:
+        """One tree. Those of which there may be thousands are looked into where that is asked for (Any: as above)."""
+        if found.part and not self._recursive and found.path not in entry.include:
+            yield ListedRow(kind="tree", dataset=entry.id, path=found.path, location=str(found.tree.base))
+            return
+        try:
+            async with aclosing(rows_in(found, entry, recursive=self._recursive)) as rows:
+                async for row in rows:
+                    yield row
+        except (EmasyncError, ExceptionGroup) as failure:
+            error = decisive(failure)
+            if not isinstance(error, EmasyncError) or not (found.part or found.asset):
+                raise
+            yield ListedRow.failed(entry.id, error, found.path)
+
+    async def _files(self, found: FilesFound, entry: Any) -> AsyncGenerator[ListedRow]:
+        """Any: as for :meth:`rows`."""
+        lead = f"{found.path}/" if found.path else ""
+        for item in found.entries:
+            path = item.key if item.path is None else item.path
+            if not entry.selection.wants(path):
+                continue
+            location = _location(found, item)
+            row = ListedRow(kind="file", dataset=entry.id, path=lead + path, location=str(location))
+            yield await self._sized(row, item.size_bytes, location)
+
+    async def _sized(self, row: ListedRow, size_bytes: int | None, location: Location) -> ListedRow:
+        """The row with its size; the first few that the source does not know are asked for it."""
+        if size_bytes is None and self._asked < MOST_ASKED:
+            self._asked += 1
+            try:
+                document = await self._context.fetcher.read(location, span=Span(0, 1))
+            except TransportError as error:
+                return ListedRow.failed(row.dataset, error, row.path)
+            size_bytes = document.head.total_bytes
+        return replace(row, size_bytes=size_bytes)
+
+
+def _location(found: FilesFound, item: ObjectEntry) -> Location:
+    """Canonical location of a file, as a task set of it would have it."""
+    spec = TaskSetSpec(dataset="", asset=found.asset, rank=0, base=found.base, destination="", encoded=found.encoded)
+    return spec.locate(item.key)
