@@ -71,7 +71,7 @@ def _pipeline(text: str) -> LayerSource:
         name = match["name"] if match is not None else step
         if match is None or name not in FORMATS:
             inside = "is a file inside of another" if name in _ADAPTERS else "has a part that is not known"
-            raise InputError(f"{shown(text)} {inside} ({shown(name)}); only folders of {_known()} can be fetched")
+            raise InputError(f"{_named(text)} {inside} ({shown(name)}); only folders of {_known()} can be fetched")
         found = LayerSource(_below(found.place, match["path"]), FORMATS[name])
     return found
 
@@ -90,10 +90,15 @@ def _place(text: str) -> Place:
         return bucket
     if not text.lower().startswith(("http://", "https://")):
         what = "is a service's, not files'" if scheme.split("+")[0] in _SERVICES else "is of no scheme that is fetched"
-        raise InputError(f"{shown(text)} {what}; only folders of {_known()} at s3, gs, http and https can be")
+        raise InputError(f"{_named(text)} {what}; only folders of {_known()} at s3, gs, http and https can be")
     location = Location.parse(text)
     refuse_access(location)
     return Place(replace(location, query="", path=location.path.rstrip("/") or "/"))
+
+
+def _named(text: str) -> str:
+    """The URL in a message, without its query: that may grant access."""
+    return shown(text.partition("?")[0])
 
 
 def _known() -> str:

@@ -78,7 +78,9 @@ def _state(fragment: str) -> Outcome:
 def _document(address: str) -> Question:
     place = bucket_place(address)
     if place is None and not address.lower().startswith(("http://", "https://")):
-        raise InputError(f"{shown(address)}: a viewer's state is read from gs, s3, http and https only")
+        raise InputError(
+            f"{shown(address.partition('?')[0])}: a viewer's state is read from gs, s3, http and https only"
+        )
     location = Location.parse(address) if place is None else place.location
     refuse_access(location)
 
