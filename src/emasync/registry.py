@@ -97,7 +97,7 @@ FORMATS = Registry(
     "emasync.formats",
     {
         "zarr": "emasync.formats.zarr:ZarrFormat",
-        "n5": NOT_BUILT,
+        "n5": "emasync.formats.n5:N5Format",
         "precomputed": "emasync.formats.precomputed.format:PrecomputedFormat",
         "tiff": NOT_BUILT,
         "dm": NOT_BUILT,

@@ -472,7 +472,7 @@ async def test_a_document_that_cannot_be_read_fails_the_dataset(bench: Bench) ->
         ({"crop": {"start": [0, 0, 0], "shape": [8, 8, 8], "scale": 5}}, ErrorKind.SOURCE, "crop.scale 5"),
         ({"crop": {"at": "random", "shape": [8, 8, 8], "min_nonzero": 0.5}}, ErrorKind.NOT_BUILT, "min_nonzero"),
         ({"scales": [0], "exclude": ["**"]}, ErrorKind.SOURCE, "include and exclude"),
-        ({"format": "n5", "scales": [0]}, ErrorKind.NOT_BUILT, "n5"),
+        ({"format": "n5", "scales": [0]}, ErrorKind.SOURCE, "another format than N5"),
     ],
 )
 async def test_what_cannot_be_chosen_is_named(
@@ -483,17 +483,6 @@ async def test_what_cannot_be_chosen_is_named(
     (failure,) = await bench.failures()
     assert failure.kind == kind
     assert words in failure.message
-
-
-@pytest.mark.parametrize(("document", "name"), [("attributes.json", "n5")])
-async def test_formats_that_are_not_built_are_recognised(bench: Bench, document: str, name: str) -> None:
-    bench.put({f"p/{document}": b"{}", "p/s0/0/0/0": b"1"})
-    assert not await bench.compile(scales=[0])
-    (failure,) = await bench.failures()
-    assert failure.kind == ErrorKind.NOT_BUILT
-    assert name in failure.message
-    assert await bench.compile()
-    assert len(await bench.rows()) == 2, "all of it can be had"
 
 
 async def test_levels_of_something_without_arrays_are_an_error(bench: Bench) -> None:

@@ -69,22 +69,22 @@ class ArrayDescription:
     path : str
         Folder below the tree's base, without trailing slash; empty for the base itself.
     format : str
-        ``"zarr2"``, ``"zarr3"`` or ``"precomputed"``.
+        ``"zarr2"``, ``"zarr3"``, ``"n5"`` or ``"precomputed"``.
     shape : tuple of int
-        Voxels, in the array's axis order.
+        Voxels, in the array's axis order: the last axis is the fastest, whatever order the metadata has.
     chunks : tuple of int
         Voxels of one *object*: the shard shape of a sharded array. At least 1 each. Objects at the far edge overhang.
     inner_chunks : tuple of int or None
         Inner chunk of a sharded array, voxels; None where objects are chunks.
     dtype : str
-        As the metadata spells it: ``"<i2"`` (v2), ``"int16"`` (v3); JSON text for structured types.
+        As the metadata spells it: ``"<i2"`` (v2), ``"int16"`` (v3, N5); JSON text for structured types.
     itemsize_bytes : int or None
         Size of one voxel, uncompressed; None where it has no fixed size or is not known here.
     fill_value : Json
         As published; None where the content of missing chunks is undefined.
     axes : tuple of str or None
         Names, lower case not enforced; None where nobody said.
-    encoding : {"default", "v2", "voxels"}
+    encoding : {"default", "v2", "n5", "voxels"}
     separator : {"/", "."}
         Chunk keys, see :class:`~emasync.model.grid.ChunkGrid` and, for ``voxels``,
         :class:`~emasync.model.grid.VoxelGrid`.
@@ -96,6 +96,8 @@ class ArrayDescription:
         Source coordinates of the first voxel, where the source does not count from zero; None for zeros.
     sharding : Sharding or None
         Of precomputed volumes: chunks lie in shard files, :attr:`chunks` is the shape of one chunk all the same.
+    place : Place or None
+        Where the voxels are, in formats whose arrays say it themselves (N5).
     """
 
     path: str
@@ -107,12 +109,13 @@ class ArrayDescription:
     itemsize_bytes: int | None = None
     fill_value: Json = None
     axes: tuple[str, ...] | None = None
-    encoding: Literal["default", "v2", "voxels"] = "v2"
+    encoding: Literal["default", "v2", "n5", "voxels"] = "v2"
     separator: Literal["/", "."] = "."
     order: Literal["C", "F"] = "C"
     documents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     origin: tuple[int, ...] | None = None
     sharding: Sharding | None = None
+    place: Place | None = None
 
     @property
     def sharded(self) -> bool:
@@ -154,6 +157,21 @@ class Transform:
                 t * s + u for t, s, u in zip(self.translation, other.scale, other.translation, strict=True)
             ),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the voxels of an array are in the world.
+
+    Attributes
+    ----------
+    transform : Transform
+    units : tuple of str or None
+        Of each axis, as the publisher spells them.
+    """
+
+    transform: Transform
+    units: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,9 @@ class ChunkGrid:
         Number of chunks on each axis; at least 1 each (an empty tuple for a 0-dimensional array: one chunk).
     prefix : str
         Array folder below the task set's base, ending with a slash, or empty.
-    encoding : {"default", "v2"}
-        Zarr v3 core specification, "Chunk key encoding": ``default`` puts ``c`` before the coordinates.
+    encoding : {"default", "v2", "n5"}
+        Zarr v3 core specification, "Chunk key encoding": ``default`` puts ``c`` before the coordinates. N5
+        specification, "File-system specification": ``n5`` names the last axis first, because N5 counts x, y, z.
     separator : {"/", "."}
     rebase : bool
         Whether destination keys count from zero (a crop stored as an array of its own).
@@ -37,7 +38,7 @@ class ChunkGrid:
     start: tuple[int, ...]
     shape: tuple[int, ...]
     prefix: str
-    encoding: Literal["default", "v2"] = "v2"
+    encoding: Literal["default", "v2", "n5"] = "v2"
     separator: Literal["/", "."] = "."
     rebase: bool = False
 
@@ -62,6 +63,8 @@ class ChunkGrid:
         return tuple(coordinates)
 
     def _text(self, coordinates: Iterable[int]) -> str:
+        if self.encoding == "n5":
+            return self.separator.join(map(str, reversed(tuple(coordinates))))
         joined = self.separator.join(map(str, coordinates))
         if self.encoding == "v2":
             return joined or "0"
@@ -109,6 +112,8 @@ class ChunkGrid:
         if not self.shape:
             return ()
         words = text.removeprefix(f"c{self.separator}").split(self.separator)
+        if self.encoding == "n5":
+            words.reverse()
         return tuple(map(int, words)) if all(word.isascii() and word.isdecimal() for word in words) else None
 
 

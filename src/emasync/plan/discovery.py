@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError
 from emasync.formats.interface import Answer, Found, Need, Walk
+from emasync.model.events import Event, OnEvent
 from emasync.plan.verdict import decisive
 from emasync.sources.interface import Tree
 
@@ -14,14 +15,17 @@ AT_ONCE = 16
 """Documents asked for at the same time; the origin's limiter may allow fewer."""
 
 
-async def discover(tree: Tree, walk: Walk) -> list[Found]:
-    """Run `walk` to its end.
+async def discover(tree: Tree, walk: Walk, dataset: str, on_event: OnEvent) -> list[Found]:
+    """Run `walk` to its end, and tell what it passed over.
 
     Parameters
     ----------
     tree : Tree
     walk : Walk
         Bounds the number of nodes, so that what it finds fits into memory.
+    dataset : str
+    on_event : callable
+        Gets a warning for each of the walk's notes.
 
     Returns
     -------
@@ -42,6 +46,8 @@ async def discover(tree: Tree, walk: Walk) -> list[Found]:
             walk.feed(need, answer)
         found.extend(walk.found())
     found.extend(walk.found())
+    for note in walk.notes:
+        on_event(Event("warning", {"dataset": dataset, "message": note}))
     return found
 
 

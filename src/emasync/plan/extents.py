@@ -23,8 +23,17 @@ NANOMETRES: Final[Mapping[str, float]] = {
     "millimeter": 1e6,
     "centimeter": 1e7,
     "meter": 1e9,
+    "å": 0.1,
+    "nm": 1.0,
+    "um": 1e3,
+    "\u00b5m": 1e3,  # the micro sign
+    "\u03bcm": 1e3,  # Greek mu looks alike
+    "mm": 1e6,
+    "cm": 1e7,
+    "m": 1e9,
 }
-"""Units of length that images state (UDUNITS-2 names, as OME-NGFF 0.4 recommends), in nanometres."""
+"""Units of length that images state, lower case, in nanometres: UDUNITS-2 names, as OME-NGFF 0.4 recommends, and the
+symbols that N5 data is published with."""
 
 _TOLERANCE = 1e-3  # voxels; published sizes carry float noise
 

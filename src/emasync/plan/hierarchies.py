@@ -51,7 +51,7 @@ async def take_hierarchy(intake: Intake, tree: Tree, choice: Choice, name: str, 
 async def take_ordered(intake: Intake, tree: Tree, choice: Choice, form: Format, tools: PlanTools) -> None:
     """Take all of a tree, coarse levels first; one that cannot be understood is taken as it is."""
     try:
-        found = await discover(tree, form.walk(("",)))
+        found = await discover(tree, form.walk(("",)), intake.dataset, tools.context.on_event)
     except SourceError as error:
         message = f"taken object by object, coarse levels not first: {error.message}"
         tools.context.on_event(Event("warning", {"dataset": intake.dataset, "message": message}))

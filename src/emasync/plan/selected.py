@@ -43,7 +43,7 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
         As :meth:`Tree.read` and :meth:`Tree.list`.
     """
     refuse_what_is_not_built(choice)
-    found = await discover(tree, form.walk(choice.arrays or ("",)))
+    found = await discover(tree, form.walk(choice.arrays or ("",)), intake.dataset, tools.context.on_event)
     crop = choice.crop
     extent = await borrowed_extent(choice, crop.same_as, tools) if isinstance(crop, SameAsCrop) else None
     picked = pick(found, choice, extent)

@@ -34,7 +34,7 @@ async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanToo
     if not (choice.chooses and choice.standalone):
         await withdraw_subset(intake, choice.digest, tools.documents)
     auto = entry.format == "auto"
-    name = await format_at(tree, looks_further=choice.chooses) if auto else entry.format
+    name = await format_at(tree) if auto else entry.format
     if not choice.chooses and name not in ORDERED:
         await take_flat(intake, tree, choice.wants)
         return

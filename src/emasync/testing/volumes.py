@@ -113,7 +113,7 @@ def write_ome_zarr_04(
         Voxel size of the finest level, nanometres, z y x.
     seed : int
     """
-    pyramid = _pyramid(shape, chunks, levels, dtype, seed)
+    pyramid = halved_levels(shape, chunks, levels, dtype, seed)
     group = zarr.open_group(folder, mode="w", zarr_format=2)
     group.attrs["multiscales"] = [{"version": "0.4", **_multiscale(folder.stem, len(pyramid), scale)}]
     for number, volume in enumerate(pyramid):
@@ -158,7 +158,7 @@ def write_ome_zarr_05_sharded(
         Voxel size of the finest level, micrometres, z y x.
     seed : int
     """
-    pyramid = _pyramid(shape, shards, levels, dtype, seed)
+    pyramid = halved_levels(shape, shards, levels, dtype, seed)
     group = zarr.open_group(folder, mode="w", zarr_format=3)
     multiscale = _multiscale(folder.stem, len(pyramid), scale, unit="micrometer")
     group.attrs["ome"] = {"version": "0.5", "multiscales": [multiscale]}
@@ -199,7 +199,17 @@ def write_multipage_tiff(
     return Written((volume,), (voxel_nm, voxel_nm, voxel_nm), "nanometer")
 
 
-def _pyramid(shape: Shape, blocks: Shape, levels: int, dtype: str, seed: int) -> tuple[Volume, ...]:
+def halved_levels(shape: Shape, blocks: Shape, levels: int, dtype: str, seed: int) -> tuple[Volume, ...]:
+    """Blobs, each level half of the one before; the last block of the finest holds zeros only.
+
+    Parameters
+    ----------
+    shape, blocks : tuple of int
+        Voxels, z y x.
+    levels : int
+    dtype : str
+    seed : int
+    """
     finest = smooth_blobs(shape, dtype, seed)
     if any(size > block for size, block in zip(shape, blocks, strict=True)):
         last = tuple(slice((size - 1) // block * block, size) for size, block in zip(shape, blocks, strict=True))
