@@ -15,7 +15,7 @@ from emasync.errors import AccessDeniedError, ErrorKind, TransientError
 from emasync.ledger.interface import Placed, Sealed
 from emasync.model.digest import Span, Tail
 from emasync.model.grid import ChunkGrid
-from emasync.model.location import Location
+from emasync.model.location import Location, missing_key
 from emasync.model.task import Rank, State
 from emasync.plan import whole
 from emasync.plan.compile import compile_dataset
@@ -24,7 +24,7 @@ from emasync.plan.tools import SinkDocuments
 from emasync.plan.written import RECORD
 from emasync.sources.bucket import BucketSource
 from emasync.sources.interface import Finding, TreeFound
-from emasync.sources.walk import BucketTree, missing_key
+from emasync.sources.walk import BucketTree
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import Document, ListPage
 

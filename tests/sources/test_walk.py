@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, SourceError
 from emasync.model.digest import Span, Tail
 from emasync.model.events import Event
-from emasync.model.location import Location
+from emasync.model.location import Location, missing_key
 from emasync.sources import walk
 from emasync.sources.fanout import Cuts
 from emasync.sources.interface import Children
@@ -111,7 +111,7 @@ def hidden(answer: Exception | None) -> tuple[BucketTree, list[Event]]:
 
     fetcher = Denying()
     base = Location.parse("s3://b/p")
-    fetcher.put(base.join(walk.missing_key(base)), b"!")
+    fetcher.put(base.join(missing_key(base)), b"!")
     return BucketTree(fetcher, base, events.append), events
 
 

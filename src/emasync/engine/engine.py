@@ -14,6 +14,7 @@ from emasync.disk.interface import Sink
 from emasync.disk.pace import WriterPlace
 from emasync.engine.committer import Committer, Note, absent, failed
 from emasync.engine.context import MoveContext
+from emasync.engine.denials import Denials
 from emasync.engine.existing import look
 from emasync.engine.interface import Threads
 from emasync.engine.large import LargeObject
@@ -147,6 +148,7 @@ class Engine:
             settings=settings,
             on_received=self._received,
         )
+        self._denials = Denials(fetcher)
         self._tries: dict[tuple[int, str | int], int] = {}
         self._workers: set[str] = set()
         self._had_folder: dict[int, bool] = {}
@@ -323,7 +325,8 @@ class Engine:
         except MachineError:
             raise
         except EmasyncError as error:
-            self._trouble(queue, task, error)
+            await seat.aclose()  # what the error means may have to be asked for
+            self._trouble(queue, task, await self._denials.meaning(task, error))
 
     async def _move_small(self, queue: OriginQueue, first: SmallParcel, seat: AsyncExitStack) -> None:
         """Move `first` and the small objects of its set that follow, until one has to go another way."""
@@ -340,7 +343,8 @@ class Engine:
         except MachineError:
             raise
         except EmasyncError as error:
-            self._trouble(queue, task, error)
+            await seat.aclose()
+            self._trouble(queue, task, await self._denials.meaning(task, error))
         finally:
             run.done()
 

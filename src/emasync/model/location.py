@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal, cast
 from urllib.parse import quote, unquote, urlsplit
 
@@ -146,3 +147,8 @@ class Location:
         base = self.path if not self.path or self.path.endswith("/") else self.path + "/"
         escaped = quote(key, safe=PATH_SAFE) if self.scheme in ("http", "https") and not _PLAIN(key) else key
         return Location(self.scheme, self.authority, base + escaped)
+
+
+def missing_key(base: Location) -> str:
+    """A key that nobody has written below `base`, stable so that answers can be compared."""
+    return f"emasync-probe-{blake2b(str(base).encode(), digest_size=8).hexdigest()}"

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, TransportError
 from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid, VoxelGrid
-from emasync.model.location import Location
+from emasync.model.location import Location, missing_key
 from emasync.model.task import TaskSetSpec
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.select import Chosen
 from emasync.plan.sweep import Divider, Piles, Sorting, as_entry, sweep
 from emasync.plan.tools import PlanTools
 from emasync.sources.interface import Tree
-from emasync.sources.walk import closing, missing_key
+from emasync.sources.walk import closing
 from emasync.transport.interface import ListedObject
 
 

@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from urllib.parse import unquote
 
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, SourceError, TransportError
 from emasync.model.events import Event, OnEvent, ignore_event
-from emasync.model.location import Location
+from emasync.model.location import Location, missing_key
 from emasync.sources.fanout import BEHIND_ALL, Cuts, list_in_lanes
 from emasync.sources.interface import Children
 from emasync.transport.interface import Fetcher, ListedObject, ListPage
@@ -295,8 +294,3 @@ def folder_location(location: Location) -> Location:
     if not location.path or location.path.endswith("/"):
         return location
     return replace(location, path=location.path + "/")
-
-
-def missing_key(base: Location) -> str:
-    """A key that nobody has written below `base`, stable so that answers can be compared."""
-    return f"emasync-probe-{blake2b(str(base).encode(), digest_size=8).hexdigest()}"
