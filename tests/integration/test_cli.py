@@ -299,12 +299,26 @@ def test_the_catalog_gives_manifests_that_are_ready(tmp_path: Path) -> None:
 
 
 def test_the_demonstration_needs_no_network(tmp_path: Path) -> None:
-    done = emasync("demo", "--root", tmp_path / "demo")
+    done = emasync("demo", "--root", tmp_path / "demo", "--only", "openorganelle-nacc-2", "--only", "epfl", "--json")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "demo" / "demo-block.png").read_bytes().startswith(b"\x89PNG")
-    receipt = json.loads((tmp_path / "demo" / "receipt.json").read_text())
-    assert [item["status"] for item in receipt["datasets"]] == ["complete"] * 3
+    shown = {row["dataset"]: row for row in json.loads(done.stdout)["shown"]}
+    assert shown.keys() == {"epfl-hippocampus", "nacc-2-s3", "nacc-2-box"}
+    assert [row["problems"] for row in shown.values()] == [[], [], []]
+    assert shown["epfl-hippocampus"]["verified"] == {"published": 1}
+    assert Path(shown["nacc-2-box"]["look"]).read_bytes().startswith(b"\x89PNG")
+    receipt = json.loads((tmp_path / "demo" / "openorganelle-nacc-2" / "receipt.json").read_text())
+    assert [item["status"] for item in receipt["datasets"]] == ["complete"] * 2
+
+
+def test_the_demonstration_in_words(tmp_path: Path) -> None:
+    done = emasync("demo", "--root", tmp_path / "demo", "--only", "idr-9846137", "--faults", "20")
+    assert done.returncode == 0, done.stderr
+    assert "IDR " in done.stderr
+    assert "identical" in done.stderr
     assert str(tmp_path / "demo") in done.stderr
+    unknown = emasync("demo", "--only", "nothing")
+    assert unknown.returncode == 2
+    assert "no manifest nothing; there are aind-ephys-benchmark" in unknown.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("run", "m.yaml", "--bogus"), ("status", "nowhere")])

@@ -321,7 +321,7 @@ def test_an_object_says_the_same_as_its_text(everything: Manifest) -> None:
 
 def test_the_shipped_manifests_are_right() -> None:
     files = sorted(MANIFESTS.glob("*.yaml"))
-    assert {path.name for path in files} >= {"quickstart.yaml", "epfl.yaml", "openorganelle.yaml"}
+    assert {path.name for path in files} >= {"quickstart.yaml", "epfl.yaml", "openorganelle-nacc-2.yaml"}
     for path in files:
         assert load_manifest(path, environ={}).datasets
 

@@ -1,70 +1,167 @@
-"""What ``emasync demo`` shows: volumes made on the spot, served by the loopback archive, fetched by the real code."""
+"""What ``emasync demo`` shows: every shipped manifest, run by the real code against the loopback twins of archives."""
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emasync.testing.archive import Archive
-from emasync.testing.stores import FolderStore
-from emasync.testing.volumes import write_multipage_tiff, write_ome_zarr_04, write_ome_zarr_05_sharded
+from emasync import api
+from emasync.errors import InputError
+from emasync.manifest.load import parse_manifest
+from emasync.manifest.manifest import Manifest
+from emasync.model.receipt import DatasetReceipt, Receipt
+from emasync.sources.catalog import CatalogEntry, catalog_entries
+from emasync.testing.shipped.stand_in import StandIn, stand_in
+from emasync.testing.shipped.truth import Truth
+from emasync.testing.shipped.weather import PATIENCE, bad_weather
 
-BUCKET = "demo"
+PICTURED = "nacc-2-box"
+"""Dataset that one plane is drawn of."""
 
 PICTURE = "demo-block.png"
 
 BLOCK = 128
 """Side of the block that is shown, voxels; smaller where the volume is smaller."""
 
-
-@contextmanager
-def serve_demo() -> Iterator[dict[str, Any]]:
-    """Generate the volumes, serve them on loopback, and give the manifest that fetches them (Any: YAML values)."""
-    with TemporaryDirectory(prefix="emasync-archive-") as folder:
-        bucket = Path(folder) / BUCKET
-        bucket.mkdir()
-        write_ome_zarr_04(bucket / "em.zarr")
-        write_ome_zarr_05_sharded(bucket / "lightsheet.zarr")
-        write_multipage_tiff(bucket / "stack.tif")
-        with Archive.start(FolderStore(Path(folder))) as archive:
-            yield demo_manifest(archive.url)
+RUNS = 5
+"""Most runs of one manifest: after bad weather a user runs it again, too."""
 
 
-def demo_manifest(url: str) -> dict[str, Any]:
-    """A manifest over the three volumes (Any: YAML values).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What came of one dataset of one manifest.
+
+    Attributes
+    ----------
+    manifest, dataset : str
+    archive, what : str
+        For people.
+    objects, size_bytes : int
+        On disk.
+    verified : dict of str to int
+        Objects by how the run verified them.
+    problems : tuple of str
+        What differs from the twin, and what failed; empty when all is well.
+    look : Path
+        One thing to look at.
+    shows : str
+        What it shows.
+    """
+
+    manifest: str
+    dataset: str
+    archive: str
+    what: str
+    objects: int
+    size_bytes: int
+    verified: dict[str, int]
+    problems: tuple[str, ...]
+    look: Path
+    shows: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON (Any: its values)."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**fields, "problems": list(self.problems), "look": str(self.look)}
+
+
+def demonstrate(root: Path, *, only: Sequence[str] = (), faults_percent: float = 0.0) -> Iterator[Shown]:
+    """Run the shipped manifests against their twin, each into a folder of its own, and compare what lies there.
 
     Parameters
     ----------
-    url : str
-        Of the archive; asked instead of the canonical bucket.
+    root : Path
+    only : sequence of str
+        Names of manifests; empty for all.
+    faults_percent : float
+        Requests in a hundred that meet a fault.
+
+    Raises
+    ------
+    InputError
+        `only` names a manifest that there is not.
     """
-    source = f"s3://{BUCKET}"
-    return {
-        "version": 1,
-        "mirrors": {source: f"{url}/{BUCKET}"},
-        "datasets": [
-            {"id": "em", "source": "bucket", "url": f"{source}/em.zarr"},
-            {"id": "lightsheet", "source": "bucket", "url": f"{source}/lightsheet.zarr"},
-            {"id": "stack", "source": "web", "files": [{"url": f"{url}/{BUCKET}/stack.tif"}]},
-        ],
-    }
+    entries = chosen(only)
+    with stand_in() as made, made.twin.serve() as archive:
+        for entry in entries:
+            archive.set_faults(bad_weather(faults_percent) if faults_percent else {})
+            receipt = run_again(read_shipped(entry, made, archive.url), root / entry.name)
+            yield from _shown(entry.name, root / entry.name, receipt, made)
+
+
+def chosen(only: Sequence[str]) -> list[CatalogEntry]:
+    """Shipped manifests by name, in the catalogue's order.
+
+    Raises
+    ------
+    InputError
+        A name that there is not.
+    """
+    entries = [entry for entry in catalog_entries() if not only or entry.name in only]
+    if unknown := sorted(set(only) - {entry.name for entry in entries}):
+        known = ", ".join(entry.name for entry in catalog_entries())
+        raise InputError(f"no manifest {', '.join(unknown)}; there are {known}")
+    return entries
+
+
+def read_shipped(entry: CatalogEntry, made: StandIn, url: str) -> Manifest:
+    """A shipped manifest, to be asked of the archive at `url` in the place of the true ones."""
+    manifest = parse_manifest(made.adapted(entry.text), file=f"{entry.name}.yaml", environ=os.environ)
+    settings = replace(manifest.settings, mirrors=made.twin.mirrors(url), hosts={"127.0.0.1": PATIENCE})
+    return replace(manifest, settings=settings)
+
+
+def run_again(manifest: Manifest, root: Path) -> Receipt:
+    """Run a manifest until it is complete, :data:`RUNS` times at most; gives the last receipt."""
+    for _ in range(RUNS):
+        receipt = api.run(manifest, root=root)
+        if receipt.ok:
+            break
+    return receipt
+
+
+def _shown(name: str, root: Path, receipt: Receipt, made: StandIn) -> Iterator[Shown]:
+    for dataset in receipt.datasets:
+        truth = made.truths[dataset.id]
+        failed = [f"{failure.kind}: {failure.message}" for failure in dataset.failures]
+        problems = (*failed, *truth.differences(root / dataset.id))
+        yield _row(name, root, dataset, truth, problems)
+
+
+def _row(name: str, root: Path, dataset: DatasetReceipt, truth: Truth, problems: tuple[str, ...]) -> Shown:
+    look, shows = root / dataset.id / truth.look, truth.shows
+    if dataset.id == PICTURED and not problems:
+        look, shows = write_picture(root), "one plane of the box, drawn from the downloaded chunks"
+    return Shown(
+        manifest=name,
+        dataset=dataset.id,
+        archive=truth.archive,
+        what=truth.what,
+        objects=dataset.objects,
+        size_bytes=dataset.bytes,
+        verified={way: count for way, count in asdict(dataset.verified).items() if count},
+        problems=problems,
+        look=look,
+        shows=shows,
+    )
 
 
 def write_picture(root: Path) -> Path:
-    """Read one block of the downloaded EM volume and write its middle plane as a PNG file; gives its path."""
+    """Read one block of the downloaded box and write its middle plane as a PNG file; gives its path."""
     import zarr  # noqa: PLC0415 - heavy, and only the demo reads blocks here
 
-    group = zarr.open_group(root / "em", mode="r")
-    multiscales: Any = group.attrs["multiscales"]  # Any: JSON of our own writer
-    array = zarr.open_array(root / "em" / multiscales[0]["datasets"][0]["path"], mode="r")
+    multiscales: Any  # JSON of our own writer
+    (folder,) = (path.parent for path in (root / PICTURED).rglob(".zattrs") if "multiscales" in path.read_text())
+    multiscales = zarr.open_group(folder, mode="r").attrs["multiscales"]
+    array = zarr.open_array(folder / multiscales[0]["datasets"][0]["path"], mode="r")
     block = np.asarray(array[tuple(slice(0, BLOCK) for _ in range(3))])
     path = root / PICTURE
     path.write_bytes(png(stretch(block[block.shape[0] // 2])))
