@@ -12,7 +12,6 @@ from emasync.model.digest import Span, Tail
 from emasync.model.events import Event
 from emasync.model.location import Location, missing_key
 from emasync.sources import walk
-from emasync.sources.fanout import Cuts
 from emasync.sources.interface import Children
 from emasync.sources.walk import BucketTree, KeyFrame
 from emasync.testing.fetcher import MemoryFetcher
@@ -210,10 +209,6 @@ async def test_a_folder_is_not_cut() -> None:
     fetcher = over._fetcher
     assert isinstance(fetcher, MemoryFetcher)
     assert len(fetcher.log) == 4, "four pages, and none to look for places to cut at"
-
-
-def test_cuts_say_where_they_are() -> None:
-    assert repr(Cuts("a", ["b/"])) == "<Cuts 1 left, 1 at once>"
 
 
 async def test_a_lane_that_breaks_does_so_in_its_turn() -> None:

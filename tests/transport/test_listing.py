@@ -152,6 +152,14 @@ def test_listings_that_go_astray_are_refused(pages: list[RawPage], says: str) ->
         list(map(cursor.take, pages))
 
 
-def test_keys_before_the_start_are_refused() -> None:
-    with pytest.raises(RefusedError, match="comes after"):
-        Cursor("x", "", start_after="m").take(page("a"))
+def test_keys_before_the_start_are_dropped_and_told_of() -> None:
+    cursor = Cursor("x", "", start_after="m")
+    pages = [page("a", "b", truncated=True, token="t"), page("l", "m", "n", truncated=True, token="u"), page("o")]
+    taken = [cursor.take(one) for one in pages]
+    assert [[item.key for item in one.objects] for one in taken] == [[], ["n"], ["o"]]
+    assert [one.start_ignored for one in taken] == [True, True, False]
+
+
+def test_a_server_that_starts_at_the_key_and_not_after_it_is_not_one_that_ignores_it() -> None:
+    taken = Cursor("x", "", start_after="m").take(page("m", "n"))
+    assert ([item.key for item in taken.objects], taken.start_ignored) == (["n"], False)

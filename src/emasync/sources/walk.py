@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from urllib.parse import unquote
 
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, SourceError, TransportError
 from emasync.model.events import Event, OnEvent, ignore_event
 from emasync.model.location import Location, missing_key
-from emasync.sources.fanout import BEHIND_ALL, Cuts, list_in_lanes
+from emasync.sources.fanout import BEHIND_ALL, list_in_lanes
 from emasync.sources.interface import Children
-from emasync.transport.interface import Fetcher, ListedObject, ListPage
+from emasync.transport.interface import Fetcher, ListedObject, ListPage, listed_objects
 
 DOCUMENT_BYTES = 64 << 20
 """Largest metadata document that is read (consolidated metadata of big stores reaches some MiB)."""
@@ -21,6 +22,8 @@ DOCUMENT_BYTES = 64 << 20
 MAX_CHILDREN = 200_000
 """Most names right below one folder that are looked at (law 4); a flat listing has no such bound."""
 
+
+SIZE_OF = attrgetter("size_bytes")
 
 MAX_LEVELS = 6
 """Levels of folders that a long listing is cut at: one request each."""
@@ -78,11 +81,10 @@ class KeyFrame:
             if not key.startswith(self.cut):
                 raise RefusedError(f"listing of {base}: key {key!r} is not below it", location=str(base))
         lead, size = self.lead, len(self.cut)
-        make = ListedObject._make
-        objects = tuple(
-            [make((lead + key[size:], size_bytes, etag, modified)) for key, size_bytes, etag, modified in page.objects]
-        )
-        return ListPage(objects=objects, folders=tuple(lead + name[size:] for name in page.folders), last=page.last)
+        keys, *columns = zip(*page.objects, strict=True) if page.objects else ((),)
+        objects = listed_objects(zip([lead + key[size:] for key in keys], *columns, strict=True))
+        folders = tuple(lead + name[size:] for name in page.folders)
+        return replace(page, objects=objects, folders=folders)
 
     def listed(self, key: str) -> str | None:
         """Listed key of a relative one, to start after; None when all of the listing lies behind it."""
@@ -204,29 +206,26 @@ class BucketTree:
             start_after = None
         async with aclosing(self._listed(prefix, start_after)) as pages:
             async for page in pages:
+                if all(map(SIZE_OF, page.objects)):
+                    yield page
+                    continue
                 kept = tuple(item for item in page.objects if not is_marker(item))
                 self._report_markers(len(page.objects) - len(kept), prefix)
                 yield replace(page, objects=kept)
 
-    async def _listed(self, prefix: str, start_after: str | None) -> AsyncGenerator[ListPage, None]:
-        """The first page; where it is not the last, the rest in lanes, which also list ahead (``fanout.py``)."""
-        async with aclosing(self._pages(prefix, start_after, None)) as pages:
-            async for page in pages:
-                yield page
-                if page.objects and not page.last:
-                    last = page.objects[-1].key
-                    break
-            else:
-                return
-        cuts = Cuts(last, await self._folders_behind(prefix, last))
-        async with aclosing(list_in_lanes(lambda after: self._pages(prefix, after, None), cuts)) as rest:
-            async for page in rest:
-                yield page
+    def _listed(self, prefix: str, start_after: str | None) -> AsyncGenerator[ListPage, None]:
+        """Everything below `prefix`: in lanes, which also list ahead (``fanout.py``); a folder of files in one."""
+        if self.base.scheme == "file":
+            return self._pages(prefix, start_after, None)
+        return list_in_lanes(
+            lambda after: self._pages(prefix, after, None),
+            prefix,
+            start_after=start_after,
+            find_folders=lambda last: self._folders_behind(prefix, last),
+        )
 
     async def _folders_behind(self, prefix: str, last: str) -> tuple[str, ...]:
         """Folder names that come after the key `last`, on each level around it: where a listing may be cut."""
-        if self.base.scheme == "file":
-            return ()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._folders_after(*level)) for level in levels(prefix, last)]
         return tuple(sorted({name for task in tasks for name in task.result() if name > last}))

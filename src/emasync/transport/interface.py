@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from emasync.model.digest import Span, Tail, Validator
@@ -327,6 +328,11 @@ class ListedObject(NamedTuple):
     last_modified: str | None = None
 
 
+def listed_objects(rows: Iterable[tuple[str, int, str | None, str | None]]) -> tuple[ListedObject, ...]:
+    """Rows of a listing from tuples of their fields, without a call of ours for each."""
+    return tuple(map(partial(tuple.__new__, ListedObject), rows))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPage:
     """One page of a listing.
@@ -339,11 +345,15 @@ class ListPage:
         Common prefixes, with trailing delimiter.
     last : bool
         Whether the listing ends here.
+    start_ignored : bool
+        Whether the server answered with keys that were not asked for, because it does not know ``start-after``. They
+        were dropped.
     """
 
     objects: tuple[ListedObject, ...]
     folders: tuple[str, ...] = ()
     last: bool
+    start_ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import unescape
 from itertools import islice
 from operator import lt
@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote_plus
 
 from emasync.errors import RefusedError
 from emasync.model.task import escape_for_log
-from emasync.transport.interface import ListedObject, ListPage
+from emasync.transport.interface import ListedObject, ListPage, listed_objects
 
 PAGE_BYTES = 16 << 20
 """A page of 1,000 keys of 1,024 escaped bytes each, with all optional fields, is below 5 MiB."""
@@ -119,7 +119,7 @@ def _objects(rows: list[tuple[str, str, str, str]], *, escaped: bool, entities: 
         else [[text or None for text in column] for column in (etags, dates)]
     )
     columns = zip(_decoded(list(keys), escaped=escaped), map(int, sizes), *said, strict=True)
-    return tuple(map(ListedObject._make, columns))
+    return listed_objects(columns)
 
 
 def _unusual_row(row: str) -> tuple[str, str, str, str]:
@@ -152,6 +152,7 @@ class Cursor:
     prefix : str
         Raw key prefix on the wire.
     start_after : str or None
+        Servers that do not know it, or take it for the first key that is wanted, answer with more: that is dropped.
     delimiter : str or None
     page_keys : int
         Most keys a page.
@@ -166,6 +167,10 @@ class Cursor:
     _last_key: str = ""
     _last_folder: str = ""
     _empty_pages: int = 0
+    _floor: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self._floor = self.start_after or ""
 
     def query(self) -> str:
         """Query of the next page, sorted by name and escaped as signing needs it."""
@@ -189,7 +194,11 @@ class Cursor:
         self._check_order(page)
         if page.truncated:
             self._move_on(page)
-        return ListPage(objects=page.objects, folders=page.folders, last=not page.truncated)
+        objects = page.objects
+        ignored = bool(objects and self._floor and objects[0].key < self._floor)
+        if objects and objects[0].key <= self._floor:
+            objects = tuple(item for item in objects if item.key > self._floor)
+        return ListPage(objects=objects, folders=page.folders, last=not page.truncated, start_ignored=ignored)
 
     def _check_order(self, page: RawPage) -> None:
         if page.objects:
@@ -205,7 +214,7 @@ class Cursor:
 
     def _check_keys(self, keys: list[str]) -> None:
         """In order, behind the last one, and below the prefix: in order, all are where the first and the last are."""
-        before = self._last_key or self.start_after or ""
+        before = self._last_key
         ends_below = keys[0].startswith(self.prefix) and keys[-1].startswith(self.prefix)
         if not (ends_below and (keys[0] > before or not before) and all(map(lt, keys, islice(keys, 1, None)))):
             for key in keys:

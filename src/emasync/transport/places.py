@@ -56,6 +56,7 @@ class ListingPlace:
             objects=tuple(item._replace(key=item.key[cut:]) for item in page.objects),
             folders=tuple(name[cut:] for name in page.folders),
             last=page.last,
+            start_ignored=page.start_ignored,
         )
 
 
