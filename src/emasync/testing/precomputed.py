@@ -1,4 +1,4 @@
-"""Small precomputed volumes made on the spot, written by TensorStore: an implementation that is not ours."""
+"""Precomputed volumes made on the spot, written by TensorStore: an implementation that is not ours."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Volume = NDArray[Any]
-"""Any: the number type is the caller's choice."""
+from emasync.testing.archive_twin import ArchiveTwin
+from emasync.testing.content import BucketRules
+from emasync.testing.folder import FolderStore
+from emasync.testing.pixels import DriftingVolume
+from emasync.testing.volumes import Shape, Volume
+
+HEMIBRAIN = "neuroglancer-janelia-flyem-hemibrain"
+IMAGE, LABELS = "emdata/clahe_yz/jpeg", "v1.2/segmentation"
+_IMAGE_SIZE, _LABELS_SIZE = (41394, 39725, 34427), (41408, 39552, 34432)
+_SCALES = 9
+_BODY = 5_813_105_172
+"""Ids of bodies have more than 32 bits."""
+
+_ID_BITS = 30
+"""Of a chunk at 8 nm: ten on each axis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +44,10 @@ class ScaleOnDisk:
     encoding : str
     sharding : mapping or None
         The ``sharding`` member as it is written, without its ``@type``.
+    size : tuple of int or None
+        Of the scale, z, y, x, where it has more voxels than are written: chunks of the rest are left out.
+    start : tuple of int
+        Place of the voxels in the scale.
     """
 
     voxels: Volume
@@ -41,11 +57,19 @@ class ScaleOnDisk:
     resolution: tuple[float, float, float] = (8.0, 8.0, 8.0)
     encoding: str = "raw"
     sharding: Mapping[str, Any] | None = field(default=None)
+    size: tuple[int, int, int] | None = None
+    start: tuple[int, int, int] = (0, 0, 0)
 
     @property
     def channels(self) -> int:
         """Number of channels."""
         return int(self.voxels.shape[3]) if self.voxels.ndim > 3 else 1  # noqa: PLR2004 - z, y, x
+
+    @property
+    def written(self) -> tuple[slice, ...]:
+        """Where the voxels lie, x, y, z, in source coordinates."""
+        places = zip(self.offset, self.start, self.voxels.shape[:3], strict=True)
+        return tuple(slice(low + first, low + first + size) for low, first, size in places)[::-1]
 
 
 def write_precomputed(folder: Path, scales: Sequence[ScaleOnDisk], *, kind: str = "image") -> None:
@@ -63,7 +87,7 @@ def write_precomputed(folder: Path, scales: Sequence[ScaleOnDisk], *, kind: str 
     for scale in scales:
         member: dict[str, Any] = {  # Any: JSON
             "key": scale.key,
-            "size": [*scale.voxels.shape[2::-1]],
+            "size": [*(scale.size or scale.voxels.shape[:3])[::-1]],
             "voxel_offset": [*scale.offset[::-1]],
             "chunk_size": [*scale.chunk[::-1]],
             "resolution": [*scale.resolution[::-1]],
@@ -83,7 +107,67 @@ def write_precomputed(folder: Path, scales: Sequence[ScaleOnDisk], *, kind: str 
         store = tensorstore.open(spec, create=True, open=True).result()
         voxels = scale.voxels if channels > 1 else scale.voxels.reshape(*scale.voxels.shape[:3], 1)
         with tensorstore.Transaction() as at_once:  # shards are written whole
-            store.with_transaction(at_once)[...] = voxels.transpose(2, 1, 0, 3)
+            store.with_transaction(at_once)[scale.written] = voxels.transpose(2, 1, 0, 3)
+
+
+def hemibrain(folder: Path, *, start: Shape = (18112, 20160, 15680), shape: Shape = (128, 128, 128)) -> ArchiveTwin:
+    """Image and segmentation of the hemibrain: true sizes, scales and encodings, and voxels in one box of 8 nm only.
+
+    How the true image is sharded is not published; here it is as the segmentation.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty; is written to and served from.
+    start, shape : tuple of int
+        The box, z, y, x; whole chunks of 64 voxels.
+    """
+    image = DriftingVolume(shape, "uint8", 8).whole()
+    labels = (image // 24).astype("uint64") * _BODY
+    bucket = folder / HEMIBRAIN
+    described: dict[str, Any] = {  # Any: keyword arguments of two calls
+        "key": "8.0x8.0x8.0",
+        "chunk": (64, 64, 64),
+        "sharding": _sharding(0),
+        "start": start,
+    }
+    finest = ScaleOnDisk(voxels=image, encoding="jpeg", size=_IMAGE_SIZE, **described)
+    write_precomputed(bucket / IMAGE, [finest, *(_coarser(level) for level in range(1, _SCALES))])
+    segments = ScaleOnDisk(voxels=labels, encoding="compressed_segmentation", size=_LABELS_SIZE, **described)
+    write_precomputed(bucket / LABELS, [segments], kind="segmentation")
+    return ArchiveTwin(
+        store=FolderStore(folder),
+        stands_for={f"gs://{HEMIBRAIN}": HEMIBRAIN},
+        buckets={HEMIBRAIN: BucketRules(kind="google")},
+        truth={f"{HEMIBRAIN}/{IMAGE}": image, f"{HEMIBRAIN}/{LABELS}": labels},
+    )
+
+
+def _coarser(level: int) -> ScaleOnDisk:
+    """A scale of the image that is described and has no chunk."""
+    nm = 8.0 * 2**level
+    z, y, x = (size >> level for size in _IMAGE_SIZE)
+    return ScaleOnDisk(
+        voxels=np.empty((0, 0, 0), "uint8"),
+        key=f"{nm}x{nm}x{nm}",
+        chunk=(64, 64, 64),
+        resolution=(nm, nm, nm),
+        encoding="jpeg",
+        sharding=_sharding(level),
+        size=(z, y, x),
+    )
+
+
+def _sharding(level: int) -> dict[str, Any]:
+    """Parameters of a scale (Any: JSON); 512 voxels to each side lie in one minishard."""
+    return {
+        "preshift_bits": 9,
+        "hash": "identity",
+        "minishard_bits": 6,
+        "shard_bits": max(0, _ID_BITS - 15 - 3 * level),
+        "minishard_index_encoding": "gzip",
+        "data_encoding": "gzip",
+    }
 
 
 def read_precomputed(folder: Path, scale: int = 0) -> tuple[Volume, tuple[int, int, int]]:
