@@ -65,6 +65,7 @@ class ErrorKind(StrEnum):
     SYNC_FAILED = "sync_failed"
     DISK = "disk"
     INTERRUPTED = "interrupted"
+    NO_DATA = "no_data"
     DRIFT = "drift"
 
 

@@ -21,7 +21,8 @@ from emasync.errors import ErrorKind, SourceError
 from emasync.formats.interface import ArrayDescription, Axis, LevelDescription, MultiscaleDescription, Transform
 from emasync.model.geometry import Box
 from emasync.model.task import Rank
-from emasync.plan.select import Chosen, draw_box, draw_boxes, select_array, select_image, spatial_axes, whole_box
+from emasync.plan.draw import draw_box, draw_boxes
+from emasync.plan.select import Chosen, select_array, select_image, spatial_axes, whole_box
 
 
 def array(

@@ -470,7 +470,6 @@ async def test_a_document_that_cannot_be_read_fails_the_dataset(bench: Bench) ->
         ({"arrays": ["nothing"]}, ErrorKind.SOURCE, "nothing"),
         ({"crop": {"start": [0, 0, 60], "shape": [8, 8, 8]}}, ErrorKind.SOURCE, "not inside"),
         ({"crop": {"start": [0, 0, 0], "shape": [8, 8, 8], "scale": 5}}, ErrorKind.SOURCE, "crop.scale 5"),
-        ({"crop": {"at": "random", "shape": [8, 8, 8], "min_nonzero": 0.5}}, ErrorKind.NOT_BUILT, "min_nonzero"),
         ({"scales": [0], "exclude": ["**"]}, ErrorKind.SOURCE, "include and exclude"),
         ({"format": "n5", "scales": [0]}, ErrorKind.SOURCE, "another format than N5"),
     ],

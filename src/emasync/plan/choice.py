@@ -90,6 +90,11 @@ class Choice:
         )
 
     @property
+    def must_hold_data(self) -> bool:
+        """Whether the box is drawn again until chunks in it hold data."""
+        return isinstance(self.crop, DrawnCrop) and self.crop.min_nonzero is not None
+
+    @property
     def chooses(self) -> bool:
         """Whether anything narrows the arrays."""
         return bool(self.arrays or self.narrows)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from emasync.errors import ErrorKind, SourceError
+from emasync.errors import SourceError
 from emasync.formats.interface import ArrayDescription, Found, MultiscaleDescription
 from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
 from emasync.model.geometry import Box
 from emasync.plan.boxes import from_source, source_origin
 from emasync.plan.choice import Choice
+from emasync.plan.draw import Draw, draw_box, draw_boxes
 from emasync.plan.extents import Extent, box_of
-from emasync.plan.select import Chosen, draw_box, grid_between, select_array, select_image, spatial_axes
+from emasync.plan.select import Chosen, grid_between, select_array, select_image, spatial_axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,29 +28,15 @@ class Picked:
     box : Box or None
         Asked for, or drawn: spatial, source coordinates of level `box_scale`.
     box_scale : int
+    draw : Draw or None
+        Of a box that had to hold data.
     """
 
     image: MultiscaleDescription | None
     chosen: tuple[Chosen, ...]
     box: Box | None = None
     box_scale: int = 0
-
-
-def refuse_what_is_not_built(choice: Choice) -> None:
-    """Say clearly what this version cannot choose yet, before anything is asked of the network.
-
-    Raises
-    ------
-    SourceError
-        ``not_built``.
-    """
-    crop = choice.crop
-    if isinstance(crop, DrawnCrop) and crop.min_nonzero is not None:
-        raise _not_built("crop.min_nonzero", "leave it out, or write the box as start and shape")
-
-
-def _not_built(what: str, instead: str) -> SourceError:
-    return SourceError(f"{what} is not built yet in this version; {instead}", kind=ErrorKind.NOT_BUILT)
+    draw: Draw | None = None
 
 
 def pick(found: Iterable[Found], choice: Choice, extent: Extent | None = None) -> tuple[Picked, ...]:
@@ -115,10 +102,8 @@ def _picked(
         if not scales:
             continue
         box, box_scale = _box_in_image(image, choice, extent)
-        chosen = select_image(
-            image, scales=scales, box=box, box_scale=box_scale, select=choice.select, rebase=choice.standalone
-        )
-        if wanted := tuple(item for item in chosen if wants_array(item.array, choice.wants)):
+        wanted = _levels_wanted(image, choice, scales, box, box_scale)
+        if wanted:
             yield Picked(image=image, chosen=wanted, box=box, box_scale=box_scale)
     for array in arrays:
         if (choice.scales and 0 not in choice.scales) or not wants_array(array, choice.wants):
@@ -126,6 +111,39 @@ def _picked(
         box = _box_in_array(array, choice)
         chosen_array = select_array(array, box=box, select=choice.select, rebase=choice.standalone)
         yield Picked(image=None, chosen=(chosen_array,), box=box)
+
+
+def _levels_wanted(
+    image: MultiscaleDescription, choice: Choice, scales: Sequence[int], box: Box | None, box_scale: int
+) -> tuple[Chosen, ...]:
+    chosen = select_image(
+        image, scales=scales, box=box, box_scale=box_scale, select=choice.select, rebase=choice.standalone
+    )
+    return tuple(item for item in chosen if wants_array(item.array, choice.wants))
+
+
+def reference_array(item: Picked) -> ArrayDescription:
+    """The array whose voxels the box of `item` is counted in."""
+    if item.image is None:
+        return item.chosen[0].array
+    return next(level.array for level in item.image.levels if level.number == item.box_scale)
+
+
+def at_box(item: Picked, choice: Choice, box: Box, draw: Draw) -> Picked:
+    """The same levels of `item`, at another box.
+
+    Raises
+    ------
+    SourceError
+        As :func:`pick`.
+    """
+    if item.image is None:
+        array = item.chosen[0].array
+        chosen: tuple[Chosen, ...] = (select_array(array, box=box, select=choice.select, rebase=choice.standalone),)
+    else:
+        scales = [chosen.level for chosen in item.chosen]
+        chosen = _levels_wanted(item.image, choice, scales, box, item.box_scale)
+    return replace(item, chosen=chosen, box=box, draw=draw)
 
 
 def wants_array(array: ArrayDescription, wants: Callable[[str], bool]) -> bool:
@@ -166,10 +184,23 @@ def _box_in_array(array: ArrayDescription, choice: Choice) -> Box | None:
 
 
 def _box(array: ArrayDescription, crop: BoxCrop | DrawnCrop) -> Box:
-    if isinstance(crop, BoxCrop):
-        return Box.from_shape(crop.start, crop.shape)
+    return Box.from_shape(crop.start, crop.shape) if isinstance(crop, BoxCrop) else next(drawn_boxes(array, crop))
+
+
+def drawn_boxes(array: ArrayDescription, crop: DrawnCrop) -> Iterator[Box]:
+    """Boxes in the order they are drawn, source coordinates; the centre is drawn once.
+
+    Raises
+    ------
+    SourceError
+        The box does not fit.
+    """
     extent = tuple(array.shape[axis] for axis in spatial_axes(array.axes, len(array.shape)))
     flat = (1,) * (len(crop.shape) - len(extent)) + extent
     within = None if crop.within is None else from_source(array, Box.from_shape(crop.within.start, crop.within.shape))
-    drawn = draw_box(crop.shape, flat, at=crop.at, seed=crop.seed or 0, within=within)
-    return drawn.moved(source_origin(array, len(crop.shape)))
+    origin = source_origin(array, len(crop.shape))
+    if crop.at == "center":
+        yield draw_box(crop.shape, flat, at="center", within=within).moved(origin)
+        return
+    for box in draw_boxes(crop.shape, flat, seed=crop.seed or 0, within=within):
+        yield box.moved(origin)

@@ -10,6 +10,7 @@ from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.location import Location, missing_key
 from emasync.model.task import TaskSetSpec
+from emasync.plan.indexes import Indexes
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.select import Chosen
 from emasync.plan.sweep import Divider, Piles, Sorting, as_entry, sweep
@@ -68,7 +69,7 @@ async def listing_denied(tree: Tree) -> TransportError | None:
 
 
 async def take_chunks(
-    intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, *, named: frozenset[str], tools: PlanTools
+    intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, *, named: frozenset[str], indexes: Indexes
 ) -> None:
     """Bring the chunks of one array into the ledger.
 
@@ -83,7 +84,8 @@ async def take_chunks(
     ground : Ground
     named : frozenset of str
         Documents that are named already.
-    tools : PlanTools
+    indexes : Indexes
+        Of shards.
 
     Raises
     ------
@@ -93,7 +95,7 @@ async def take_chunks(
     if chosen.grid is None:
         return
     if chosen.unsharded or (chosen.array.sharding is not None and not (ground.listable and chosen.whole)):
-        await _take_sharded(intake, tree, chosen, ground, tools)
+        await _take_sharded(intake, tree, chosen, ground, indexes)
         return
     if ground.listable and (chosen.whole or not ground.tells_missing):
         await _take_listed(intake, tree, chosen, chosen.grid, named)
@@ -101,11 +103,9 @@ async def take_chunks(
     await intake.open(gridded(intake, tree.base, chosen, chosen.grid, absent_ok=ground.tells_missing))
 
 
-async def _take_sharded(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, tools: PlanTools) -> None:
-    from emasync.plan.indexes import Indexes  # noqa: PLC0415 - as below
+async def _take_sharded(intake: Intake, tree: Tree, chosen: Chosen, ground: Ground, indexes: Indexes) -> None:
     from emasync.plan.shards import take_out_of_shards, take_shards  # noqa: PLC0415 - numpy, where there are shards
 
-    indexes = Indexes(tools.context.fetcher, tells_missing=ground.tells_missing)
     if chosen.unsharded:
         await take_out_of_shards(intake, tree, chosen, indexes)
     else:

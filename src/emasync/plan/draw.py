@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
 from emasync.errors import SourceError
 from emasync.model.geometry import Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """How a box was found that had to hold data.
+
+    Attributes
+    ----------
+    draws : int
+        Boxes drawn until then, this one included.
+    sampled, nonzero : int
+        Chunks of it that were looked at, and that hold data.
+    """
+
+    draws: int
+    sampled: int
+    nonzero: int
+
+    @property
+    def share(self) -> float:
+        """Part of the chunks looked at that hold data."""
+        return self.nonzero / self.sampled if self.sampled else 0.0
 
 
 def draw_box(

@@ -73,10 +73,7 @@ class Indexes:
             As :meth:`~emasync.transport.interface.Fetcher.read`.
         """
         answer = self._kept.get((place, span)) or await self._fetcher.read(place, span=span)
-        if not answer.head.validator.same_object(validator):
-            raise SourceError(
-                f"{place} changed while it was read; run again", kind=ErrorKind.SOURCE_CHANGED, location=str(place)
-            )
+        require_same(place, answer.head.validator, validator)
         self._keep(place, span, answer)
         return answer.data
 
@@ -91,6 +88,20 @@ class Indexes:
 
 def _weight(answer: Document | None) -> int:
     return _ROW_BYTES + (0 if answer is None else len(answer.data))
+
+
+def require_same(place: Location, came: Validator, expected: Validator) -> None:
+    """Two answers speak of one version of an object.
+
+    Raises
+    ------
+    SourceError
+        ``source_changed``: they do not.
+    """
+    if not came.same_object(expected):
+        raise SourceError(
+            f"{place} changed while it was read; run again", kind=ErrorKind.SOURCE_CHANGED, location=str(place)
+        )
 
 
 async def side_by_side(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

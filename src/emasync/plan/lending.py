@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -12,6 +13,7 @@ from emasync.formats.interface import MultiscaleDescription
 from emasync.model.geometry import Box
 from emasync.plan.choice import Choice
 from emasync.plan.choose import Picked
+from emasync.plan.draw import Draw
 from emasync.plan.extents import Extent, extent_of
 from emasync.plan.intake import Intake
 from emasync.plan.layout import source_metadata
@@ -79,9 +81,23 @@ def kept_boxes(data: bytes | None, digest: str) -> dict[str, tuple[Box, int]]:
     return {image: box for image, row in rows if (box := _crop(row)) is not None}
 
 
+async def kept_draws(intake: Intake, choice: Choice, tools: PlanTools) -> Callable[[Picked], tuple[Box, Draw] | None]:
+    """Look up boxes that had to hold data, and were found by an earlier plan of this very entry."""
+    rows = _read(await tools.documents.read(f"{source_metadata(intake.home)}/{BOXES}"), choice.digest) or {}
+
+    def kept(item: Picked) -> tuple[Box, Draw] | None:
+        row = rows.get(_name(intake, item))
+        crop, draw = _crop(row), _draw(row)
+        return None if crop is None or draw is None or crop[1] != item.box_scale else (crop[0], draw)
+
+    return kept
+
+
 def _name(intake: Intake, item: Picked) -> str:
+    """Of an image, unique in its dataset; several images may share a group."""
     path = item.image.path if item.image is not None else item.chosen[0].array.path
-    return "/".join(part for part in (intake.path, path) if part)
+    number = f"#{item.image.index}" if item.image is not None and item.image.index else ""
+    return "/".join(part for part in (intake.path, path) if part) + number
 
 
 def _row(item: Picked) -> dict[str, object]:
@@ -90,6 +106,7 @@ def _row(item: Picked) -> dict[str, object]:
     return {
         "extent": None if extent is None else {"start": extent.start, "stop": extent.stop, "unit": "nanometer"},
         "crop": chosen,
+        **({} if item.draw is None else {"draw": asdict(item.draw)}),
         "arrays": [_array(chosen) for chosen in item.chosen],
     }
 
@@ -128,6 +145,15 @@ def _crop(row: Any) -> tuple[Box, int] | None:
         return Box.from_shape([int(at) for at in found["start"]], [int(size) for size in found["shape"]]), int(
             found["scale"]
         )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _draw(row: Any) -> Draw | None:
+    """Any: JSON that anybody may have edited."""
+    try:
+        found = row["draw"]
+        return Draw(**{name: int(found[name]) for name in ("draws", "sampled", "nonzero")})
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -12,12 +12,9 @@ from emasync.model.geometry import Box
 from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.task import Rank
 from emasync.plan.boxes import Crop, array_box, level_box, place_name, spatial_axes
-from emasync.plan.draw import draw_box, draw_boxes
 
 __all__ = [
     "Chosen",
-    "draw_box",
-    "draw_boxes",
     "grid_between",
     "select_array",
     "select_image",

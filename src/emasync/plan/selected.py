@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from emasync.formats.interface import Format, Found, GroupDescription
 from emasync.manifest.crop import SameAsCrop
 from emasync.model.events import Event, EventValue
 from emasync.model.task import ObjectEntry, Rank
 from emasync.plan.choice import Choice
-from emasync.plan.choose import Picked, pick, refuse_what_is_not_built
+from emasync.plan.choose import Picked, pick
 from emasync.plan.chunks import survey, take_chunks
 from emasync.plan.discovery import discover
 from emasync.plan.flat import document_shelf
+from emasync.plan.indexes import KEPT_BYTES, Indexes
 from emasync.plan.intake import Intake
-from emasync.plan.lending import borrowed_extent, keep_boxes
+from emasync.plan.lending import borrowed_extent, keep_boxes, kept_draws
 from emasync.plan.subset import Rewritten, rewrite, wanted_documents
 from emasync.plan.tools import PlanTools
 from emasync.plan.whole import add_documents, documents_of
@@ -42,11 +44,18 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
     TransportError
         As :meth:`Tree.read` and :meth:`Tree.list`.
     """
-    refuse_what_is_not_built(choice)
     found = await discover(tree, form.walk(choice.arrays or ("",)), intake.dataset, tools.context.on_event)
     crop = choice.crop
     extent = await borrowed_extent(choice, crop.same_as, tools) if isinstance(crop, SameAsCrop) else None
     picked = pick(found, choice, extent)
+    ground = await survey(tree, tools)
+    kept_bytes = KEPT_BYTES if choice.must_hold_data else 0
+    indexes = Indexes(tools.context.fetcher, tells_missing=ground.tells_missing, kept_bytes=kept_bytes)
+    if choice.must_hold_data:
+        from emasync.plan.sampling import Look, draw_with_data  # noqa: PLC0415 - decoders, where chunks are looked into
+
+        look = Look(tree=tree, form=form, fetcher=tools.context.fetcher, indexes=indexes, ground=ground)
+        picked = await draw_with_data(picked, choice, await kept_draws(intake, choice, tools), look)
     chosen = sorted((item for image in picked for item in image.chosen), key=lambda item: item.rank)
     report_boxes(intake.dataset, picked, tools)
     await keep_boxes(intake, picked, choice, tools)
@@ -59,19 +68,19 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
         await take_documents(intake, tree, wanted, rewritten)
     else:
         await take_documents(intake, tree, read, ())
-    ground = await survey(tree, tools)
     for item in chosen:
-        await take_chunks(intake, tree, item, ground, named=frozenset(read), tools=tools)
+        await take_chunks(intake, tree, item, ground, named=frozenset(read), indexes=indexes)
     await take_sidecars(intake, tree, found, choice)
 
 
 def report_boxes(dataset: str, picked: Iterable[Picked], tools: PlanTools) -> None:
     """Tell the boxes that were chosen or drawn: asked for, and on disk; source coordinates."""
-    for item in (chosen for image in picked for chosen in image.chosen):
+    for draw, item in ((image.draw, chosen) for image in picked for chosen in image.chosen):
         fields: dict[str, EventValue] = {"dataset": dataset, "array": item.array.path, "level": item.level}
         origin = item.array.origin or (0,) * len(item.array.shape)
         for name, box in (("box", item.box.moved(origin)), ("hull", item.hull.moved(origin))):
             fields[f"{name}_start"], fields[f"{name}_shape"] = list(box.start), list(box.shape)
+        fields.update({} if draw is None else asdict(draw))
         tools.context.on_event(Event("asset_planned", fields))
 
 

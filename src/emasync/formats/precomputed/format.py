@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from emasync.formats.interface import DocumentRewriter, Part
+from emasync.formats.content import ContentTest
+from emasync.formats.interface import ArrayDescription, DocumentRewriter, Part
 from emasync.formats.precomputed.info import INFO
 from emasync.formats.precomputed.rewrite import InfoRewriter
 from emasync.formats.precomputed.walk import PrecomputedWalk
@@ -26,3 +27,9 @@ class PrecomputedFormat:
     def rewriter(self, parts: Mapping[str, Part], present: Collection[str]) -> DocumentRewriter:  # noqa: ARG002
         """Rewrite metadata for the parts that are kept."""
         return InfoRewriter(parts)
+
+    def content_test(self, array: ArrayDescription, documents: Mapping[str, bytes]) -> ContentTest:
+        """How to tell whether chunks of `array` hold data (:class:`~emasync.formats.content.TellsContent`)."""
+        from emasync.formats.precomputed.content import content_test  # noqa: PLC0415 - decoders, where chunks are looked into
+
+        return content_test(array, documents)

@@ -54,6 +54,8 @@ class Scale:
     encoding : str
         Of the chunks: ``raw``, ``jpeg``, ``compressed_segmentation``, ...; not limited to what is known here, because
         bytes are kept as they are.
+    segment_block : tuple of int or None
+        Voxels of a block, z, y, x, where the encoding is ``compressed_segmentation``.
     sharding : Sharding or None
         None where each chunk is an object.
     """
@@ -65,6 +67,7 @@ class Scale:
     copies: int
     resolution: tuple[float, float, float]
     encoding: str
+    segment_block: tuple[int, int, int] | None
     sharding: Sharding | None
 
 
@@ -156,10 +159,16 @@ def _read_scale(scale: Field, folder: str) -> Scale:
         copies=len(shapes),
         resolution=_resolution(scale.member("resolution")),
         encoding=scale.member("encoding").text(),
+        segment_block=_segment_block(scale),
         sharding=None if scale.member("sharding").value is None else read_sharding(scale.member("sharding")),
     )
     _require_addressable(found, scale)
     return found
+
+
+def _segment_block(scale: Field) -> tuple[int, int, int] | None:
+    member = scale.member("compressed_segmentation_block_size")
+    return None if member.value is None else _three(member, 1)
 
 
 def _require_addressable(found: Scale, scale: Field) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from emasync.formats.interface import DocumentRewriter, Part
+from emasync.formats.content import ContentTest
+from emasync.formats.interface import ArrayDescription, DocumentRewriter, Part
 from emasync.formats.zarr.keys import METADATA_NAMES
 from emasync.formats.zarr.rewrite import Rewriter
 from emasync.formats.zarr.walk import ZarrWalk
@@ -26,3 +27,9 @@ class ZarrFormat:
     def rewriter(self, parts: Mapping[str, Part], present: Collection[str]) -> DocumentRewriter:
         """Rewrite metadata for the parts that are kept."""
         return Rewriter(parts, present)
+
+    def content_test(self, array: ArrayDescription, documents: Mapping[str, bytes]) -> ContentTest:
+        """How to tell whether chunks of `array` hold data (:class:`~emasync.formats.content.TellsContent`)."""
+        from emasync.formats.zarr.content import content_test  # noqa: PLC0415 - decoders, where chunks are looked into
+
+        return content_test(array, documents)
