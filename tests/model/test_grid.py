@@ -41,6 +41,17 @@ def test_keys_follow_the_encodings_of_zarr(
     assert grid.key(0) == expected
 
 
+def test_keys_of_n5_name_the_last_axis_first() -> None:
+    grid = ChunkGrid(start=(1, 2, 3), shape=(2, 2, 2), prefix="a/", encoding="n5", separator="/", rebase=True)
+
+    assert [grid.key(number) for number in (0, 1, 4)] == ["a/3/2/1", "a/4/2/1", "a/3/2/2"]
+    assert [grid.destination(number) for number in (0, 1, 4)] == ["a/0/0/0", "a/1/0/0", "a/0/0/1"]
+    assert [grid.number_of(grid.key(number)) for number in range(8)] == [*range(8)]
+    assert [grid.number_at(grid.destination(number)) for number in range(8)] == [*range(8)]
+    assert grid.number_of("a/1/2/3") is None
+    assert grid_of(asdict(grid)) == grid
+
+
 @pytest.mark.parametrize(("encoding", "expected"), [("v2", "0"), ("default", "c")])
 def test_an_array_without_axes_has_one_chunk(encoding: Literal["v2", "default"], expected: str) -> None:
     grid = ChunkGrid(start=(), shape=(), prefix="", encoding=encoding)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isclose
 from typing import Final
 
 from emasync.formats.interface import Place, Transform
@@ -18,8 +17,8 @@ from emasync.formats.json_document import Field, Json, JsonObject
 PIXEL: Final = "pixel"
 """Unit of lengths that nobody gave one (n5-universe, ``N5SingleScaleMetadataParser``)."""
 
-TOLERANCE: Final = 1e-4
-"""Relative; published sizes carry float noise."""
+TOLERANCE: Final = 1e-3
+"""Of a voxel; published sizes carry float noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +144,9 @@ def texts(field: Field, count: int, *, turn: bool) -> tuple[str, ...] | None:
     return values[::-1] if turn else values
 
 
-def close(one: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two lists of sizes are the same but for float noise."""
-    return all(isclose(a, b, rel_tol=TOLERANCE) for a, b in zip(one, other, strict=True))
+def close(one: Sequence[float], other: Sequence[float], sizes: Sequence[float] | None = None) -> bool:
+    """Whether two lists are the same but for float noise, which is measured by `sizes` (of voxels), or by `one`."""
+    return all(abs(a - b) <= TOLERANCE * abs(size) for a, b, size in zip(one, other, sizes or one, strict=True))
 
 
 def moved(place: Place, start: Sequence[int]) -> Place:

@@ -8,18 +8,15 @@ that, ``transform`` says it instead, and what would contradict it goes. Every ot
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from emasync.errors import ErrorKind, SourceError
 from emasync.formats.interface import Part
 from emasync.formats.json_document import Field, Json, JsonObject, parse_object, write_object
 from emasync.formats.n5.attributes import ATTRIBUTES
 from emasync.formats.n5.images import factor_lists, level_number
-from emasync.formats.n5.places import moved, moved_transform, numbers, write_transform
+from emasync.formats.n5.places import PIXEL, close, moved, moved_transform, numbers, write_transform
 from emasync.formats.paths import join, normal_path, parent_and_name
 from emasync.model.task import escape_for_log
-
-_TOLERANCE: Final = 1e-3  # of a voxel; published sizes carry float noise
 
 
 class AttributesRewriter:
@@ -64,8 +61,8 @@ class AttributesRewriter:
         pyramid = self._pyramids.get(parent_and_name(part.array.path)[0])
         if not part.whole:
             new["dimensions"] = [*reversed(part.hull.shape)]
-        if pyramid is not None and pyramid.shifted:
-            new.pop("downsamplingFactors", None)
+        if pyramid is not None and pyramid.shifted and new.pop("downsamplingFactors", None) is not None:
+            new |= _own_resolution(part, old)
         if old.member("offset").value is not None:
             new["offset"] = _moved_offset(old.member("offset"), part)
         transform = old.member("transform")
@@ -137,9 +134,7 @@ class _Pyramid:
 def _same_shift(one: Part, other: Part) -> bool:
     if one.array.place is None or other.array.place is None:
         return True
-    sizes = one.array.place.transform.scale
-    shifts = zip(_shift(one), _shift(other), sizes, strict=True)
-    return all(abs(a - b) <= _TOLERANCE * size for a, b, size in shifts)
+    return close(_shift(one), _shift(other), one.array.place.transform.scale)
 
 
 def _shift(part: Part) -> tuple[float, ...]:
@@ -159,6 +154,19 @@ def _new_transform(part: Part) -> JsonObject:
     if part.array.place is None:
         return {}
     return {"transform": write_transform(moved(part.array.place, part.hull.start), part.array.axes or ())}
+
+
+def _own_resolution(part: Part, old: Field) -> JsonObject:
+    """The size of voxels without factors that it is to be multiplied with; readers look for it further up otherwise."""
+    if part.array.place is None:
+        return {}
+    place = part.array.place
+    sizes: list[Json] = [*reversed(place.transform.scale)]
+    if old.member("resolution").value is not None and old.member("pixelResolution").value is None:
+        return {"resolution": sizes}
+    if isinstance(old.member("pixelResolution").value, list):
+        return {"pixelResolution": sizes}
+    return {"pixelResolution": {"dimensions": sizes, "unit": place.units[-1] or PIXEL}}
 
 
 def _new_image(pyramid: _Pyramid) -> JsonObject:

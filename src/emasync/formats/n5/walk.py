@@ -23,7 +23,8 @@ from emasync.formats.n5.images import (
     numbered_image,
     single_image,
 )
-from emasync.formats.n5.levels import Around, Member, describe_image, named_axes, states_place
+from emasync.formats.n5.levels import describe_image, states_place
+from emasync.formats.n5.placing import Around, Member, named_axes
 from emasync.formats.paths import join, parent_and_name, place_name
 from emasync.formats.visits import (
     Answers,
