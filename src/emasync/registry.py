@@ -80,6 +80,7 @@ SOURCES = Registry(
 LINKS = Registry(
     "emasync.links",
     {
+        "catalog": "emasync.sources.links.known:CatalogLinks",
         "neuroglancer": "emasync.sources.links.neuroglancer:NeuroglancerLinks",
         "viewers": "emasync.sources.links.viewers:ViewerLinks",
         "dandi": "emasync.sources.links.dandi:DandiLinks",
@@ -88,7 +89,6 @@ LINKS = Registry(
         "openorganelle": "emasync.sources.links.openorganelle:OpenOrganelleLinks",
         "aind": "emasync.sources.links.aind:AindLinks",
         "open_data": "emasync.sources.links.open_data:OpenDataLinks",
-        "catalog": "emasync.sources.links.known:CatalogLinks",
     },
 )
 """Rules that read pasted texts, in the order they are asked; those of plug-ins come after these."""

@@ -125,7 +125,7 @@ DANDI = {
 EMPIAR_ENTRY = {"source": "empiar", "entry": 11759}
 EMPIAR = {
     "EMPIAR-11759": EMPIAR_ENTRY,
-    "empiar-11759": EMPIAR_ENTRY,
+    "empiar-10934": {"source": "empiar", "entry": 10934},
     "EMPIAR:11759": EMPIAR_ENTRY,
     "10.6019/EMPIAR-11759": EMPIAR_ENTRY,
     "https://doi.org/10.6019/EMPIAR-11759": EMPIAR_ENTRY,

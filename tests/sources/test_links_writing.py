@@ -178,9 +178,9 @@ def test_a_path_names_the_one_file() -> None:
     ],
 )
 def test_crops_as_the_command_line_has_them(text: str, kind: object) -> None:
-    entry = {"source": "bucket", "url": "s3://bucket/x", "crop": parse_crop(text)}
+    cut = draft(source="bucket", url="s3://bucket/x", crop=parse_crop(text))
 
-    assert loaded(made(draft(**entry))).datasets[0].crop == kind
+    assert loaded(made(cut)).datasets[0].crop == kind
 
 
 @pytest.mark.parametrize(
