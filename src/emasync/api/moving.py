@@ -23,8 +23,9 @@ from emasync.executors.choice import choose, spare_cores
 from emasync.executors.interface import Executor
 from emasync.executors.local import LocalExecutor
 from emasync.hooks.receipt import RunFacts
+from emasync.ledger.interface import PlanFacts
 from emasync.manifest.manifest import Manifest
-from emasync.model.events import OnEvent
+from emasync.model.events import Event, OnEvent
 from emasync.model.location import Location
 from emasync.model.receipt import Receipt, Totals
 from emasync.plan.compile import compile_datasets
@@ -103,6 +104,8 @@ class Move:
         """
         if not self.options.locked:
             return None
+        if self.options.metadata_only:
+            raise InputError("a lock describes all of the data: use --locked or --metadata-only")
         from emasync.api.locking import load_lock  # noqa: PLC0415 - most runs have none
 
         return await load_lock(self.manifest, self.options.lock_file, wanted)
@@ -113,15 +116,19 @@ class Move:
         """Any: each source has its own entry model."""
         started_s = resources.clock.time_s()
         wanted = tuple(entry.id for entry in entries)
-        executor = self._executor(resources, settings, wanted, workers=workers)
         tools = _tools(resources, self.manifest, settings, self.on_event)
+        if self.options.metadata_only:
+            tools = replace(tools, metadata_only=True)
+            entries = await _without_full_plans(entries, tools)
+        moved = tuple(entry.id for entry in entries)
+        executor = self._executor(resources, settings, moved, workers=workers)
         outcome = EngineOutcome()
         if lock is None or await self._held(lock, entries, tools, outcome):
             self.stopper.attach(executor)
             planner = _planner(entries, replace(tools, refresh=self.options.refresh and lock is None))
             outcome = await _move(executor, planner, Ticker(resources, executor, self.on_event))
-        if outcome.stopped is None:
-            await require_something(resources, wanted, self.on_event)
+            if outcome.stopped is None:
+                await require_something(resources, moved, self.on_event)
         facts = RunFacts(
             manifest=self.manifest.digest,
             wanted=wanted,
@@ -202,6 +209,19 @@ def _planner(entries: list[Any], tools: PlanTools) -> Planner:
         await compile_datasets(entries, replace(tools, wake=wake))
 
     return planner
+
+
+async def _without_full_plans(entries: list[Any], tools: PlanTools) -> list[Any]:
+    """Datasets of which the root holds no full plan: that is not given up for a smaller one (Any: as above)."""
+    kept = []
+    for entry in entries:
+        facts: PlanFacts | None = await tools.ledger.call("plan_facts", entry.id)
+        if facts is None or facts.digest != entry.digest:
+            kept.append(entry)
+            continue
+        message = f"dataset {entry.id!r} was planned with all its data here, which stays; run without --metadata-only"
+        tools.context.on_event(Event("warning", {"dataset": entry.id, "message": message}))
+    return kept
 
 
 def _tools(resources: Resources, manifest: Manifest, settings: Settings, on_event: OnEvent) -> PlanTools:

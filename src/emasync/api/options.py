@@ -33,6 +33,8 @@ class RunOptions:
     checksums : {"published", "sha256", "size"} or None
     refresh : bool
         List sources again, but for those that cannot change.
+    metadata_only : bool
+        Only what describes the datasets, no bulk. What a root holds of a full run stays as it is.
     locked : bool
         Compare with the lock before any data move; any drift is a failure.
     lock_file : Path or None
@@ -55,6 +57,7 @@ class RunOptions:
     max_total_bytes: int | None = None
     checksums: Literal["published", "sha256", "size"] | None = None
     refresh: bool = False
+    metadata_only: bool = False
     locked: bool = False
     lock_file: Path | None = None
     adopt: bool = False

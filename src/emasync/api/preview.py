@@ -27,6 +27,7 @@ from emasync.model.events import OnEvent, ignore_event
 from emasync.model.receipt import Failure
 from emasync.plan.guards import Guard, Room
 from emasync.plan.lock_drift import Drift
+from emasync.plan.lock_file import DatasetLock
 from emasync.plan.lock_record import NotedDocuments
 from emasync.plan.preview import DryDocuments, Preview, preview
 from emasync.transport.governed import GovernedFetcher
@@ -174,26 +175,46 @@ async def _plan(
     manifest: Manifest, root: str | os.PathLike[str] | None, on_event: OnEvent, options: RunOptions, *, lock: bool
 ) -> Plan:
     wanted = options.wanted(manifest)
-    settings = options.settings(manifest.settings)
-    entries = [entry for entry in manifest.datasets if entry.id in wanted]
     held_to = await load_lock(manifest, options.lock_file, wanted) if options.locked else None
     folder = await asyncio.to_thread(_Folder)
-    target = manifest.root_for(None if root is None else Path(root))
-    documents = NotedDocuments(DryDocuments())
-    async with (
-        scratch_ledger(folder.path) as ledger,
-        GovernedFetcher(settings, on_event=on_event) as fetcher,
-    ):
-        tools = scratch_tools(manifest, settings, on_event, fetcher=fetcher, ledger=ledger, documents=documents)
+    try:
+        entries = [entry for entry in manifest.datasets if entry.id in wanted]
+        target = manifest.root_for(None if root is None else Path(root))
+        look = _Look(manifest=manifest, entries=entries, on_event=on_event, options=options, root=target)
+        found, locks = await look.run(folder.path, describes=lock or options.locked)
+        written = await save_lock(manifest, options.lock_file, locks) if lock and len(locks) == len(entries) else None
+    except BaseException:
+        await asyncio.to_thread(folder.close)
+        raise
+    return Plan(found, folder, lock=written, drifted=drifts(held_to, locks) if held_to is not None else ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What is planned (Any: each source has its own entry model), and what it is compared with."""
+
+    manifest: Manifest
+    entries: list[Any]
+    on_event: OnEvent
+    options: RunOptions
+    root: Path
+
+    async def run(self, folder: Path, *, describes: bool) -> tuple[Preview, dict[str, DatasetLock]]:
+        """Plan into a ledger in `folder`: in numbers, and as a lock describes it where that is wanted."""
+        settings = self.options.settings(self.manifest.settings)
+        documents = NotedDocuments(DryDocuments())
         guard = Guard(
             max_total_bytes=settings.max_total_bytes,
             reserve_bytes=settings.reserve_bytes,
-            measure=lambda: room_of(target),
+            measure=lambda: room_of(self.root),
         )
-        found = await preview(entries, tools, guard=guard, documents=documents)
-        locks = await describe(entries, tools, documents, lambda: False) if lock or held_to is not None else {}
-    written = await save_lock(manifest, options.lock_file, locks) if lock and len(locks) == len(entries) else None
-    return Plan(found, folder, lock=written, drifted=drifts(held_to, locks) if held_to is not None else ())
+        async with scratch_ledger(folder) as ledger, GovernedFetcher(settings, on_event=self.on_event) as fetcher:
+            tools = scratch_tools(
+                self.manifest, settings, self.on_event, fetcher=fetcher, ledger=ledger, documents=documents
+            )
+            found = await preview(self.entries, tools, guard=guard, documents=documents if describes else None)
+            locks = await describe(self.entries, tools, documents, lambda: False) if describes else {}
+        return found, locks
 
 
 def room_of(root: Path) -> Room:

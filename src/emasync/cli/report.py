@@ -46,7 +46,8 @@ def _dataset_line(dataset: Mapping[str, Any]) -> str:
         if dataset.get(name)
     )
     counts = f"{dataset['objects']:,} objects, {megabytes(dataset['bytes'])}"
-    return f"{dataset['id']}: {dataset['status']}, {counts} (verified: {checked or 'none'}){extra}"
+    status = dataset["status"] + (" (metadata only)" if dataset.get("metadata_only") else "")
+    return f"{dataset['id']}: {status}, {counts} (verified: {checked or 'none'}){extra}"
 
 
 def status_text(status: Mapping[str, Any]) -> str:

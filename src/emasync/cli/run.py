@@ -43,7 +43,7 @@ def run(
     ] = False,
     lock_file: Annotated[Path | None, typer.Option(help="The lock, in place of the one beside the manifest.")] = None,
     adopt: Annotated[bool, typer.Option("--adopt", help="Check and take over files that are there already.")] = False,
-    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="Documents, no bulk. Not built yet.")] = False,
+    metadata_only: Annotated[bool, typer.Option("--metadata-only", help="What describes the data, no bulk.")] = False,
     no_hooks: Annotated[bool, typer.Option("--no-hooks", help="Write receipt and checksums only.")] = False,
     break_lock: Annotated[bool, typer.Option("--break-lock", help="Take the root whoever holds it.")] = False,
     ui: Annotated[bool, typer.Option("--ui", help="The live page. Not built yet.")] = False,
@@ -63,7 +63,6 @@ def run(
         {
             "--executor dask": executor == "dask",
             "--scheduler": scheduler is not None,
-            "--metadata-only": metadata_only,
             "--ui": ui,
         }
     )
@@ -75,6 +74,7 @@ def run(
         max_total_bytes=api.parse_size(max_total) if max_total else None,
         checksums=checks_of(checksums),
         refresh=refresh,
+        metadata_only=metadata_only,
         locked=locked,
         lock_file=lock_file,
         adopt=adopt,

@@ -120,6 +120,7 @@ def _dataset(ledger: Ledger, tally: Tally, unreachable: Failure | None) -> Datas
         failed=failed,
         absent=tally.objects.get(State.ABSENT, 0),
         unwanted=tally.unwanted,
+        metadata_only=tally.metadata_only,
     )
 
 
@@ -159,6 +160,7 @@ def _parse(item: Any) -> DatasetReceipt | None:
             verified=Verified(**{name: int(count) for name, count in item["verified"].items()}),
             failures=tuple(_parse_failure(failure) for failure in item["failures"][:MAX_NAMED_FAILURES]),
             **{name: int(item.get(name, 0)) for name in ("failed", "absent", "unwanted")},
+            metadata_only=bool(item.get("metadata_only")),
         )
     except (TypeError, KeyError, AttributeError, ValueError):
         return None

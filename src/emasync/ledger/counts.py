@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from emasync.ledger.interface import Tally
+from emasync.ledger.interface import METADATA_PLAN, Tally
 from emasync.ledger.schema import COUNTS
 from emasync.model.task import State
 
@@ -88,15 +88,16 @@ def show_set_counts(connection: sqlite3.Connection, set_id: int, dataset_id: int
 
 def read_tallies(connection: sqlite3.Connection) -> list[Tally]:
     """Counts of all datasets in the order of planning: one row a dataset is read."""
-    columns = ", ".join(f"c.{name}" for name in COUNTS)
+    columns = ", ".join(("d.name", "d.digest", "d.complete", *(f"c.{name}" for name in COUNTS)))
     rows = connection.execute(
-        f"SELECT d.name, d.complete, {columns} FROM datasets d JOIN dataset_counts c ON c.id = d.id ORDER BY d.id"  # noqa: S608  # own column names
+        f"SELECT {columns} FROM datasets d JOIN dataset_counts c ON c.id = d.id ORDER BY d.id"  # noqa: S608  # own column names
     )
-    return [_tally(name, bool(complete), numbers) for name, complete, *numbers in rows]
+    return [_tally(*row) for row in rows]
 
 
-def _tally(name: str, planned: bool, numbers: list[int]) -> Tally:  # noqa: FBT001  # a column of the row
+def _tally(name: str, digest: str, complete: int, *numbers: int) -> Tally:
     by_name = dict(zip(COUNTS, numbers, strict=True))
+    planned = bool(complete)
     named_on_disk = by_name["sealed"] + by_name["placed"]
     return Tally(
         dataset=name,
@@ -109,4 +110,5 @@ def _tally(name: str, planned: bool, numbers: list[int]) -> Tally:  # noqa: FBT0
         unwanted=by_name["on_disk"] - named_on_disk if planned else 0,
         on_disk=by_name["on_disk"],
         planned=planned,
+        metadata_only=digest.startswith(METADATA_PLAN),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from emasync.errors import ErrorKind
 from emasync.ledger.batch import Name, SealedRow
@@ -16,6 +16,9 @@ from emasync.model.digest import Digest, Validator
 from emasync.model.packing import unpack_digests, unpack_validator
 from emasync.model.receipt import Failure
 from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
+
+METADATA_PLAN: Final = "metadata:"
+"""Begins the digest of a plan of what describes a dataset, without its bulk."""
 
 # --- facts: what happened to one object -------------------------------------------------------------------------
 
@@ -205,6 +208,8 @@ class Tally:
         Objects on disk that the manifest no longer wants.
     on_disk : int
         Objects on disk, wanted or not, also while a plan is under way.
+    metadata_only : bool
+        The plan leaves out the bulk.
     """
 
     dataset: str
@@ -216,6 +221,7 @@ class Tally:
     unknown_size: int = 0
     unwanted: int = 0
     on_disk: int = 0
+    metadata_only: bool = False
     planned: bool = False
 
 

@@ -54,6 +54,12 @@ class DatasetReceipt:
         The first :data:`MAX_NAMED_FAILURES`.
     failed : int
         All failures, counted.
+    absent : int
+        Left out by the publisher, or missing where the manifest allows it.
+    unwanted : int
+        On disk, and not wanted any more.
+    metadata_only : bool
+        Only what describes the dataset was asked for; ``complete`` says that this is there.
     """
 
     id: str
@@ -65,6 +71,7 @@ class DatasetReceipt:
     failed: int = 0
     absent: int = 0
     unwanted: int = 0
+    metadata_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

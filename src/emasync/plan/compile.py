@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from emasync.errors import EmasyncError, InterruptedRunError, MachineError, SourceError
-from emasync.ledger.interface import PlanState, Tally
+from emasync.ledger.interface import METADATA_PLAN, PlanState, Tally
 from emasync.manifest.crop import SameAsCrop
 from emasync.model.events import Event, EventValue
 from emasync.plan.choice import Choice
@@ -93,7 +93,7 @@ async def compile_dataset(entry: Any, tools: PlanTools) -> bool:
         tools.wake()
         return True
     try:
-        await resolve(entry, tools)
+        await look_over(entry, tools) if tools.metadata_only else await resolve(entry, tools)
     except (EmasyncError, ExceptionGroup) as failure:
         error = decisive(failure)
         if not isinstance(error, EmasyncError) or isinstance(error, MachineError | InterruptedRunError):
@@ -108,8 +108,9 @@ async def compile_dataset(entry: Any, tools: PlanTools) -> bool:
 async def begin(entry: Any, tools: PlanTools) -> PlanState:
     """Open the plan (Any: as for :func:`compile_dataset`); a complete one gets back what is missing of its metadata."""
     refresh = tools.refresh and not entry.immutable
-    state: PlanState = await tools.ledger.call("begin_plan", entry.id, entry.digest, refresh=refresh)
-    if not state.complete or not may_rewrite(entry):
+    digest = f"{METADATA_PLAN}{entry.digest}" if tools.metadata_only else entry.digest
+    state: PlanState = await tools.ledger.call("begin_plan", entry.id, digest, refresh=refresh)
+    if not state.complete or tools.metadata_only or not may_rewrite(entry):
         return state
     if await restore_subset(tools.layout.folder(entry.id), entry.digest, tools.documents):
         return state
@@ -130,6 +131,13 @@ async def give_up(dataset: str, error: EmasyncError, tools: PlanTools) -> None:
     fields: dict[str, EventValue] = {"dataset": dataset, "location": location, "kind": error.kind}
     tools.context.on_event(Event("failed", {**fields, "message": error.message}))
     tools.wake()
+
+
+async def look_over(entry: Any, tools: PlanTools) -> None:
+    """Bring what describes one dataset into the ledger, and no bulk (Any: as for :func:`compile_dataset`)."""
+    from emasync.plan.survey import survey  # noqa: PLC0415 - few runs are about metadata only
+
+    await survey(entry, tools)
 
 
 async def resolve(entry: Any, tools: PlanTools) -> None:

@@ -69,6 +69,8 @@ class PlanTools:
         Called when there may be new work: transfers start while listing goes on.
     refresh : bool
         List again what was planned to the end before, where it can change.
+    metadata_only : bool
+        Plan what describes datasets, and no bulk.
     """
 
     context: SourceContext
@@ -78,6 +80,7 @@ class PlanTools:
     guard: Guard | None = None
     wake: Callable[[], None]
     refresh: bool = False
+    metadata_only: bool = False
 
 
 class SinkDocuments:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from emasync.manifest.globs import Selection
 from emasync.sources.aind_reach import Reach
@@ -103,6 +104,15 @@ class AssetTree:
             tuple(name for name in known.folders if not reach.below(name).nothing),
             known.objects if folder else tuple(name for name in known.objects if name not in self._sidecars),
         )
+
+    async def level(self, folder: str, *, start_after: str | None = None) -> AsyncGenerator[ListPage, None]:
+        """As :meth:`BucketTree.level`, without folders that globs leave out."""
+        reach, cut = self._reach.below(folder), len(as_folder(folder))
+        async with aclosing(self.whole.level(folder, start_after=start_after)) as pages:
+            async for page in pages:
+                yield replace(
+                    page, folders=tuple(name for name in page.folders if not reach.below(name[cut:-1]).nothing)
+                )
 
     async def list(self, folder: str, *, start_after: str | None = None) -> AsyncIterator[ListPage]:
         """As :meth:`BucketTree.list`, without sidecars and folders that globs leave out."""

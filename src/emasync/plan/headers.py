@@ -1,0 +1,190 @@
+"""Headers of files that are not fetched: kept as the stretches that were read, and where they lie in the file.
+
+``<id>.source-metadata/headers/<path>.ranges`` holds the bytes of all stretches, one behind the other;
+``<path>.ranges.json`` beside it says which they are. Whoever parses the header reads through
+:class:`HeaderRanges`, which knows what was not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from typing import Any, Final
+
+import orjson
+
+from emasync.errors import RangeNotSatisfiedError, SourceError
+from emasync.model.digest import Span, Validator
+from emasync.model.location import Location
+from emasync.model.task import ObjectEntry, TaskSetSpec
+from emasync.plan.files import path_of
+from emasync.plan.header_ranges import FIRST, PLACES, suffix_of
+from emasync.plan.intake import Intake
+from emasync.plan.layout import source_metadata
+from emasync.plan.tools import PlanTools
+from emasync.sources.interface import FilesFound
+from emasync.transport.redaction import redact
+
+VERSION: Final = 1
+FOLDER: Final = "headers"
+
+HEADERS_A_FOLDER: Final = 8
+"""Files of one kind in one folder whose headers are read: the images of a series are alike."""
+
+MAX_HEADERS: Final = 1_000
+"""Of one dataset."""
+
+AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRanges:
+    """A file of which some stretches are known.
+
+    Attributes
+    ----------
+    size_bytes : int or None
+    ranges : tuple of (int, int, int)
+        First byte, end (exclusive), and where that stretch begins in `data`.
+    data : bytes
+    """
+
+    size_bytes: int | None
+    ranges: tuple[tuple[int, int, int], ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, description: bytes, data: bytes) -> HeaderRanges:
+        """Put both files together again.
+
+        Raises
+        ------
+        SourceError
+            They are not what :class:`Headers` wrote.
+        """
+        try:
+            value: Any = orjson.loads(description)  # Any: JSON, checked here
+            rows = tuple((int(row["start"]), int(row["stop"]), int(row["at"])) for row in value["ranges"])
+            size_bytes = None if value["size_bytes"] is None else int(value["size_bytes"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise SourceError(f"a description of header ranges is broken: {error!r}") from error
+        return cls(size_bytes, rows, data)
+
+    def read(self, start: int, stop: int) -> bytes | None:
+        """Bytes from `start` to `stop` (exclusive); None where they were not all read."""
+        for low, high, at in self.ranges:
+            if low <= start and stop <= high:
+                return self.data[at + start - low : at + stop - low]
+        return None
+
+
+@dataclass(slots=True)
+class Headers:
+    """Reads and keeps the headers of one dataset's files (mutable: counts them).
+
+    Attributes
+    ----------
+    intake : Intake
+    tools : PlanTools
+    kept : int
+        Headers that lie beside the dataset now.
+    left_out : int
+        Files with a header that is like others.
+    """
+
+    intake: Intake
+    tools: PlanTools
+    kept: int = 0
+    left_out: int = 0
+    _of_folder: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    async def take(self, found: FilesFound, entries: Sequence[ObjectEntry]) -> None:
+        """Read the headers of some of `entries`.
+
+        Raises
+        ------
+        TransportError
+            As :meth:`~emasync.transport.interface.Fetcher.read`.
+        MachineError
+            Disk full, no permission.
+        """
+        chosen = [entry for entry in entries if self._choose(path_of(entry))]
+        spec = TaskSetSpec(dataset=self.intake.dataset, base=found.base, destination="", encoded=found.encoded)
+        waiting = iter(chosen)
+
+        async def work() -> None:
+            for entry in waiting:
+                path = path_of(entry)
+                await self._keep(f"{found.path}/{path}" if found.path else path, spec.locate(entry.key), entry)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(AT_ONCE, len(chosen))):
+                group.create_task(work())
+
+    def _choose(self, path: str) -> bool:
+        suffix = suffix_of(path)
+        if suffix is None:
+            return False
+        place = (path.rpartition("/")[0], suffix)
+        if self.kept >= MAX_HEADERS or self._of_folder[place] >= HEADERS_A_FOLDER:
+            self.left_out += 1
+            return False
+        self._of_folder[place] += 1
+        self.kept += 1
+        return True
+
+    async def _keep(self, path: str, location: Location, entry: ObjectEntry) -> None:
+        place = f"{source_metadata(self.intake.home)}/{FOLDER}/{self.intake.place(path)}.ranges"
+        facts = (str(location), entry.size_bytes, entry.listed, entry.digests)
+        listed = blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        if not self.tools.refresh and _listed(await self.tools.documents.read(f"{place}.json")) == listed:
+            return
+        spans, data, size_bytes, validator = await self._read(location, entry.size_bytes, suffix_of(path) or "")
+        at, rows = 0, []
+        for span in spans:
+            rows.append({"start": span.start, "stop": span.stop, "at": at})
+            at += span.size_bytes
+        description = {
+            "version": VERSION,
+            "location": redact(location),
+            "size_bytes": size_bytes,
+            "validator": asdict(validator),
+            "ranges": rows,
+            "listed": listed,
+        }
+        await self.tools.documents.write(place, data)
+        await self.tools.documents.write(f"{place}.json", orjson.dumps(description, option=orjson.OPT_INDENT_2))
+
+    async def _read(
+        self, location: Location, size_bytes: int | None, suffix: str
+    ) -> tuple[list[Span], bytes, int | None, Validator]:
+        """The first stretch, and those that it names; of one and the same object."""
+        fetcher = self.tools.context.fetcher
+        if size_bytes == 0:
+            return [], b"", 0, Validator()
+        first = FIRST if size_bytes is None else Span(0, min(FIRST.stop, size_bytes))
+        try:
+            answer = await fetcher.read(location, span=first)
+        except RangeNotSatisfiedError:
+            return [], b"", 0, Validator()
+        size_bytes, validator = answer.head.total_bytes, answer.head.validator
+        spans, data = [Span(0, len(answer.data))], answer.data
+        for span in PLACES[suffix](answer.data, size_bytes):
+            more = await fetcher.read(location, span=span)
+            if not more.head.validator.same_object(validator):
+                break
+            spans.append(Span(span.start, span.start + len(more.data)))
+            data += more.data
+        return spans, data, size_bytes, validator
+
+
+def _listed(description: bytes | None) -> str | None:
+    """What the listing said when a header was read."""
+    try:
+        value: Any = orjson.loads(description or b"{}")  # Any: JSON of ours, or of whoever edited it
+    except orjson.JSONDecodeError:
+        return None
+    return value.get("listed") if isinstance(value, dict) and value.get("version") == VERSION else None
