@@ -17,6 +17,7 @@ from tests.integration.folders import files_below, run_within
 
 from emasync.api.options import RunOptions
 from emasync.errors import ErrorKind
+from emasync.manifest.load import load_manifest
 from emasync.model.digest import Span
 from emasync.model.events import Event
 from emasync.testing import Archive
@@ -196,6 +197,21 @@ def test_trap_9_a_missing_chunk_is_zeros(em: Served, tmp_path: Path) -> None:
     check(root, expected, OFFSET)
 
 
+def test_trap_9_a_missing_chunk_is_zeros_also_where_missing_is_told_as_denied(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """Who may not list is told 403 of what is not there."""
+    scale = ScaleOnDisk(voxels=FINE, key="8.0x8.0x8.0", offset=OFFSET, chunk=(16, 24, 32))
+    served = serve(scale, rules={"list_denied": True, "missing_is_403": True})
+    (served.folder / "8.0x8.0x8.0" / "1000-1032_-20-4_7-23").unlink()
+    root = tmp_path / "data"
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [20, 0, 1010], "shape": [10, 20, 40]}), root)
+    assert [(item.status, item.absent) for item in receipt.datasets] == [("complete", 1)]
+    expected = FINE[0:32, 0:48, 0:64].copy()
+    expected[:16, :24, :32] = 0
+    check(root, expected, OFFSET)
+
+
 def test_trap_9_without_info_nothing_is_zeros(em: Served, tmp_path: Path) -> None:
     (em.folder / "info").unlink()
     receipt = run_within(em.manifest(format="precomputed", scales=[0]), tmp_path)
@@ -211,6 +227,16 @@ def test_a_bucket_that_cannot_be_listed_is_taken_by_its_formula(serve: Callable[
     assert receipt.failures == ()
     check(root, FINE, OFFSET)
     assert check_bytes(root, served) == 4 * 4 * 5
+
+
+def test_trap_14_the_shipped_manifest_names_buckets_and_no_short_link() -> None:
+    """A short link may lead elsewhere tomorrow."""
+    manifests = Path(__file__).resolve().parents[2] / "manifests"
+    urls = [
+        getattr(entry, "url", "") for entry in load_manifest(manifests / "hemibrain-crop.yaml", environ={}).datasets
+    ]
+    assert urls
+    assert all(url.startswith("gs://neuroglancer-janelia-flyem-hemibrain/") for url in urls)
 
 
 def test_trap_13_annotations_are_no_volume(em: Served, tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ async def test_the_archives_token_does_not_go_to_a_mirror(
 
 
 @pytest.mark.usefixtures("token")
-async def test_trap_11_a_presigned_url_that_expires_is_renewed(serve: Start, tmp_path: Path) -> None:
+async def test_trap_11_and_nwb_trap_11_a_presigned_url_that_expires_is_renewed(serve: Start, tmp_path: Path) -> None:
     twin = embargoed(presigned_uses=2)
     data = bytes(range(256)) * (100 << 10)  # 25 MiB: several ranges
     twin.add_blob("000027", "a.nwb", data, embargoed=True)
