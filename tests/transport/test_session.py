@@ -196,9 +196,9 @@ async def test_a_stuck_name_look_up_is_a_stall(opened: Any, clock: ManualClock, 
 
 async def test_names_that_are_none() -> None:
     with pytest.raises(OSError, match="no host name"):
-        await DaemonResolver().look_up("a" * 70 + ".example", 80, socket.AF_INET)
-    ((*_, address), *_) = await DaemonResolver().look_up("127.0.0.1", 80, socket.AF_INET)
-    assert address == ("127.0.0.1", 80)
+        await DaemonResolver().resolve("a" * 70 + ".example", 80)
+    (row, *_) = await DaemonResolver().resolve("127.0.0.1", 80, socket.AF_INET)
+    assert (row["host"], row["port"]) == ("127.0.0.1", 80)
 
 
 @pytest.mark.parametrize(

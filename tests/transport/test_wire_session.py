@@ -18,11 +18,10 @@ from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.testing.clock import ManualClock
 from emasync.testing.conformance import Recorder
-from emasync.transport.dialogue import OpenAnswer
 from emasync.transport.pool import WirePool
 from emasync.transport.request_head import UnfitRequestError, get_request
 from emasync.transport.resolver import DaemonResolver
-from emasync.transport.session import Answer, HttpSession
+from emasync.transport.session import Answer, HttpSession, OpenAnswer
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import Phase
 from emasync.transport.wire_answer import MAX_UNMEASURED_BYTES, WireAnswer
