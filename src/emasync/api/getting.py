@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emasync.api.blocking import blocking
-from emasync.api.links import compose, link_mark, settle
+from emasync.api.links import LinkedManifest, compose, link_mark, settle
 from emasync.api.options import RunOptions
 from emasync.api.running import arun
 from emasync.api.stopping import Stopper
@@ -18,6 +18,7 @@ from emasync.model.events import Event, OnEvent, ignore_event
 
 if TYPE_CHECKING:
     from emasync.model.receipt import Receipt
+    from emasync.sources.links.interface import Settled
     from emasync.sources.links.narrowing import Narrowing
 
 RECORDED: Final = "emasync-get.yaml"
@@ -142,18 +143,24 @@ async def record(
     """
     settled = await settle(location, mirrors=mirrors, on_event=on_event)
     folder, mark = await asyncio.to_thread(root.expanduser), link_mark(location)
-    made = await asyncio.to_thread(
-        compose,
+    made = await asyncio.to_thread(_made, settled, wish, mirrors or {}, (location, mark), folder)
+    for note in made.notes:
+        on_event(Event("warning", {"message": note}))
+    return await _keep(made.text, folder, made.ids)
+
+
+def _made(
+    settled: Settled, wish: Wish, mirrors: Mapping[str, str], link: tuple[str, str], root: Path
+) -> LinkedManifest:
+    location, mark = link
+    return compose(
         settled,
         comments=(f"emasync get {location}", mark),
         dataset=wish.dataset,
         narrowing=wish.narrowing(),
         head={"root": "..", **({"mirrors": dict(mirrors)} if mirrors else {})},
-        taken=lambda name: _is_anothers(folder, name, mark),
+        taken=lambda name: _is_anothers(root, name, mark),
     )
-    for note in made.notes:
-        on_event(Event("warning", {"message": note}))
-    return await _keep(made.text, folder, made.ids)
 
 
 def _is_anothers(root: Path, name: str, mark: str) -> bool:
@@ -168,13 +175,18 @@ def _is_anothers(root: Path, name: str, mark: str) -> bool:
 
 async def _keep(text: str, root: Path, ids: Sequence[str]) -> Path:
     """Write the manifest beside each of its datasets."""
-    from emasync.disk.documents import write_document  # noqa: PLC0415 - where it is used
-
+    write = await asyncio.to_thread(_writer)
     paths = [root / f"{name}.source-metadata" / RECORDED for name in ids]
     for path in paths:
         await asyncio.to_thread(_make_folder, path.parent)
-        await write_document(path, text)
+        await write(path, text)
     return paths[0]
+
+
+def _writer() -> Callable[[Path, str], Awaitable[None]]:
+    from emasync.disk.documents import write_document  # noqa: PLC0415 - where it is used; imports read files
+
+    return write_document
 
 
 def _make_folder(path: Path) -> None:

@@ -15,6 +15,7 @@ from emasync.model.events import OnEvent, ignore_event
 from emasync.model.version import VERSION
 
 if TYPE_CHECKING:
+    from emasync.api.asking import Settle
     from emasync.formats.json_document import Json
     from emasync.manifest.manifest import Manifest
     from emasync.sources.links.interface import Draft, Ready, Settled
@@ -103,17 +104,14 @@ async def settle(location: str, *, mirrors: Mapping[str, str] | None, on_event: 
     InputError, SourceError, TransportError
         As :func:`init`.
     """
-    from emasync.sources.links.interface import Question  # noqa: PLC0415 - pydantic, by way of the manifest
-    from emasync.sources.links.reading import read_link, settled  # noqa: PLC0415 - as above
+    asked = await asyncio.to_thread(_asking)
+    return await asked(location, mirrors=mirrors or {}, on_event=on_event)
 
-    found = await asyncio.to_thread(read_link, location)  # may look whether a path is there
-    if not isinstance(found, Question):
-        return found
-    from emasync.settings import Settings  # noqa: PLC0415 - the network, for links that need it
-    from emasync.transport.governed import GovernedFetcher  # noqa: PLC0415 - as above
 
-    async with GovernedFetcher(Settings(mirrors=dict(mirrors or {})), on_event=on_event) as fetcher:
-        return await settled(location, found, fetcher)
+def _asking() -> Settle:
+    from emasync.api.asking import settle_link  # noqa: PLC0415 - all rules and the network; imports read files
+
+    return settle_link
 
 
 def compose(

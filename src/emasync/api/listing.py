@@ -16,7 +16,9 @@ from emasync.errors import InputError
 from emasync.model.events import OnEvent, ignore_event
 
 if TYPE_CHECKING:
+    from emasync.api.survey import Survey
     from emasync.manifest.manifest import Manifest
+    from emasync.sources.links.interface import Settled
 
 MOST_ROWS: Final = 100_000
 """Rows that :func:`ls` keeps; :func:`als` gives any number, one by one."""
@@ -92,32 +94,27 @@ async def als(
 ) -> AsyncGenerator[ListedRow]:
     """As :func:`ls`, one row after the other as answers come; memory does not grow with their number."""
     look, options = look or Look(), options or RunOptions()
-    manifest, notes = await _manifest(location, look, options, on_event)
-    from emasync.api.survey import Surveyor  # noqa: PLC0415 - sources and formats, and not for a wrong link
-    from emasync.sources.interface import SourceContext  # noqa: PLC0415 - as above
-    from emasync.transport.governed import GovernedFetcher  # noqa: PLC0415 - as above
-
+    settled = await settle(location, mirrors=options.mirrors, on_event=on_event)
+    manifest, notes = await asyncio.to_thread(_manifest, settled, look)
     for note in notes:
         yield ListedRow(kind="note", dataset="", message=note)
+    survey = await asyncio.to_thread(_survey)
     settings = options.settings(manifest.settings)
-    async with GovernedFetcher(settings, on_event=on_event) as fetcher:
-        surveyor = Surveyor(
-            SourceContext(fetcher=fetcher, settings=settings, on_event=on_event, folder=manifest.folder),
-            recursive=look.recursive,
-        )
-        for entry in manifest.datasets:
-            async with aclosing(surveyor.rows(entry)) as rows:
-                async for row in rows:
-                    yield row
+    async with aclosing(survey(manifest, settings, recursive=look.recursive, on_event=on_event)) as rows:
+        async for row in rows:
+            yield row
 
 
-async def _manifest(
-    location: str, look: Look, options: RunOptions, on_event: OnEvent
-) -> tuple[Manifest, Sequence[str]]:
+def _manifest(settled: Settled, look: Look) -> tuple[Manifest, Sequence[str]]:
     """What is to be looked at, as a manifest."""
     from emasync.sources.links.narrowing import Narrowing  # noqa: PLC0415 - pydantic, by way of the manifest
 
-    settled = await settle(location, mirrors=options.mirrors, on_event=on_event)
     narrowing = Narrowing(include=look.include, exclude=look.exclude, arrays=look.arrays)
-    made = await asyncio.to_thread(compose, settled, comments=(), narrowing=narrowing)
-    return await asyncio.to_thread(checked, made.text), made.notes
+    made = compose(settled, comments=(), narrowing=narrowing)
+    return checked(made.text), made.notes
+
+
+def _survey() -> Survey:
+    from emasync.api.survey import survey  # noqa: PLC0415 - sources, formats and network; imports read files
+
+    return survey

@@ -6,20 +6,57 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from emasync.api.listed_row import ListedRow
 from emasync.api.survey_tree import rows_in
 from emasync.errors import EmasyncError, ErrorKind, TransportError
+from emasync.manifest.manifest import Manifest
 from emasync.model.digest import Span
+from emasync.model.events import OnEvent
 from emasync.model.location import Location
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.verdict import decisive
 from emasync.registry import SOURCES
+from emasync.settings import Settings
 from emasync.sources.interface import FilesFound, Setback, Source, SourceContext, TreeFound
+from emasync.transport.governed import GovernedFetcher
 
 MOST_ASKED: Final = 64
 """Files of a dataset that are asked for their size, where the source does not say it: one request each."""
+
+
+class Survey(Protocol):
+    """Looks at all datasets of a manifest, one after the other."""
+
+    def __call__(
+        self, manifest: Manifest, settings: Settings, *, recursive: bool, on_event: OnEvent
+    ) -> AsyncGenerator[ListedRow]:
+        """As :func:`survey`."""
+        ...
+
+
+async def survey(
+    manifest: Manifest, settings: Settings, *, recursive: bool, on_event: OnEvent
+) -> AsyncGenerator[ListedRow]:
+    """Rows about all datasets of `manifest`, streaming.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    settings : Settings
+        In place of the manifest's.
+    recursive : bool
+        All objects below folders, and inside of each tree.
+    on_event : callable
+    """
+    async with GovernedFetcher(settings, on_event=on_event) as fetcher:
+        context = SourceContext(fetcher=fetcher, settings=settings, on_event=on_event, folder=manifest.folder)
+        surveyor = Surveyor(context, recursive=recursive)
+        for entry in manifest.datasets:
+            async with aclosing(surveyor.rows(entry)) as rows:
+                async for row in rows:
+                    yield row
 
 
 class Surveyor:

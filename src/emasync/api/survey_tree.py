@@ -16,16 +16,12 @@ from emasync.plan.choice import Choice
 from emasync.plan.choose import wants_array
 from emasync.plan.discovery import answer_all
 from emasync.plan.hierarchies import format_called
-from emasync.plan.signs import INFO, N5_DOCUMENT, ZARR_DOCUMENTS, format_at, is_volume
+from emasync.plan.signs import INFO, N5_CONTAINER, N5_DOCUMENT, ZARR_DOCUMENTS, format_at, is_volume
 from emasync.sources.aind_reach import Reach
 from emasync.sources.aind_tree import AssetTree
 from emasync.sources.interface import TreeFound
 from emasync.sources.walk import BucketTree, closing, is_marker
 from emasync.transport.interface import ListPage
-
-
-N5_CONTAINER = ".n5"
-"""Ends the name of a container, by custom."""
 
 
 def rows_in(found: TreeFound, entry: Any, *, recursive: bool) -> AsyncGenerator[ListedRow]:
@@ -104,7 +100,7 @@ class _Inside:
         name = self._named_format()
         if name is None:
             complete = first is not None and first.last
-            name = await (self._format_by_names(first) if complete and first else format_at(self._tree, looks_further=True))
+            name = await (self._format_by_names(first) if complete and first else format_at(self._tree))
         if name is None or name in UNCROPPABLE_FORMATS:
             return None
         try:

@@ -125,7 +125,7 @@ def parse_link(text: str) -> DandiLink:
     if match := _DOI.fullmatch(text) or _IDENTIFIERS.fullmatch(text):
         return _link(match, "dandi")
     if match := _DANDI_URL.fullmatch(text):
-        return _link(match, _known(match["instance"]), _globs(unquote(match["path"] or "")))
+        return _link(match, _known(match["instance"]), globs_of(unquote(match["path"] or "")))
     if match := _NAMED.fullmatch(text):
         return _link(match, _known(match["instance"]))
     if text.startswith(("http://", "https://")) and (link := _web_page(text) or _api_call(text)):
@@ -152,7 +152,7 @@ def _web_page(text: str) -> DandiLink | None:
     for instance in INSTANCES.values():
         if parts.hostname in instance.web and (match := _WEB_PATH.fullmatch(parts.path)):
             folder = _query(parts.query, "location")
-            return _link(match, instance.name, _globs(f"{folder}/" if folder.strip("/") else ""))
+            return _link(match, instance.name, globs_of(f"{folder}/" if folder.strip("/") else ""))
     return None
 
 
@@ -167,14 +167,14 @@ def _api_call(text: str) -> DandiLink | None:
         raise InputError("this link holds a glob of the archive's own kind; write it as include: [...] instead")
     api = f"{parts.scheme}://{parts.netloc}{root}"
     names = [instance.name for instance in INSTANCES.values() if instance.api == api]
-    return _link(match, names[0] if names else api, _globs(_query(parts.query, "path")))
+    return _link(match, names[0] if names else api, globs_of(_query(parts.query, "path")))
 
 
 def _query(query: str, name: str) -> str:
     return parse_qs(query).get(name, [""])[0]
 
 
-def _globs(path: str) -> tuple[str, ...]:
+def globs_of(path: str) -> tuple[str, ...]:
     """Globs of a path: of a folder when it ends with a slash, else of a file, a Zarr or a folder."""
     return tuple(_patterns(path.lstrip("/")))
 
