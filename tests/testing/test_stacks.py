@@ -181,6 +181,16 @@ def test_idr_opens_as_imagej_in_one_stretch(u2os: Any) -> None:
         np.testing.assert_array_equal(tiff.pages[183].asarray(), expected)
 
 
+def test_values_behind_a_text_of_odd_length_begin_on_a_word_boundary() -> None:
+    """TIFF 6.0, section 2: offsets of values are even."""
+    body = imagej_stack(DriftingVolume((2, 3, 4)), pixel_um=0.5, spacing_um=0.5)
+    data = body.read(0, body.size_bytes)
+    entries = {tag: (count, value) for tag, _, count, value in struct.iter_unpack(">HHII", data[10 : 10 + 13 * 12])}
+    assert entries[270][0] % 2 == 1
+    assert [entries[tag][1] % 2 for tag in (270, 282, 283)] == [0, 0, 0]
+    assert struct.unpack_from(">II", data, entries[283][1]) == (2_000_000, 1_000_000)
+
+
 def test_an_imagej_stack_beyond_4_gib_has_one_directory_and_counts_its_pages() -> None:
     volume = DriftingVolume((70_000, 256, 256))
     body = imagej_stack(volume, pixel_um=0.02, spacing_um=0.02)
