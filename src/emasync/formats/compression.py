@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -37,6 +38,8 @@ _STREAMS: Final[Mapping[str, Callable[[], _Stream]]] = {
     "lzma": lzma.LZMADecompressor,
     "xz": lzma.LZMADecompressor,
 }
+_BLOSC_HEADER_BYTES: Final = 16
+
 _BLOCKS: Final = frozenset(("zstd", "blosc", "lz4"))
 """Codecs of numcodecs that write into memory of ours, and refuse what does not fit into it."""
 
@@ -103,12 +106,21 @@ def _stream(make: Callable[[], _Stream], data: bytes, most_bytes: int) -> bytes:
 def _block(codec: str, data: bytes, most_bytes: int) -> bytes:
     from numcodecs import get_codec  # noqa: PLC0415 - a quarter of a second, where a chunk is really looked into
 
+    if codec == "blosc":
+        _require_whole_blosc(data)
     into = np.zeros(most_bytes, dtype=np.uint8)
     try:
         get_codec({"id": codec}).decode(data, out=into)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"is no {codec}, or longer than {most_bytes} bytes ({error})") from error
     return into.tobytes()
+
+
+def _require_whole_blosc(data: bytes) -> None:
+    """The library believes what the header says of its own length, and reads so far (C-Blosc, "Blosc header")."""
+    header = struct.unpack_from("<4xIII", data) if len(data) >= _BLOSC_HEADER_BYTES else (0, 0, 0)
+    if header[2] != len(data):
+        raise ValueError(f"is no blosc of {len(data)} bytes, or ends early")
 
 
 def codec_id(codec: Json) -> str:
