@@ -232,6 +232,17 @@ def test_a_drawn_box_is_told_and_drawn_again(served: Served, tmp_path: Path, at:
         assert boxes[0] == [32, 48, 65]
 
 
+def test_a_box_is_drawn_until_it_holds_data(served: Served, tmp_path: Path) -> None:
+    voxels = np.zeros((64, 64, 64), "uint16")
+    voxels[40:, 40:, 40:] = 7
+    write_dataset(served.folder / "sparse", voxels, blocks=(16, 16, 16))
+    root = tmp_path / "data"
+    crop = {"at": "random", "shape": [8, 8, 8], "seed": 3, "min_nonzero": 1}
+    receipt = run_within(served.manifest(arrays=["sparse"], crop=crop), root)
+    assert receipt.failures == ()
+    assert read(root, "sparse").any()
+
+
 def test_labels_take_over_the_box_of_the_image(served: Served, tmp_path: Path) -> None:
     """Their grid is half as fine: the box is carried over in nanometres, whose unit is spelt ``nm`` here."""
     labels = served.truth.labels.levels[1]

@@ -99,7 +99,7 @@ def read_dataset(path: str, attributes: Field, documents: Mapping[str, bytes]) -
     FormatError
         A mandatory attribute is missing or breaks a rule; key and rule are named.
     """
-    compression = _compression(attributes)
+    compression = compression_of(attributes)
     required = (attributes.member("blockSize"), attributes.member("dataType"), compression)
     if missing := [field.where for field in required if field.value is None]:
         raise FormatError(
@@ -140,8 +140,14 @@ def _block_size(field: Field, dimensions: tuple[int, ...], item_bytes: int) -> t
     return sizes
 
 
-def _compression(attributes: Field) -> Field:
-    """``{"type": ...}``; files before version 2 have ``compressionType`` in its place."""
+def compression_of(attributes: Field) -> Field:
+    """The name of the compression: ``{"type": ...}``; files before version 2 have ``compressionType`` in its place.
+
+    Raises
+    ------
+    FormatError
+        ``compression`` is no object.
+    """
     compression = attributes.member("compression")
     if compression.value is None and attributes.member("compressionType").value is not None:
         return attributes.member("compressionType")

@@ -1,11 +1,10 @@
-"""Whether blocks hold data. Missing blocks read as zero, so zeros are no data."""
+"""Whether blocks hold data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Final
 
 import numpy as np
 
@@ -13,13 +12,9 @@ from emasync.errors import FormatError
 from emasync.formats.compression import decompress, require_decoder
 from emasync.formats.content import ChunkBytes, ContentTest, NoDecoderError
 from emasync.formats.interface import ArrayDescription
-from emasync.formats.n5.attributes import read_attributes
+from emasync.formats.n5.attributes import compression_of, read_attributes
 from emasync.formats.n5.block import read_header
 from emasync.model.task import escape_for_log
-
-_RAW: Final = "raw"
-_FRAMED: Final = "lz4"
-"""N5 means the block stream of lz4-java, which nothing here undoes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,46 +23,51 @@ class BlockContent:
 
     Attributes
     ----------
+    dtype : numpy.dtype
+        Big-endian.
     compression : str
-    itemsize_bytes : int
-        Of a voxel.
+        ``raw`` among them.
     """
 
+    dtype: np.dtype[np.generic]
     compression: str
-    itemsize_bytes: int
 
     def __call__(self, chunk: ChunkBytes) -> bool:
-        """Whether a block holds data."""
+        """Whether a block holds data; its header says how many voxels it has.
+
+        Raises
+        ------
+        FormatError
+            A header that breaks a rule, or other than the voxels that it promises.
+        """
         header = read_header(chunk.name, chunk.data, chunk.shape)
-        size_bytes = prod(header.shape) * self.itemsize_bytes
+        size_bytes = prod(header.shape) * self.dtype.itemsize
         data = chunk.data[header.size_bytes :]
         try:
-            plain = data if self.compression == _RAW else decompress(self.compression, data, size_bytes)
+            if self.compression != "raw":
+                data = decompress(self.compression, data, size_bytes)
+            if len(data) != size_bytes:
+                raise ValueError(f"has {len(data)} bytes of voxels, {size_bytes} were expected")  # noqa: TRY301 - one place says what is damaged
         except ValueError as error:
-            raise _damaged(chunk, str(error)) from error
-        if len(plain) != size_bytes:
-            raise _damaged(chunk, f"has {len(plain)} bytes of voxels, {size_bytes} were expected")
-        return bool(np.frombuffer(plain, np.uint8).any())
+            name = escape_for_log(chunk.name)
+            raise FormatError(f"{name}: the block {error}; it is damaged", location=chunk.name) from error
+        return bool(np.frombuffer(data, self.dtype).any())
 
 
 def content_test(array: ArrayDescription, documents: Mapping[str, bytes]) -> ContentTest:
-    """How to tell whether blocks of `array` hold data.
+    """How to tell whether blocks of a dataset hold data.
 
     Raises
     ------
     NoDecoderError
-        Nothing here undoes its compression, or its voxels have no fixed size.
+        Nothing here undoes its compression, or its voxels are objects.
     """
     attributes = read_attributes(array.path, documents)
-    if array.itemsize_bytes is None or attributes is None:
+    if attributes is None or array.itemsize_bytes is None:
         raise NoDecoderError(f"voxels of type {array.dtype}")
-    compression = stated_compression(attributes).text()
-    if compression == _FRAMED:
-        raise NoDecoderError(f"codec {compression} of N5")
-    if compression != _RAW:
+    compression = compression_of(attributes).text()
+    if compression == "lz4":  # a stream of lz4-java, which no library here reads
+        raise NoDecoderError("compression lz4 of N5")
+    if compression != "raw":
         require_decoder(compression)
-    return BlockContent(compression, array.itemsize_bytes)
-
-
-def _damaged(chunk: ChunkBytes, what: str) -> FormatError:
-    return FormatError(f"{escape_for_log(chunk.name)}: the block {what}; it is damaged", location=chunk.name)
+    return BlockContent(np.dtype(array.dtype).newbyteorder(">"), compression)

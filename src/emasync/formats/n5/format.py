@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from emasync.formats.interface import DocumentRewriter, Part
+from emasync.formats.content import ContentTest
+from emasync.formats.interface import ArrayDescription, DocumentRewriter, Part
 from emasync.formats.n5.attributes import ATTRIBUTES
 from emasync.formats.n5.rewrite import AttributesRewriter
 from emasync.formats.n5.walk import N5Walk
@@ -26,3 +27,9 @@ class N5Format:
     def rewriter(self, parts: Mapping[str, Part], present: Collection[str]) -> DocumentRewriter:  # noqa: ARG002
         """Rewrite attributes for the parts that are kept."""
         return AttributesRewriter(parts)
+
+    def content_test(self, array: ArrayDescription, documents: Mapping[str, bytes]) -> ContentTest:
+        """How to tell whether blocks of `array` hold data (:class:`~emasync.formats.content.TellsContent`)."""
+        from emasync.formats.n5.content import content_test  # noqa: PLC0415 - decoders, where blocks are looked into
+
+        return content_test(array, documents)
