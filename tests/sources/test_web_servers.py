@@ -101,8 +101,19 @@ def test_a_range_in_a_template_stands_for_all_of_its_files(archive: Start, tmp_p
         {"chunked": True},
         {"ignore_range": True, "no_length": True},
         {"ignore_range": True, "chunked": True},
+        {"unknown_total": True},
+        {"unknown_total": True, "chunked": True},
     ],
-    ids=["ranges", "no ranges", "no length", "chunks", "neither ranges nor length", "chunks and no ranges"],
+    ids=[
+        "ranges",
+        "no ranges",
+        "no length",
+        "chunks",
+        "neither ranges nor length",
+        "chunks and no ranges",
+        "ranges of an untold whole",
+        "ranges of an untold whole, in chunks",
+    ],
 )
 @pytest.mark.parametrize("told", [{}, {"size": len(VOLUME)}], ids=["size unknown", "size known"])
 def test_a_file_comes_whole_and_nobody_asks_for_its_head(

@@ -150,7 +150,8 @@ class LargeObject:
     def _rest(self, version: Version, first: Span) -> Iterator[Span]:
         total_bytes = version.total_bytes if version.total_bytes is not None else self.task.size_bytes
         if total_bytes is None:
-            raise RefusedError(f"{self.task.location}: a range was answered without the object's size")
+            version.ranged = False  # "*" is allowed there (RFC 9110, section 14.4); a whole body ends by itself
+            raise PreconditionFailedError(f"{self.task.location}: a range was answered without the object's size")
         version.total_bytes = total_bytes
         return missing_spans(total_bytes, (*version.spans, first), self._part_bytes)
 
