@@ -21,7 +21,7 @@ NOT_FOR_HELP = (
 )
 
 NOT_FOR_A_RAW_BUCKET = (
-    *("aiobotocore", "botocore", "defusedxml", "fsspec", "msgspec", "numcodecs", "numpy", "rich", "zarr"),
+    *("aiobotocore", "aiohttp", "botocore", "defusedxml", "fsspec", "msgspec", "numcodecs", "numpy", "rich", "zarr"),
     *("emasync.executors.processes", "emasync.formats", "emasync.hooks.report", "emasync.manifest.archives"),
     *("emasync.manifest.schema", "emasync.plan.select", "emasync.testing", "emasync.volume", "multiprocessing"),
 )

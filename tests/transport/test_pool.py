@@ -20,10 +20,10 @@ from emasync.settings import HostPolicy
 from emasync.testing.clock import ManualClock
 from emasync.testing.peers import free_port
 from emasync.transport import failures
+from emasync.transport.dialogue import KEEP_ALIVE_S
 from emasync.transport.pool import WirePool
 from emasync.transport.resolver import AddressInfo, DaemonResolver, system_lookup
 from emasync.transport.response_head import MAX_HEAD_BYTES, ResponseHead
-from emasync.transport.session import KEEP_ALIVE_S
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import BrokenConnectionError, Phase, WireConnection
 

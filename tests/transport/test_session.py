@@ -196,9 +196,9 @@ async def test_a_stuck_name_look_up_is_a_stall(opened: Any, clock: ManualClock, 
 
 async def test_names_that_are_none() -> None:
     with pytest.raises(OSError, match="no host name"):
-        await DaemonResolver().resolve("a" * 70 + ".example", 80)
-    (row, *_) = await DaemonResolver().resolve("127.0.0.1", 80, socket.AF_INET)
-    assert (row["host"], row["port"]) == ("127.0.0.1", 80)
+        await DaemonResolver().look_up("a" * 70 + ".example", 80, socket.AF_INET)
+    ((*_, address), *_) = await DaemonResolver().look_up("127.0.0.1", 80, socket.AF_INET)
+    assert address == ("127.0.0.1", 80)
 
 
 @pytest.mark.parametrize(
@@ -434,11 +434,11 @@ class Mocked(aiohttp.ClientResponse):
 
 
 async def test_api_documents(opened: Any) -> None:
-    """An API's page as a source reads it."""
+    """An API's page as a source reads it, from the general client."""
     with aioresponses() as api:
         api.get("https://api.example.org/entry/1", body=b'{"id": 1}', response_class=Mocked)
         api.get("https://api.example.org/entry/2", status=404, response_class=Mocked)
-        async with opened() as fetcher:
+        async with opened(wire=False) as fetcher:
             document = await fetcher.read(Location.parse("https://api.example.org/entry/1"))
             assert document.data == b'{"id": 1}'
             with pytest.raises(NotFoundError):

@@ -18,10 +18,10 @@ from emasync.errors import RefusedError, TransientError
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.transport.chunked import ChunkedBody, MalformedChunksError
+from emasync.transport.dialogue import OpenAnswer
 from emasync.transport.pool import WirePool
 from emasync.transport.request_head import UnfitRequestError, get_request
 from emasync.transport.response_head import MAX_HEAD_BYTES, Framing, MalformedHeadError, ResponseHead, parse_head
-from emasync.transport.session import OpenAnswer
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import Phase, WireConnection
 from emasync.transport.wire_session import WireSession

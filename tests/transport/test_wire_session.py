@@ -18,10 +18,11 @@ from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.testing.clock import ManualClock
 from emasync.testing.conformance import Recorder
+from emasync.transport.dialogue import OpenAnswer
 from emasync.transport.pool import WirePool
 from emasync.transport.request_head import UnfitRequestError, get_request
 from emasync.transport.resolver import DaemonResolver
-from emasync.transport.session import Answer, HttpSession, OpenAnswer
+from emasync.transport.session import Answer, HttpSession
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import Phase
 from emasync.transport.wire_answer import MAX_UNMEASURED_BYTES, WireAnswer
@@ -33,12 +34,12 @@ Loop = Callable[[Coroutine[Any, Any, None]], None]
 
 
 @asynccontextmanager
-async def session(surroundings: Surroundings | None = None) -> AsyncIterator[WireSession]:
+async def session(surroundings: Surroundings | None = None, *, measured: bool = True) -> AsyncIterator[WireSession]:
     around = surroundings or Surroundings(user_agent="tests")
     general = HttpSession(around, DaemonResolver())
     pool = WirePool(around, DaemonResolver(), ManualClock())
     try:
-        yield WireSession(pool, general, around)
+        yield WireSession(pool, general, around, measured=measured)
     finally:
         await pool.aclose()
         await general.aclose()
@@ -334,6 +335,41 @@ async def test_other_framings_go_the_general_way_from_then_on(answer: Say) -> No
             assert await whole(came) == b"content"
             assert len(server.asked) == requests
         assert "1 places unfit" in repr(wire)
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+async def test_documents_in_chunks_are_read_over_one_connection_however_long() -> None:
+    long = BODY * 2
+    assert len(long) > MAX_UNMEASURED_BYTES
+    async with scripted([Say(chunked(long)), Say(ok(b"next"))]) as server, session(measured=False) as wire:
+        assert await whole(await opened(wire, server)) == long
+        assert await whole(await opened(wire, server)) == b"next"
+        assert (len(server.asked), server.connections) == (2, 1)
+
+
+@pytest.mark.parametrize("ending", ["close", "reset"])
+async def test_a_document_without_a_length_ends_with_an_orderly_close_only(ending: str) -> None:
+    async with (
+        scripted([Say(b"HTTP/1.1 200 OK\r\n\r\n" + XML, ending)]) as server,
+        session(measured=False) as wire,
+    ):
+        answer = await opened(wire, server)
+        if ending == "close":
+            assert await whole(answer) == XML
+        else:
+            with pytest.raises(TransientError):
+                await whole(answer)
+
+
+async def test_documents_leave_the_general_client_alone(make_fetcher: Any) -> None:
+    async with scripted([Say(chunked(XML)), Say(ok(b"data"))]) as server, make_fetcher() as fetcher:
+        assert (await fetcher.read(Location.parse(server.url))).data == XML
+        assert repr(fetcher._general) == "<GeneralSession not needed so far>"
+        recorder = Recorder()
+        await fetcher.transfer(Location.parse(server.url), recorder)
+        assert (bytes(recorder.data), server.connections) == (b"data", 1)
 
 
 async def test_http_1_0_with_a_length_is_read_and_not_kept() -> None:

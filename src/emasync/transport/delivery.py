@@ -9,10 +9,10 @@ from emasync.model.location import Location
 from emasync.transport import answers
 from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.decoding import GzipDecoder
+from emasync.transport.dialogue import OpenAnswer
 from emasync.transport.interface import Head, LendingReceiver, Receiver
 from emasync.transport.limiter import OriginLimiter
 from emasync.transport.pursuit import Pursuit
-from emasync.transport.session import OpenAnswer
 from emasync.transport.watch import Pace
 
 

@@ -24,13 +24,13 @@ from emasync.transport import answers
 from emasync.transport.adaptive import OBJECT_BYTES
 from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.delivery import Delivery, ReceiverError, put_down
+from emasync.transport.dialogue import OpenAnswer, Session
 from emasync.transport.interface import Head, Receiver
 from emasync.transport.limiter import OriginGivenUpError, OriginLimiter
 from emasync.transport.object_store import Ask, ObjectStores
 from emasync.transport.patience import rate_hold_s
 from emasync.transport.pursuit import Pursuit
 from emasync.transport.redirects import Trail
-from emasync.transport.session import OpenAnswer, Session
 from emasync.transport.shortcuts import Shortcuts
 from emasync.transport.watch import Pace, Watch
 from emasync.transport.wire import BrokenConnectionError
@@ -138,7 +138,7 @@ class Exchange:
             Where to begin; redirects lead on from there.
         receiver : Receiver
         urgent : bool
-            A document: before bulk data, and over the general client.
+            A document: before bulk data, and whether its length is told or not.
         begun : Begun, optional
             The first request is under way.
 

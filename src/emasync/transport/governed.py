@@ -24,6 +24,7 @@ from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.documents import Collector
 from emasync.transport.exchange import Begun, Exchange
 from emasync.transport.express import Express
+from emasync.transport.general import GeneralSession
 from emasync.transport.interface import (
     BucketAccess,
     Detour,
@@ -46,7 +47,6 @@ from emasync.transport.pursuit import Pursuit
 from emasync.transport.redaction import redact
 from emasync.transport.remembered import Remembered
 from emasync.transport.resolver import DaemonResolver
-from emasync.transport.session import HttpSession
 from emasync.transport.shortcuts import Shortcuts
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.watch import HEARTBEAT_S, Watch
@@ -102,7 +102,7 @@ class GovernedFetcher:
     heartbeat_s : float
         How often the stall watch looks.
     wire : bool
-        Whether data goes over this package's own connections; False: all of it over aiohttp.
+        Whether requests go over this package's own connections; False: all of them over aiohttp.
     remembered : mapping of str to Remembered, optional
         What an earlier run found out, by origin.
     """
@@ -138,7 +138,7 @@ class GovernedFetcher:
         self._sharing: Sharing | None = None
         self._bandwidth = Bandwidth(settings.max_bandwidth, self._clock)
         self._granted: dict[str, BucketAccess] = {}
-        self._session: HttpSession | None = None
+        self._general: GeneralSession | None = None
         self._pool: WirePool | None = None
         self._exchange: Exchange | None = None
         self._express: Express | None = None
@@ -155,15 +155,15 @@ class GovernedFetcher:
         surroundings = self._surroundings
         if surroundings is None:
             surroundings = await anyio.to_thread.run_sync(Surroundings.read)
-        self._session = HttpSession(surroundings, self._resolver)
+        self._general = general = GeneralSession(surroundings, self._resolver)
         self._stores = ObjectStores(self._endpoints, self._credentials, surroundings, self._clock)
         for origin, access in self._granted.items():
             self._stores.grant(origin, access)
         self._pool = pool = WirePool(surroundings, self._resolver, self._clock)
-        wire = WireSession(pool, self._session, surroundings)
+        wire = WireSession(pool, general, surroundings)
         self._exchange = Exchange(
-            documents=self._session,
-            data=wire if self._wire else self._session,
+            documents=WireSession(pool, general, surroundings, measured=False) if self._wire else general,
+            data=wire if self._wire else general,
             stores=self._stores,
             watch=self._watch,
             bandwidth=self._bandwidth,
@@ -197,10 +197,10 @@ class GovernedFetcher:
     async def aclose(self) -> None:
         """Close all connections, within 2 s; the fetcher cannot be used afterwards."""
         self._watch.stop()
-        session, self._session, self._exchange, self._express = self._session, None, None, None
+        general, self._general, self._exchange, self._express = self._general, None, None, None
         pool, self._pool = self._pool, None
         async with asyncio.TaskGroup() as group:
-            for connections in (session, pool):
+            for connections in (general, pool):
                 if connections is not None:
                     group.create_task(connections.aclose())
 

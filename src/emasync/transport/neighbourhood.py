@@ -49,7 +49,7 @@ class Neighbourhood:
 
     async def _look_up(self, host: str) -> bool:
         try:
-            rows = await self._resolver.resolve(host, 0, socket.AF_UNSPEC)
+            rows = await self._resolver.look_up(host, 0, socket.AF_UNSPEC)
         except OSError:
             return False  # it cannot be connected to either; that error says more
-        return any(is_private(row["host"]) for row in rows)
+        return any(is_private(str(address[0])) for *_, address in rows)

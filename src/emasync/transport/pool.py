@@ -17,8 +17,8 @@ from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.transport import failures
 from emasync.transport.addresses import AddressBook
+from emasync.transport.dialogue import CLOSE_TIMEOUT_S, DEFAULT_PORTS, KEEP_ALIVE_S
 from emasync.transport.resolver import AddressInfo, DaemonResolver
-from emasync.transport.session import CLOSE_TIMEOUT_S, DEFAULT_PORTS, KEEP_ALIVE_S
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import Phase, WireConnection
 
@@ -217,7 +217,7 @@ class WirePool:
         self._timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep) if self._idle else None
 
     async def aclose(self) -> None:
-        """Close all connections, those in use too, within :data:`~emasync.transport.session.CLOSE_TIMEOUT_S`."""
+        """Close all connections, those in use too, within :data:`~emasync.transport.dialogue.CLOSE_TIMEOUT_S`."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()

@@ -7,8 +7,6 @@ import socket
 from collections.abc import Callable
 from threading import Thread
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 """A row of ``socket.getaddrinfo``; raw bytes as address only where Python has no IPv6."""
 
@@ -26,8 +24,8 @@ def system_lookup(host: str, port: int, family: int) -> list[AddressInfo]:
     return list(socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG))
 
 
-class DaemonResolver(AbstractResolver):
-    """One short-lived daemon thread a look-up; the connector caches and rotates the answers.
+class DaemonResolver:
+    """One short-lived daemon thread a look-up; who asks caches the answers.
 
     Parameters
     ----------
@@ -38,18 +36,6 @@ class DaemonResolver(AbstractResolver):
     def __init__(self, lookup: Lookup = system_lookup) -> None:
         self._lookup = lookup
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Addresses of `host`, both families unless one is asked for.
-
-        Raises
-        ------
-        OSError
-            The look-up failed.
-        """
-        return [_result(host, row) for row in await self.look_up(host, port, family)]
-
     def look_up(self, host: str, port: int, family: socket.AddressFamily) -> asyncio.Future[list[AddressInfo]]:
         """Begin a look-up; nothing waits for it but whoever awaits the future.
 
@@ -59,6 +45,11 @@ class DaemonResolver(AbstractResolver):
         port : int
         family : socket.AddressFamily
             ``AF_UNSPEC`` for both.
+
+        Returns
+        -------
+        asyncio.Future
+            Fails with OSError when the look-up does.
         """
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[AddressInfo]] = loop.create_future()
@@ -88,23 +79,8 @@ class DaemonResolver(AbstractResolver):
         Thread(target=work, name=f"emasync-dns-{host}", daemon=True).start()
         return found
 
-    async def close(self) -> None:
-        """Nothing is kept open."""
-
 
 def _told(found: asyncio.Future[list[AddressInfo]]) -> None:
     """Take note of a failure that nobody waited for: it is no defect."""
     if not found.cancelled():
         found.exception()
-
-
-def _result(host: str, row: AddressInfo) -> ResolveResult:
-    family, _, protocol, _, address = row
-    return ResolveResult(
-        hostname=host,
-        host=str(address[0]),
-        port=int(address[1]),
-        family=family,
-        proto=protocol,
-        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-    )

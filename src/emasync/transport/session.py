@@ -3,115 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from emasync.errors import ErrorKind, RefusedError, TransientError
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.transport import failures
-from emasync.transport.resolver import DaemonResolver
+from emasync.transport.dialogue import CLOSE_TIMEOUT_S, DEFAULT_PORTS
+from emasync.transport.resolver import AddressInfo, DaemonResolver
 from emasync.transport.surroundings import Surroundings, host_of
 
 READ_BUFFER_BYTES = 512 << 10
 """aiohttp pauses the socket at twice this; smaller buffers cost a wake-up every few kilobytes."""
 
-KEEP_ALIVE_S = 4.0
-"""S3 closes idle connections after about 5 s; going first avoids resets."""
-
 IDLE_S = 1.5
-"""Of the general client, most of whose requests are documents: where an origin takes few connections, one that waits
-for the next document is one that moves no data."""
+"""Where an origin takes few connections, one that waits for the next odd request is one that moves no data."""
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
 MAX_LINE_BYTES = 16 << 10
 MAX_FIELD_BYTES = 16 << 10
 MAX_HEADERS = 128
-CLOSE_TIMEOUT_S = 1.5
-"""Stopping takes at most 2 s in all (law 16)."""
-
-
-class OpenAnswer(Protocol):
-    """Header of an answer, and its body as it comes. Close it by leaving its context.
-
-    Attributes
-    ----------
-    status : int
-    headers : mapping of str to str
-        Lower-case names; repeated fields are one list (RFC 9110, section 5.3).
-    name : str
-        Of what was asked, for messages.
-    taken : int
-        Bytes of the view of the last :meth:`read_into` that are valid, also after it failed or was cancelled.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    name: str
-    taken: int
-
-    @property
-    def received(self) -> int:
-        """Grows with each byte that comes; the stall watch compares it."""
-        ...
-
-    async def read(self) -> bytes:
-        """Next bytes of the body as sent; empty at its end.
-
-        Raises
-        ------
-        TransientError
-            The body broke off.
-        """
-        ...
-
-    async def read_into(self, view: memoryview) -> int:
-        """Fill `view` as far as the body of a 200 or 206 goes; gives :attr:`taken`.
-
-        Raises
-        ------
-        TransientError
-            The body broke off.
-        """
-        ...
-
-    async def __aenter__(self) -> Self: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Give the connection back when the body was read to its end; close it otherwise."""
-        ...
-
-
-class Session(Protocol):
-    """Sends requests: no retries, no rules."""
-
-    async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> OpenAnswer:
-        """Send a GET and wait for the header of the answer; redirects are answers.
-
-        Raises
-        ------
-        TransientError
-            ``unreachable`` when no connection came about.
-        RefusedError
-            A certificate that does not hold, a header out of bounds.
-        """
-        ...
-
-    def forget_addresses(self, location: Location) -> None:
-        """Look the host up again for the next connection."""
-        ...
 
 
 class Answer:
-    """An :class:`OpenAnswer` of aiohttp."""
+    """An :class:`~emasync.transport.dialogue.OpenAnswer` of aiohttp."""
 
     __slots__ = ("_response", "headers", "name", "received", "status", "taken")
 
@@ -124,14 +47,14 @@ class Answer:
         self._response = response
 
     async def read(self) -> bytes:
-        """See :class:`OpenAnswer`."""
+        """See :class:`~emasync.transport.dialogue.OpenAnswer`."""
         with translated(self.name):
             data = await self._response.content.readany()
         self.received += len(data)
         return data
 
     async def read_into(self, view: memoryview) -> int:
-        """See :class:`OpenAnswer`."""
+        """See :class:`~emasync.transport.dialogue.OpenAnswer`."""
         self.taken = 0
         with translated(self.name):
             while self.taken < len(view) and (data := await self._response.content.read(len(view) - self.taken)):
@@ -146,15 +69,49 @@ class Answer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """See :class:`OpenAnswer`."""
+        """See :class:`~emasync.transport.dialogue.OpenAnswer`."""
         if not self._response.content.at_eof():
             self._response.close()
         else:
             self._response.release()
 
 
+class _Resolver(AbstractResolver):
+    """:class:`DaemonResolver` as aiohttp wants it; the connector caches and rotates the answers."""
+
+    def __init__(self, resolver: DaemonResolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Addresses of `host`, both families unless one is asked for.
+
+        Raises
+        ------
+        OSError
+            The look-up failed.
+        """
+        return [_result(host, row) for row in await self._resolver.look_up(host, port, family)]
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+
+def _result(host: str, row: AddressInfo) -> ResolveResult:
+    family, _, protocol, _, address = row
+    return ResolveResult(
+        hostname=host,
+        host=str(address[0]),
+        port=int(address[1]),
+        family=family,
+        proto=protocol,
+        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+    )
+
+
 class HttpSession:
-    """The connections of one run. Make it inside the running loop and close it there.
+    """The connections of aiohttp in one run. Make it inside the running loop and close it there.
 
     Parameters
     ----------
@@ -166,7 +123,7 @@ class HttpSession:
         self._surroundings = surroundings
         self._connector = aiohttp.TCPConnector(
             limit=0,  # limits belong to the origin, not to the pool
-            resolver=resolver,
+            resolver=_Resolver(resolver),
             ttl_dns_cache=10,  # addresses rotate from one connection to the next
             keepalive_timeout=IDLE_S,
             ssl=surroundings.tls if surroundings.tls is not None else True,
@@ -187,7 +144,7 @@ class HttpSession:
         self._session._retry_connection = False  # noqa: SLF001 - see above
 
     async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> Answer:
-        """See :class:`Session`."""
+        """See :class:`~emasync.transport.dialogue.Session`."""
         with translated(name):
             response = await self._session.get(
                 URL(str(location), encoded=True),

@@ -29,13 +29,24 @@ class BrokenConnectionError(ConnectionError):
         Whether a general client may read it: it is out of this path's bounds only.
     silent : bool
         Whether it was given up because nothing came.
+    closed : bool
+        Whether the other side closed it in order: the end of a body that tells no length (RFC 9112, section 6.3).
     """
 
-    def __init__(self, reason: str, *, malformed: bool = False, elsewhere: bool = False, silent: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        malformed: bool = False,
+        elsewhere: bool = False,
+        silent: bool = False,
+        closed: bool = False,
+    ) -> None:
         super().__init__(reason)
         self.malformed = malformed
         self.elsewhere = elsewhere
         self.silent = silent
+        self.closed = closed
 
 
 class Taker(Protocol):
@@ -263,7 +274,7 @@ class WireConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.BaseProtocol`."""
         reason = "the other side closed the connection" if exc is None else str(exc) or type(exc).__name__
-        self._lost(BrokenConnectionError(reason))
+        self._lost(BrokenConnectionError(reason, closed=exc is None))
         if self._on_gone is not None:
             self._on_gone(self)
 

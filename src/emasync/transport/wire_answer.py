@@ -28,7 +28,7 @@ GiveBack = Callable[[WireConnection, memoryview], None]
 class WireAnswer:
     """Header of an answer, and its body as it comes.
 
-    An :class:`~emasync.transport.session.OpenAnswer` that is a :class:`~emasync.transport.wire.Taker`.
+    An :class:`~emasync.transport.dialogue.OpenAnswer` that is a :class:`~emasync.transport.wire.Taker`.
 
     Parameters
     ----------
@@ -40,6 +40,8 @@ class WireAnswer:
         Where the header and the beginning of the body go; so is this.
     give_back : callable
         Told connection and space at the end.
+    bounded : bool
+        A body without a length is an error's and stops at :data:`MAX_UNMEASURED_BYTES`; else the reader bounds it.
 
     Attributes
     ----------
@@ -53,6 +55,7 @@ class WireAnswer:
     """
 
     __slots__ = (
+        "_bounded",
         "_chunks",
         "_connection",
         "_ended",
@@ -72,7 +75,9 @@ class WireAnswer:
         "taken",
     )
 
-    def __init__(self, name: str, connection: WireConnection, space: memoryview, give_back: GiveBack) -> None:
+    def __init__(
+        self, name: str, connection: WireConnection, space: memoryview, give_back: GiveBack, *, bounded: bool = True
+    ) -> None:
         self.name = name
         self.status = 0
         self.headers: Mapping[str, str] = {}
@@ -80,6 +85,7 @@ class WireAnswer:
         self._connection = connection
         self._space = space
         self._give_back = give_back
+        self._bounded = bounded
         self._from = connection.received
         self._kept = memoryview(b"")  # what lay in the connection's space when it ended
         self._used = 0  # bytes in the present space that were handed out
@@ -249,7 +255,7 @@ class WireAnswer:
             raise self._broken()
 
     async def _read_unmeasured(self) -> bytes:
-        """Of a body in chunks, or one that ends with its connection: errors of some servers."""
+        """Of a body in chunks, or one that ends with its connection: documents, and errors of some servers."""
         chunks = self._chunks
         while not self._ended:
             if not self._unread():
@@ -262,12 +268,12 @@ class WireAnswer:
         return b""
 
     async def _more_unmeasured(self) -> None:
-        if self.received > MAX_UNMEASURED_BYTES:
+        if self._bounded and self.received > MAX_UNMEASURED_BYTES:
             raise failures.no_http(self.name, "a body without an end")
         try:
             await self._more(self._space, eager=True)
         except TransientError:
-            if self._chunks is not None:
+            if self._chunks is not None or self._lost is None or not self._lost.closed:
                 raise
             self._ended = True
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from emasync.errors import RefusedError
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
+from emasync.transport.dialogue import OpenAnswer, Session
 from emasync.transport.pool import Place, WirePool
 from emasync.transport.request_head import UnfitRequestError, get_request, writable
 from emasync.transport.response_head import Framing
-from emasync.transport.session import OpenAnswer, Session
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import BrokenConnectionError, WireConnection
 from emasync.transport.wire_answer import WireAnswer, translated
@@ -39,11 +39,15 @@ class WireSession:
     pool : WirePool
     general : Session
     surroundings : Surroundings
+    measured : bool
+        Only answers that tell the length of their body are taken, as data needs it. Documents come as they come:
+        listings and APIs answer in chunks.
     """
 
-    def __init__(self, pool: WirePool, general: Session, surroundings: Surroundings) -> None:
+    def __init__(self, pool: WirePool, general: Session, surroundings: Surroundings, *, measured: bool = True) -> None:
         self._pool = pool
         self._general = general
+        self._measured = measured
         self._surroundings = surroundings
         self._fields = {"User-Agent": surroundings.user_agent, "Accept": "*/*"}
         self._unfit: set[Place] = set()
@@ -95,7 +99,8 @@ class WireSession:
         while True:
             connection = await self._pool.take(location, policy, name, fresh=fresh)
             kept = connection.answers > 0
-            answer = WireAnswer(name, connection, self._spaces.pop() if self._spaces else _space(), self._retire)
+            space = self._spaces.pop() if self._spaces else _space()
+            answer = WireAnswer(name, connection, space, self._retire, bounded=self._measured)
             try:
                 head = await answer.begin(request)
             except BrokenConnectionError as error:
@@ -111,7 +116,7 @@ class WireSession:
             except BaseException:
                 answer.close()
                 raise
-            if head.status in SUCCESS and head.framing is not Framing.LENGTH:
+            if self._measured and head.status in SUCCESS and head.framing is not Framing.LENGTH:
                 answer.close()
                 return None
             return answer
