@@ -289,10 +289,15 @@ def test_schema_is_json_schema() -> None:
 
 def test_the_catalog_gives_manifests_that_are_ready(tmp_path: Path) -> None:
     listed = json.loads(emasync("catalog", "--json").stdout)["catalog"]
-    names = [entry["name"] for entry in listed]
-    assert "quickstart" in names
+    rows = {row["name"]: row for row in listed}
+    assert rows["epfl"]["voxel_size_zyx"] == [5.0, 5.0, 5.0]
+    assert "489.0 MB  CC0-1.0" in emasync("catalog").stdout
     shown = emasync("catalog", "quickstart")
+    assert "#   licence:      CC-BY-4.0" in shown.stdout
     assert "version: 1" in shown.stdout
+    told = json.loads(emasync("catalog", "quickstart", "--json").stdout)
+    assert told == {**rows["quickstart"], "manifest": told["manifest"]}
+    assert shown.stdout.endswith(told["manifest"])
     unknown = emasync("catalog", "nothing")
     assert unknown.returncode == 2
     assert "quickstart" in unknown.stderr

@@ -12,14 +12,14 @@ from tests.integration.folders import run_within
 from emasync.api import RunOptions
 from emasync.manifest.manifest import Manifest
 from emasync.model.receipt import Receipt
-from emasync.sources.catalog import catalog_entries
+from emasync.sources.catalog import shipped_manifests
 from emasync.testing import Archive
 from emasync.testing.demonstration import RUNS, read_shipped
 from emasync.testing.faults import Fault
 from emasync.testing.shipped.stand_in import StandIn, stand_in
 from emasync.testing.shipped.weather import KINDS, LIES, bad_weather
 
-SHIPPED = {entry.name: entry for entry in catalog_entries()}
+SHIPPED = {entry.name: entry for entry in shipped_manifests()}
 
 PERCENT = 2.0
 

@@ -10,7 +10,7 @@ from emasync.errors import InputError
 from emasync.ledger.snapshot import owner_of, read_snapshot
 
 if TYPE_CHECKING:
-    from emasync.sources.catalog import CatalogEntry
+    from emasync.sources.catalog_entry import CatalogEntry
 
 
 def status(root: str | os.PathLike[str]) -> dict[str, Any]:
@@ -35,3 +35,23 @@ def catalog() -> tuple[CatalogEntry, ...]:
     from emasync.sources.catalog import catalog_entries  # noqa: PLC0415 - looks where it is installed; status need not
 
     return catalog_entries()
+
+
+def catalog_entry(name: str) -> CatalogEntry:
+    """One known dataset.
+
+    Raises
+    ------
+    InputError
+        The catalog has no such name; the message lists them.
+    """
+    from emasync.sources import catalog  # noqa: PLC0415 - as above
+
+    return catalog.catalog_entry(name)
+
+
+def described(entry: CatalogEntry) -> str:
+    """What is known of a dataset, as comments, and its manifest below: together a manifest."""
+    from emasync.sources.catalog_text import commented  # noqa: PLC0415 - as above
+
+    return f"{commented(entry)}\n{entry.text}"

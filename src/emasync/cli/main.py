@@ -13,6 +13,7 @@ import typer
 import emasync
 from emasync import api
 from emasync.cli.bench import bench
+from emasync.cli.catalog import catalog
 from emasync.cli.demo import demo
 from emasync.cli.get import get
 from emasync.cli.init import init
@@ -53,6 +54,7 @@ app.command()(run)
 app.command()(get)
 app.command()(ls)
 app.command()(init)
+app.command()(catalog)
 app.command()(demo)
 app.command()(bench)
 
@@ -134,29 +136,6 @@ def status(
 def schema() -> None:
     """Print the JSON Schema of the manifest."""
     typer.echo(json.dumps(api.schema(), indent=2))
-
-
-@app.command()
-def catalog(
-    name: Annotated[str | None, typer.Argument(help="Print the manifest of this entry.")] = None,
-    *,
-    as_json: JsonFlag = False,
-) -> None:
-    """List known datasets, or print the manifest of one."""
-    entries = api.catalog()
-    if name is None:
-        width = max((len(entry.name) for entry in entries), default=0)
-        text = "\n".join(f"{entry.name:{width}}  {entry.summary}" for entry in entries)
-        _print(
-            {"catalog": [{"name": entry.name, "summary": entry.summary} for entry in entries]}, text, as_json=as_json
-        )
-        return
-    for entry in entries:
-        if entry.name == name:
-            typer.echo(entry.text, nl=False)
-            return
-    known = ", ".join(entry.name for entry in entries)
-    raise InputError(f"the catalog has no entry {name!r}; it has {known}")
 
 
 def _print(document: dict[str, Any], text: str, *, as_json: bool) -> None:

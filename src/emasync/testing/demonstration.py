@@ -18,7 +18,8 @@ from emasync.errors import InputError
 from emasync.manifest.load import parse_manifest
 from emasync.manifest.manifest import Manifest
 from emasync.model.receipt import DatasetReceipt, Receipt
-from emasync.sources.catalog import CatalogEntry, catalog_entries
+from emasync.sources.catalog import shipped_manifests
+from emasync.sources.catalog_entry import CatalogEntry
 from emasync.testing.shipped.stand_in import StandIn, stand_in
 from emasync.testing.shipped.truth import Truth
 from emasync.testing.shipped.weather import PATIENCE, bad_weather
@@ -105,9 +106,9 @@ def chosen(only: Sequence[str]) -> list[CatalogEntry]:
     InputError
         A name that there is not.
     """
-    entries = [entry for entry in catalog_entries() if not only or entry.name in only]
+    entries = [entry for entry in shipped_manifests() if not only or entry.name in only]
     if unknown := sorted(set(only) - {entry.name for entry in entries}):
-        known = ", ".join(entry.name for entry in catalog_entries())
+        known = ", ".join(entry.name for entry in shipped_manifests())
         raise InputError(f"no manifest {', '.join(unknown)}; there are {known}")
     return entries
 
