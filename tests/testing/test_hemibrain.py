@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from emasync.testing.precomputed import HEMIBRAIN, IMAGE, LABELS, hemibrain
+from emasync.testing.precomputed import hemibrain
+from emasync.testing.shipped.hemibrain import BUCKET, IMAGE, LABELS
 
 
 @pytest.fixture(scope="module")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     twin = hemibrain(tmp_path_factory.mktemp("hemibrain"))
-    return {path.removeprefix(f"{HEMIBRAIN}/"): data for path, data in twin.objects().items()}
+    return {path.removeprefix(f"{BUCKET}/"): data for path, data in twin.objects().items()}
 
 
 def scales(objects: dict[str, bytes], layer: str) -> list[Any]:

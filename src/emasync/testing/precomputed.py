@@ -13,12 +13,9 @@ from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.content import BucketRules
 from emasync.testing.folder import FolderStore
 from emasync.testing.pixels import DriftingVolume
+from emasync.testing.shipped.hemibrain import BUCKET, IMAGE, IMAGE_SIZE, KEY, LABELS, LABELS_SIZE, SCALES
 from emasync.testing.volumes import Shape, Volume
 
-HEMIBRAIN = "neuroglancer-janelia-flyem-hemibrain"
-IMAGE, LABELS = "emdata/clahe_yz/jpeg", "v1.2/segmentation"
-_IMAGE_SIZE, _LABELS_SIZE = (41394, 39725, 34427), (41408, 39552, 34432)
-_SCALES = 9
 _BODY = 5_813_105_172
 """Ids of bodies have more than 32 bits."""
 
@@ -111,9 +108,10 @@ def write_precomputed(folder: Path, scales: Sequence[ScaleOnDisk], *, kind: str 
 
 
 def hemibrain(folder: Path, *, start: Shape = (18112, 20160, 15680), shape: Shape = (128, 128, 128)) -> ArchiveTwin:
-    """Image and segmentation of the hemibrain: true sizes, scales and encodings, and voxels in one box of 8 nm only.
+    """Image and segmentation of the hemibrain by encoders that are not ours, with voxels in one box of 8 nm only.
 
-    How the true image is sharded is not published; here it is as the segmentation.
+    True sizes, scales and encodings, as in :mod:`emasync.testing.shipped.hemibrain`, which needs no TensorStore and
+    has chunks of flat blocks: here pictures have all frequencies, and bodies no straight borders.
 
     Parameters
     ----------
@@ -124,29 +122,29 @@ def hemibrain(folder: Path, *, start: Shape = (18112, 20160, 15680), shape: Shap
     """
     image = DriftingVolume(shape, "uint8", 8).whole()
     labels = (image // 24).astype("uint64") * _BODY
-    bucket = folder / HEMIBRAIN
+    bucket = folder / BUCKET
     described: dict[str, Any] = {  # Any: keyword arguments of two calls
-        "key": "8.0x8.0x8.0",
+        "key": KEY,
         "chunk": (64, 64, 64),
         "sharding": _sharding(0),
         "start": start,
     }
-    finest = ScaleOnDisk(voxels=image, encoding="jpeg", size=_IMAGE_SIZE, **described)
-    write_precomputed(bucket / IMAGE, [finest, *(_coarser(level) for level in range(1, _SCALES))])
-    segments = ScaleOnDisk(voxels=labels, encoding="compressed_segmentation", size=_LABELS_SIZE, **described)
+    finest = ScaleOnDisk(voxels=image, encoding="jpeg", size=IMAGE_SIZE[::-1], **described)
+    write_precomputed(bucket / IMAGE, [finest, *(_coarser(level) for level in range(1, SCALES))])
+    segments = ScaleOnDisk(voxels=labels, encoding="compressed_segmentation", size=LABELS_SIZE[::-1], **described)
     write_precomputed(bucket / LABELS, [segments], kind="segmentation")
     return ArchiveTwin(
         store=FolderStore(folder),
-        stands_for={f"gs://{HEMIBRAIN}": HEMIBRAIN},
-        buckets={HEMIBRAIN: BucketRules(kind="google")},
-        truth={f"{HEMIBRAIN}/{IMAGE}": image, f"{HEMIBRAIN}/{LABELS}": labels},
+        stands_for={f"gs://{BUCKET}": BUCKET},
+        buckets={BUCKET: BucketRules(kind="google")},
+        truth={f"{BUCKET}/{IMAGE}": image, f"{BUCKET}/{LABELS}": labels},
     )
 
 
 def _coarser(level: int) -> ScaleOnDisk:
     """A scale of the image that is described and has no chunk."""
     nm = 8.0 * 2**level
-    z, y, x = (size >> level for size in _IMAGE_SIZE)
+    x, y, z = (size >> level for size in IMAGE_SIZE)
     return ScaleOnDisk(
         voxels=np.empty((0, 0, 0), "uint8"),
         key=f"{nm}x{nm}x{nm}",
