@@ -89,6 +89,7 @@ LINKS = Registry(
         "openorganelle": "emasync.sources.links.openorganelle:OpenOrganelleLinks",
         "aind": "emasync.sources.links.aind:AindLinks",
         "open_data": "emasync.sources.links.open_data:OpenDataLinks",
+        "pages": "emasync.sources.links.pages:PageLinks",
     },
 )
 """Rules that read pasted texts, in the order they are asked; those of plug-ins come after these."""

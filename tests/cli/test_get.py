@@ -430,7 +430,7 @@ def test_from_python(server: Archive, tmp_path: Path) -> None:
     assert "url: s3://bucket/v.zarr" in emasync.init("s3://bucket/v.zarr")
     with pytest.raises(InputError, match="such are:"):
         emasync.get("what is this", root=tmp_path)
-    with pytest.raises(SourceError, match="is not there"):
+    with pytest.raises(SourceError, match="is not there, or not public"):
         emasync.init(f"https://x.org/#!{server.url}/gone.json")
 
 

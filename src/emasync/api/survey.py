@@ -19,7 +19,7 @@ from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.verdict import decisive
 from emasync.registry import SOURCES
 from emasync.settings import Settings
-from emasync.sources.interface import FilesFound, Setback, Source, SourceContext, TreeFound
+from emasync.sources.interface import FilesFound, Finding, Setback, Source, SourceContext, TreeFound
 from emasync.transport.governed import GovernedFetcher
 
 MOST_ASKED: Final = 64
@@ -98,17 +98,25 @@ class Surveyor:
     async def _findings(self, entry: Any) -> AsyncGenerator[ListedRow]:
         make = await asyncio.to_thread(SOURCES.load, entry.source_name)  # imports read files
         source: Source = make(self._context)
-        async for finding in source.resolve(entry):
-            if isinstance(finding, FilesFound):
-                async with aclosing(self._files(finding, entry)) as rows:
+        findings = source.resolve(entry)
+        try:
+            async for finding in findings:
+                async with aclosing(self._shown(finding, entry)) as rows:
                     async for row in rows:
                         yield row
-            elif isinstance(finding, TreeFound):
-                async with aclosing(self._tree(finding, entry)) as rows:
-                    async for row in rows:
-                        yield row
-            elif isinstance(finding, Setback):
-                yield ListedRow.failed(entry.id, finding.error)
+        finally:  # a listing that is left early is closed at once
+            if isinstance(findings, AsyncGenerator):
+                await findings.aclose()
+
+    async def _shown(self, finding: Finding, entry: Any) -> AsyncGenerator[ListedRow]:
+        """Rows of one finding (Any: as above)."""
+        if isinstance(finding, Setback):
+            yield ListedRow.failed(entry.id, finding.error)
+        elif isinstance(finding, FilesFound | TreeFound):
+            chosen = self._files(finding, entry) if isinstance(finding, FilesFound) else self._tree(finding, entry)
+            async with aclosing(chosen) as rows:
+                async for row in rows:
+                    yield row
 
     async def _tree(self, found: TreeFound, entry: Any) -> AsyncGenerator[ListedRow]:
         """One tree. Those of which there may be thousands are looked into where that is asked for (Any: as above)."""

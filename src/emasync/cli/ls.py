@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing
@@ -13,8 +15,10 @@ from typing import Annotated, Protocol
 import typer
 
 from emasync import api
+from emasync.cli.display import told
 from emasync.cli.report import megabytes
 from emasync.cli.run import mirrors_of
+from emasync.model.events import Event
 from emasync.model.task import escape_for_log
 
 EXIT_FAILED = 1
@@ -40,17 +44,27 @@ def ls(
         include=tuple(include or ()), exclude=tuple(exclude or ()), arrays=tuple(arrays or ()), recursive=recursive
     )
     shown: _Shown = _Document(location) if as_json else _Lines()
-    with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
-        runner.run(_listed(location, look, api.RunOptions(mirrors=mirrors_of(mirror)), shown))
-    shown.end()
+    try:
+        with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
+            runner.run(_listed(location, look, api.RunOptions(mirrors=mirrors_of(mirror)), shown))
+        shown.end()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if shown.tally.kinds["failed"]:
         raise typer.Exit(EXIT_FAILED)
 
 
 async def _listed(location: str, look: api.Look, options: api.RunOptions, shown: _Shown) -> None:
-    async with aclosing(api.als(location, look=look, options=options)) as rows:
+    async with aclosing(api.als(location, look=look, options=options, on_event=_tell)) as rows:
         async for row in rows:
             shown.take(row)
+
+
+def _tell(event: Event) -> None:
+    """Warnings and retries, for people."""
+    if (line := told(event)) is not None:
+        typer.echo(escape_for_log(line), err=True)
 
 
 @dataclass(slots=True)
@@ -85,14 +99,14 @@ class _Document:
     def take(self, row: api.ListedRow) -> None:
         """Write one row."""
         self.tally.add(row)
-        typer.echo(self._lead + json.dumps(row.to_dict()), nl=False)
+        sys.stdout.write(self._lead + json.dumps(row.to_dict()))
         self._lead = ",\n"
 
     def end(self) -> None:
         """Close the object, with the sums."""
         sums = {"counts": dict(self.tally.kinds), "file_bytes": self.tally.file_bytes}
         opened = "" if self.tally.kinds else self._lead
-        typer.echo(f"{opened}], {json.dumps(sums)[1:]}")
+        sys.stdout.write(f"{opened}], {json.dumps(sums)[1:]}\n")
 
 
 class _Lines:
@@ -106,12 +120,12 @@ class _Lines:
         """Print one row, below the name of its dataset."""
         self.tally.add(row)
         if row.kind in ("failed", "note"):
-            typer.echo(f"{row.kind}: {row.message}", err=True)
+            typer.echo(f"{row.kind}: {escape_for_log(row.message or '')}", err=True)
             return
         if row.dataset != self._dataset:
             self._dataset = row.dataset
-            typer.echo(f"{row.dataset}:")
-        typer.echo(f"  {ls_line(row)}")
+            sys.stdout.write(f"{row.dataset}:\n")
+        sys.stdout.write(f"  {ls_line(row)}\n")
 
     def end(self) -> None:
         """Print the sums."""

@@ -106,7 +106,7 @@ class LinkRule(Protocol):
 
     @property
     def forms(self) -> Sequence[str]:
-        """Examples of what is understood, for messages."""
+        """Examples of what is understood, for messages; none for a rule that only refuses."""
         ...
 
     def read(self, text: str) -> Outcome | None:

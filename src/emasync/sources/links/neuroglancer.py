@@ -86,7 +86,7 @@ def _document(address: str) -> Question:
 
     def answer(data: bytes | None) -> Reading:
         if data is None:
-            message = f"{location} is not there: the link's state cannot be read"
+            message = f"{location} is not there, or not public: the link's state cannot be read"
             raise SourceError(message, kind=ErrorKind.NOT_FOUND, location=str(location))
         return read_state(data, str(location))
 
