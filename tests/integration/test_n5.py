@@ -311,6 +311,13 @@ def test_a_group_without_attributes_below_a_container_is_n5_by_its_name(served: 
     np.testing.assert_array_equal(read(root, f"{EM.removeprefix('em/')}/s2"), served.truth.em.levels[2])
 
 
+def test_a_url_may_name_the_dataset_itself(served: Served, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    receipt = run_within(served.manifest(url=f"s3://bucket/{NAME}/{EM}/s0", crop=CROP), root)
+    assert receipt.failures == ()
+    np.testing.assert_array_equal(read(root, "."), served.truth.em.levels[0][HULL])
+
+
 def test_run_again_asks_nothing_and_restores_attributes(served: Served, tmp_path: Path) -> None:
     root = tmp_path / "data"
     manifest = served.manifest(arrays=[EM], scales=[0, 1], crop=CROP)

@@ -127,15 +127,15 @@ class Names:
         self.objects = [key for key in rest if "/" not in key]
 
 
-def walk(documents: Mapping[str, bytes], *, listable: bool = True) -> list[Found]:
+def walk(documents: Mapping[str, bytes], start: Sequence[str] = ("",)) -> list[Found]:
     found: list[Found] = []
-    run = N5Format().walk()
+    run = N5Format().walk(start)
     while needs := run.needs():
         for need in needs:
             if need.kind == "document":
                 run.feed(need, documents.get(need.key))
             else:
-                run.feed(need, Names([*documents], need.key) if listable else None)
+                run.feed(need, Names([*documents], need.key))
         found += run.found()
     assert not run.notes
     return found
@@ -146,9 +146,9 @@ def image_in(found: Sequence[Found]) -> MultiscaleDescription:
     return image
 
 
-def part_of(documents: Mapping[str, bytes], chosen: Sequence[Chosen]) -> dict[str, bytes]:
+def part_of(documents: Mapping[str, bytes], chosen: Sequence[Chosen], start: Sequence[str] = ("",)) -> dict[str, bytes]:
     """Documents on disk after a choice."""
-    found = walk(documents)
+    found = walk(documents, start)
     wanted = wanted_documents(found, chosen)
     assert wanted.keys() <= documents_of(found).keys()
     changed = {item.key: item.data for item in rewrite(wanted, chosen, N5Format())}
@@ -183,6 +183,22 @@ def test_a_part_is_where_it_was(data: st.DataObject) -> None:
     units = [axis.unit for axis in image.axes]
     assert [axis.unit for axis in part.axes] == units or units == [None] * 3
     assert [axis.name for axis in part.axes] == ["z", "y", "x"]
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS[:-1])
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_level_that_is_named_is_where_its_image_has_it(convention: Callable[[], Documents], number: int) -> None:
+    documents = encode(convention())
+    level = image_in(walk(documents)).levels[number]
+    alone = image_in(walk(documents, [level.array.path]))
+    (found,) = alone.levels
+    assert (found.number, found.array.shape) == (0, level.array.shape)
+    assert found.transform.scale == pytest.approx(level.transform.scale)
+    assert found.transform.translation == pytest.approx(level.transform.translation)
+    assert alone.axes == image_in(walk(documents)).axes
+    chosen = select_image(alone, box=Box((8, 20, 11), (9, 21, 12)) if number == 0 else None)
+    part = image_in(walk(part_of(documents, chosen, [level.array.path])))
+    assert part.levels[0].transform.scale == pytest.approx(level.transform.scale)
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)

@@ -16,7 +16,7 @@ from typing import Final
 
 from emasync.formats.interface import ArrayDescription, Names
 from emasync.formats.json_document import Field
-from emasync.formats.paths import join, normal_path
+from emasync.formats.paths import join, normal_path, parent_and_name
 
 MAX_LEVELS: Final = 64
 """Halving from 2^63 voxels ends there."""
@@ -87,6 +87,21 @@ def numbered_image(folder: str, numbers: Iterable[int], *, declared: bool = True
 def single_image(path: str) -> ImageEntry:
     """The image of one dataset."""
     return ImageEntry(levels=(LevelEntry(0, path, Field(path, "", None)),))
+
+
+def enclosing_level(path: str, group: Field | None) -> LevelEntry | None:
+    """What the group around a dataset says of it, and only its name where it says nothing; None for no level.
+
+    Raises
+    ------
+    FormatError
+        As :func:`declared_images`.
+    """
+    folder, name = parent_and_name(path)
+    listed = (level for image in declared_images(folder, group) for level in image.levels)
+    named = level_number(name)
+    called = None if named is None else LevelEntry(named, path, Field(path, "", None))
+    return next((level for level in listed if level.path == path), called)
 
 
 def level_numbers(names: Names) -> list[int]:

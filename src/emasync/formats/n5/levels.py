@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from emasync.errors import FormatError
 from emasync.formats.interface import Axis, LevelDescription, MultiscaleDescription, Transform
-from emasync.formats.json_document import Field
 from emasync.formats.n5.images import ImageEntry
 from emasync.formats.n5.placing import SPATIAL, Around, Member, Placing
 from emasync.model.task import escape_for_log
@@ -68,11 +67,6 @@ def describe_image(entry: ImageEntry, members: Mapping[int, Member], around: Aro
         documents=around.documents,
     )
     return Described(image, tuple(placing.notes))
-
-
-def states_place(attributes: Field) -> bool:
-    """Whether a dataset says itself where its voxels are, so that it is an image without any group."""
-    return any(attributes.member(name).value is not None for name in ("transform", "pixelResolution", "resolution"))
 
 
 def _axis(name: str, unit: str | None) -> Axis:

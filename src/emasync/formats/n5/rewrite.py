@@ -85,7 +85,7 @@ class AttributesRewriter:
                 del new[listed.where]
         if old.member("multiscales").value is not None:
             new["multiscales"] = self._images(folder, old.member("multiscales"))
-        elif own is not None and not own.counted:
+        elif own is not None and own.placed and not own.counted:
             new["multiscales"] = [_new_image(own)]
         if own is not None and old.member("offset").value is not None:
             new["offset"] = None if own.shifted else _moved_offset(old.member("offset"), own.finest)
@@ -119,6 +119,11 @@ class _Pyramid:
     @property
     def finest(self) -> Part:
         return self.parts[min(self.parts)]
+
+    @property
+    def placed(self) -> bool:
+        """Whether it is known where they are; arrays that are only called levels are none."""
+        return all(part.array.place is not None for part in self.parts.values())
 
     @property
     def counted(self) -> bool:

@@ -18,14 +18,15 @@ from emasync.formats.n5.images import (
     ImageEntry,
     LevelEntry,
     declared_images,
+    enclosing_level,
     is_pyramid,
     level_numbers,
     numbered_image,
     single_image,
 )
-from emasync.formats.n5.levels import describe_image, states_place
-from emasync.formats.n5.placing import Around, Member, named_axes
-from emasync.formats.paths import join, parent_and_name, place_name
+from emasync.formats.n5.levels import describe_image
+from emasync.formats.n5.placing import Around, Member
+from emasync.formats.paths import ancestors, join, parent_and_name, place_name
 from emasync.formats.visits import (
     Answers,
     Documents,
@@ -39,8 +40,6 @@ from emasync.formats.visits import (
 from emasync.model.task import escape_for_log
 
 _NAMES: Final = (ATTRIBUTES,)
-_TIMEPOINT: Final = "timepoint"
-"""Begins the name of a group whose factors stand one folder further up (BDV N5 format)."""
 
 _OTHERS: Final = frozenset((".zarray", ".zgroup", ".zattrs", "zarr.json", "info"))
 """Documents of other formats: publishers keep several below one prefix."""
@@ -63,7 +62,7 @@ class N5Walk(FolderWalk):
 
     def __init__(self, start: Sequence[str] = ("",), limits: WalkLimits | None = None) -> None:
         super().__init__(limits)
-        self._enter(start, self._attributes_only, lambda path: self._folder(path, None, 0, start=True))
+        self._enter(start, self._attributes_only, self._start)
 
     def _attributes_only(self, folder: str) -> Steps:
         """A group above a start: kept so that the copy can be navigated."""
@@ -75,20 +74,34 @@ class N5Walk(FolderWalk):
                 GroupDescription(path=folder, layout="multiscale" if image else "group", documents=documents)
             )
 
-    def _folder(self, folder: str, above: Field | None, bare: int, *, start: bool = False) -> Steps:
+    def _start(self, folder: str) -> Steps:
+        """A folder that is named; what stands above it may say what it is: all of it is asked for at once."""
+        home, further = [*reversed(ancestors(folder)), "", ""][:2]
+        folders = dict.fromkeys((folder, home, further))
+        documents = _documents((yield tuple(Need.document(join(path, ATTRIBUTES)) for path in folders)))
+        attributes, group, above = (read_attributes(path, documents) for path in (folder, home, further))
+        if attributes is not None and is_dataset(attributes):
+            key = join(folder, ATTRIBUTES)
+            member = Member(read_dataset(folder, attributes, {key: documents[key]}), attributes)
+            level = enclosing_level(folder, group)
+            around = Around(folder=folder) if level is None else Around(folder=folder, group=group, above=above)
+            self._lone(member, around, level)
+        else:
+            own = {key: documents[key] for key in (join(folder, ATTRIBUTES),) if key in documents}
+            group = group if folder else None
+            yield from self._group(Around(folder=folder, group=attributes, above=group, documents=own), 0, start=True)
+
+    def _folder(self, folder: str, above: Field | None, bare: int) -> Steps:
         """Any folder: a dataset, a group, or a prefix without attributes, which N5 calls a group too."""
         documents = yield from read_documents(folder, _NAMES)
         attributes = read_attributes(folder, documents)
         if attributes is not None and is_dataset(attributes):
-            self._lone(Member(read_dataset(folder, attributes, documents), attributes))
+            self._lone(Member(read_dataset(folder, attributes, documents), attributes), Around(folder=folder))
         elif attributes is None and bare >= self._limits.bare_depth:
             self._note(f"{place_name(folder)}: {bare} folders without metadata inside each other; not looked into")
         else:
-            if start and parent_and_name(folder)[1].startswith(_TIMEPOINT):
-                home = parent_and_name(folder)[0]
-                above = read_attributes(home, (yield from read_documents(home, _NAMES)))
             around = Around(folder=folder, group=attributes, above=above, documents=documents)
-            yield from self._group(around, bare, start=start)
+            yield from self._group(around, bare, start=False)
 
     def _group(self, around: Around, bare: int, *, start: bool) -> Steps:
         """A group: its images at once, its other nodes as visits of their own."""
@@ -131,7 +144,7 @@ class N5Walk(FolderWalk):
         if entry.declared or is_pyramid([members[number].array for number in sorted(members)]):
             return self._describe(entry, members, around)
         for member in members.values():
-            self._lone(member)
+            self._lone(member, Around(folder=member.array.path))
         return False
 
     def _describe(self, entry: ImageEntry, members: Mapping[int, Member], around: Around) -> bool:
@@ -142,15 +155,16 @@ class N5Walk(FolderWalk):
         self._tell(described.notes)
         return True
 
-    def _lone(self, member: Member) -> None:
-        """A dataset that is no level; one that says where it is is an image all the same, so that it can lend a box."""
-        path = member.array.path
-        if states_place(member.attributes):
-            self._describe(single_image(path), {0: member}, Around(folder=path))
+    def _lone(self, member: Member, around: Around, level: LevelEntry | None = None) -> None:
+        """A dataset by itself; one whose place is stated is an image all the same, so that it can lend a box."""
+        entry = single_image(member.array.path) if level is None else ImageEntry(levels=(level,))
+        described = describe_image(entry, {entry.levels[0].number: member}, around)
+        (found,) = described.image.levels
+        if found.stated:
+            self._found.append(replace(described.image, levels=(replace(found, number=0),)))
         else:
-            notes: list[str] = []
-            self._found.append(replace(member.array, axes=named_axes(member.attributes.member("axes"), member, notes)))
-            self._tell(notes)
+            self._found.append(replace(found.array, place=None))
+        self._tell(described.notes)
 
     def _tell(self, notes: Iterable[str]) -> None:
         for note in notes:
