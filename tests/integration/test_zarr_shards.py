@@ -21,6 +21,7 @@ from tests.integration.folders import files_below, run_within
 
 from emasync.api.options import RunOptions
 from emasync.errors import ErrorKind
+from emasync.model.events import Event
 from emasync.testing import Archive
 from emasync.testing.stores import FolderStore
 from emasync.testing.volumes import smooth_blobs, write_ome_zarr_05_sharded
@@ -318,6 +319,42 @@ def test_a_shard_that_was_written_anew_is_fetched_anew_when_asked(serve: Callabl
     served.how.write(served.folder, other)
     assert run_within(manifest, tmp_path / "data", options=RunOptions(refresh=True)).failures == ()
     np.testing.assert_array_equal(read(tmp_path / "data" / "part"), other[:16, :16, :16])
+
+
+# --- boxes that must hold data ----------------------------------------------------------------------------------------
+
+
+def test_a_box_that_must_hold_data_is_drawn_out_of_shards(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """The index of a shard is read once, whether its chunks were looked at only, or taken too."""
+    voxels = np.zeros((96, 96, 96), np.uint16)
+    voxels[48:, 32:, :] = 7
+    served = serve(Sharded(inner=(8, 4, 8)), voxels=voxels)
+    told: list[Event] = []
+    wanted = served.manifest(crop={"at": "random", "shape": [16, 16, 16], "seed": 3, "min_nonzero": 1.0})
+    receipt = run_within(wanted, tmp_path / "data", on_event=told.append)
+    assert receipt.failures == ()
+    fields: Json = next(dict(event.fields) for event in told if "box_start" in event.fields)
+    assert fields["draws"] > 1
+    assert fields["nonzero"] == fields["sampled"] <= 27
+    assert len(served.indexes()) == len(set(served.indexes()))
+    hull = tuple(slice(low, low + size) for low, size in zip(fields["hull_start"], fields["hull_shape"], strict=True))
+    np.testing.assert_array_equal(read(tmp_path / "data" / "part"), voxels[hull])
+
+
+def test_a_chunk_that_lies_about_its_length_is_not_fetched_to_be_looked_at(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """Law 14: 512 bytes of voxels do not take gigabytes."""
+    served = serve(Sharded(index=(LITTLE,)))
+    shard = served.folder / "c/0/0/0"
+    data = shard.read_bytes()
+    index = np.full((16, 2), (1 << 64) - 1, "<u8")
+    index[0] = 0, 1 << 20
+    shard.write_bytes(bytes(1 << 20) + data + index.tobytes())
+    crop = {"at": "random", "shape": [1, 1, 1], "min_nonzero": 1.0, "within": cut((0, 0, 0), (8, 4, 8))}
+    (failure,) = run_within(served.manifest(crop=crop), tmp_path / "data").failures
+    assert failure.kind == ErrorKind.FORMAT
+    assert "a chunk has 1,048,576 bytes" in failure.message
 
 
 # --- indexes that lie -------------------------------------------------------------------------------------------------
