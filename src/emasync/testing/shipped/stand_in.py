@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from emasync.testing.aind import exaspim
 from emasync.testing.archive_twin import ArchiveTwin, together
 from emasync.testing.empiar import retina
 from emasync.testing.epfl import hippocampus
 from emasync.testing.ephys import benchmark
 from emasync.testing.idr import u2os
+from emasync.testing.pasteur import interhemispheric
 from emasync.testing.shipped import assets, files, hemibrain, openorganelle
 from emasync.testing.shipped.truth import Truth
 from emasync.testing.visual_coding import dandiset
@@ -52,7 +54,7 @@ def stand_in() -> Iterator[StandIn]:
 
 def _made(folder: Path) -> StandIn:
     """Files in HDF5 are left out where h5py is not installed."""
-    flat, sessions, mice = (folder / name for name in ("flat", "benchmark", "mice"))
+    tiles, brains, sessions, mice = (folder / name for name in ("tiles", "brains", "sessions", "mice"))
     twin = together(
         hippocampus(),
         retina(),
@@ -60,7 +62,8 @@ def _made(folder: Path) -> StandIn:
         openorganelle.twin(),
         hemibrain.twin(),
         dandiset(mice, hdf5=find_spec("h5py") is not None),
-        assets.flat_buckets(flat),
+        exaspim(tiles),
+        interhemispheric(brains),
         benchmark(sessions, simulated=False),
     )
     truths = {
@@ -70,6 +73,6 @@ def _made(folder: Path) -> StandIn:
         "visual-coding": files.dandi_truth(mice),
         **openorganelle.truths(twin.store),
         **hemibrain.truths(),
-        **assets.truths(flat, sessions),
+        **assets.truths(tiles, brains, sessions),
     }
     return StandIn(twin=twin, truths=truths, facts=files.epfl_facts(twin.store))
