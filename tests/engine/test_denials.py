@@ -57,7 +57,6 @@ async def test_a_denied_chunk_is_left_out_where_every_missing_name_is_denied() -
     ("task", "error"),
     [
         (chunk(absent_ok=False), DENIED),
-        (chunk(grid=None), DENIED),  # a file that the manifest names: 404 may be accepted, a denial is none
         (chunk(), EmasyncError("something else")),
     ],
 )
@@ -65,6 +64,15 @@ async def test_other_errors_stay_what_they_are(task: Task, error: EmasyncError) 
     fetcher = Guarded([".zarray"])
     assert await Denials(fetcher).meaning(task, error) is error
     assert fetcher.asked == []
+
+
+async def test_shards_that_are_named_one_by_one_are_chunks_too() -> None:
+    assert isinstance(await Denials(Guarded(["info"])).meaning(chunk(grid=None), DENIED), NotFoundError)
+
+
+async def test_a_file_that_may_be_missing_is_not_missing_where_it_is_denied() -> None:
+    """``allow_missing`` accepts a 404; nothing describes files that the manifest names."""
+    assert await Denials(Guarded(["another.tif"])).meaning(chunk(grid=None), DENIED) is DENIED
 
 
 async def test_a_denial_is_one_where_missing_names_are_told_as_missing() -> None:
@@ -91,6 +99,7 @@ def test_where_arrays_are_described() -> None:
         "gs://b/em/jpeg/8.0x8.0x8.0/.zarray",
         "gs://b/em/jpeg/8.0x8.0x8.0/zarr.json",
         "gs://b/em/jpeg/8.0x8.0x8.0/attributes.json",
+        "gs://b/em/jpeg/8.0x8.0x8.0/info",
         "gs://b/em/jpeg/info",
         "gs://b/em/info",
     ]

@@ -514,10 +514,14 @@ def test_a_shard_that_was_written_anew_is_fetched_anew_when_asked(serve: Callabl
     assert run_within(manifest, root).totals.requests == 0
 
 
-def test_trap_9_a_missing_shard_or_chunk_is_zeros(serve: Callable[..., Served], tmp_path: Path) -> None:
+@pytest.mark.parametrize("rules", [{}, {"list_denied": True, "missing_is_403": True}])
+def test_trap_9_a_missing_shard_or_chunk_is_zeros(
+    serve: Callable[..., Served], tmp_path: Path, rules: Mapping[str, bool]
+) -> None:
     voxels = BLOBS.copy()
     voxels[:8, :8, :8] = 0
-    served = serve(ScaleOnDisk(voxels=voxels, key="8", chunk=CHUNK, sharding=sharding(shards=1, minishards=0)))
+    scale = ScaleOnDisk(voxels=voxels, key="8", chunk=CHUNK, sharding=sharding(shards=1, minishards=0))
+    served = serve(scale, rules=rules)
     root = tmp_path / "data"
     crop = {"start": [0, 0, 0], "shape": [16, 16, 48]}
     assert run_within(served.manifest(scales=[0], crop=crop), root).exit_code == 0

@@ -1,9 +1,4 @@
-"""Denials that stand for absence (law 9).
-
-Where listing is not allowed, S3 answers 403 for an object that is not there ("GetObject", permissions), and Google
-Cloud Storage does alike. So a denied chunk may be one that the publisher left out, or one that is really denied. It is
-left out when a name that nobody wrote is denied as well, while the document that describes the array is not.
-"""
+"""Denials of chunks that the publisher left out (law 9)."""
 
 from __future__ import annotations
 
@@ -11,13 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from emasync.errors import AccessDeniedError, EmasyncError, NotFoundError, TransportError
-from emasync.model.digest import Span
-from emasync.model.location import Location, missing_key
+from emasync.errors import AccessDeniedError, EmasyncError, NotFoundError
+from emasync.model.location import Location
 from emasync.model.task import Task
+from emasync.transport.denials import hides_missing
 from emasync.transport.interface import Fetcher
 
-DESCRIPTIONS = (".zarray", "zarr.json", "attributes.json", "../info", "../../info")
+DESCRIPTIONS = (".zarray", "zarr.json", "attributes.json", "info", "../info", "../../info")
 """Documents beside or above the chunks of an array: one of them was read when the chunks were planned."""
 
 
@@ -31,7 +26,7 @@ class _Look:
 
 
 class Denials:
-    """Looks at what denials of chunks mean.
+    """Looks at what denials of objects mean that may be absent.
 
     Parameters
     ----------
@@ -47,36 +42,16 @@ class Denials:
 
         A look counts for the denials that came before it, never for later ones: rights may be taken away meanwhile.
         """
-        if not isinstance(error, AccessDeniedError) or not task.absent_ok or task.spec.grid is None:
+        if not isinstance(error, AccessDeniedError) or not task.absent_ok:
             return error
         look = self._looks.setdefault(task.set_id, _Look())
         denied_before = look.begun
         async with look.lock:
             if look.begun == denied_before:
                 look.begun += 1
-                look.hides_missing = await self._hides_missing(Location.parse(task.spec.base))
+                base = Location.parse(task.spec.base)
+                look.hides_missing = await hides_missing(self._fetcher, base, descriptions(base))
             return NotFoundError(error.message, location=error.location) if look.hides_missing else error
-
-    async def _hides_missing(self, array: Location) -> bool:
-        try:
-            await self._ask(array.join(missing_key(array)))
-        except AccessDeniedError:
-            return await self._describes(array)
-        except TransportError:
-            return False
-        return False
-
-    async def _describes(self, array: Location) -> bool:
-        for place in descriptions(array):
-            try:
-                await self._ask(place)
-            except TransportError:
-                continue
-            return True
-        return False
-
-    async def _ask(self, location: Location) -> None:
-        await self._fetcher.read(location, span=Span(0, 1), limit_bytes=1)
 
 
 def descriptions(array: Location) -> Iterator[Location]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from emasync.errors import ErrorKind, NotFoundError, SourceError
+from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError, SourceError
 from emasync.model.digest import Span, Tail, Validator
 from emasync.model.location import Location
 from emasync.plan.verdict import decisive
+from emasync.transport.denials import hides_missing
 from emasync.transport.interface import Document, Fetcher
 
 T = TypeVar("T")
@@ -32,11 +33,16 @@ class Indexes:
         Whether a 404 is a statement of absence (law 9).
     kept_bytes : int
         How much is kept; 0 for readers that ask for nothing twice.
+    documents : sequence of Location
+        Metadata that were read: while they answer, a denied shard may be one that is not there.
     """
 
-    def __init__(self, fetcher: Fetcher, *, tells_missing: bool, kept_bytes: int = 0) -> None:
+    def __init__(
+        self, fetcher: Fetcher, *, tells_missing: bool, kept_bytes: int = 0, documents: Sequence[Location] = ()
+    ) -> None:
         self._fetcher = fetcher
         self._tells_missing = tells_missing
+        self._documents = documents
         self._room_bytes = kept_bytes
         self._kept: OrderedDict[tuple[Location, Span | Tail], Document | None] = OrderedDict()
 
@@ -55,12 +61,16 @@ class Indexes:
             return self._kept[place, span]
         try:
             answer: Document | None = await self._fetcher.read(place, span=span)
-        except NotFoundError:
-            if not self._tells_missing:
+        except (NotFoundError, AccessDeniedError) as error:
+            if not self._tells_missing or not await self._says_missing(place, error):
                 raise
             answer = None
         self._keep(place, span, answer)
         return answer
+
+    async def _says_missing(self, place: Location, error: NotFoundError | AccessDeniedError) -> bool:
+        folder = Location(place.scheme, place.authority, place.path.rpartition("/")[0])
+        return isinstance(error, NotFoundError) or await hides_missing(self._fetcher, folder, self._documents)
 
     async def further(self, place: Location, span: Span, validator: Validator) -> bytes:
         """Another part of a shard that is there.

@@ -23,6 +23,9 @@ from emasync.plan.whole import add_documents, documents_of
 from emasync.plan.written import keep_sources, write_subset
 from emasync.sources.interface import Tree
 
+MOST_WITNESSES = 3
+"""Documents that are asked for again where a shard is denied."""
+
 
 async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format, tools: PlanTools) -> None:
     """Bring what is chosen of a tree into the ledger: metadata first, then coarse levels before fine ones.
@@ -50,7 +53,13 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
     picked = pick(found, choice, extent)
     ground = await survey(tree, tools)
     kept_bytes = KEPT_BYTES if choice.must_hold_data else 0
-    indexes = Indexes(tools.context.fetcher, tells_missing=ground.tells_missing, kept_bytes=kept_bytes)
+    read = documents_of(found)
+    indexes = Indexes(
+        tools.context.fetcher,
+        tells_missing=ground.tells_missing,
+        kept_bytes=kept_bytes,
+        documents=[tree.base.join(key) for key in sorted(read)[:MOST_WITNESSES]],
+    )
     if choice.must_hold_data:
         from emasync.plan.sampling import Look, draw_with_data  # noqa: PLC0415 - decoders, where chunks are looked into
 
@@ -59,7 +68,6 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
     chosen = sorted((item for image in picked for item in image.chosen), key=lambda item: item.rank)
     report_boxes(intake.dataset, picked, tools)
     await keep_boxes(intake, picked, choice, tools)
-    read = documents_of(found)
     await keep_sources(intake, read, tools.documents)
     if choice.standalone:
         wanted = wanted_documents(found, chosen)
