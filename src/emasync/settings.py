@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal
 
 from emasync.model.location import Location
@@ -43,6 +45,12 @@ class HostPolicy:
         Whether a listing's or answer's ETag without a dash may be checked as MD5 (law 3).
     absent_on_404 : bool
         Whether a 404 on a chunk key is a statement of absence (law 9).
+    rate_headers : bool
+        Whether ``RateLimit-Remaining`` of 0 holds the origin until ``RateLimit-Reset``. ``Retry-After`` always does.
+    error_pages : bool
+        Whether HTML or XML that comes under another name is an error page in disguise, and refused.
+    wire : bool
+        Whether requests go over this package's own client where it can carry them; False: all over aiohttp.
     """
 
     max_connections: int = 64  # nobody knows: the adaptive limiter has to find reasons for each
@@ -57,31 +65,24 @@ class HostPolicy:
     part_bytes: int = 8 * MIB  # S3's advice: 8 or 16 MB, aligned to the parts of the upload
     etag_is_md5: bool = False
     absent_on_404: bool = False
+    rate_headers: bool = True  # services that send them mean them; one that counts otherwise can be told apart
+    error_pages: bool = True  # proxies and archives under maintenance answer 200 with a page
+    wire: bool = True  # a way out for a server that answers our own client alone wrongly
 
 
-BUILT_IN_POLICIES: Mapping[str, Mapping[str, float | int | bool]] = {
-    "s3://*": {"max_connections": 128, "start_connections": 16, "stall_timeout_s": 10.0, "absent_on_404": True},
-    "gs://*": {"max_connections": 128, "start_connections": 16, "stall_timeout_s": 10.0, "absent_on_404": True},
-    "file://*": {"max_connections": 16, "start_connections": 16},  # nothing is measured there: the disk is the limit
-    "s3://aind-open-data": {"max_connections": 64, "stall_timeout_s": 10.0},
-    "s3://aind-benchmark-data": {"max_connections": 64, "stall_timeout_s": 10.0},
-    "raw.githubusercontent.com": {"max_connections": 1, "stall_timeout_s": 30.0},  # one small file a dataset
-    "ftp.ebi.ac.uk": {"max_connections": 8, "stall_timeout_s": 12.0},  # shared by EMPIAR and IDR pixels
-    "www.ebi.ac.uk": {"max_connections": 2, "stall_timeout_s": 30.0},
-    "idr.openmicroscopy.org": {"max_connections": 2, "stall_timeout_s": 60.0},
-    "documents.epfl.ch": {
-        "max_connections": 8,
-        "first_byte_timeout_s": 20.0,
-        "stall_timeout_s": 15.0,
-        "part_bytes": 10 * MIB,
-    },
-    "api*.dandiarchive.org": {"max_connections": 4, "stall_timeout_s": 30.0},
-    "api*.emberarchive.org": {"max_connections": 4, "stall_timeout_s": 30.0},
-    "*api.lincbrain.org": {"max_connections": 4, "stall_timeout_s": 30.0},
-    # chunks of Zarr assets are uploaded in one piece, blobs in parts (their tags have a dash)
-    "s3://dandiarchive": {"max_connections": 64, "etag_is_md5": True},
-}
+def _read_pack() -> Mapping[str, Mapping[str, float | int | bool]]:
+    """Rows of ``policies.toml``."""
+    text = Path(__file__).with_name("policies.toml").read_text(encoding="utf-8")
+    rows: Mapping[str, Mapping[str, float | int | bool]] = tomllib.loads(text)["host"]
+    return rows
+
+
+BUILT_IN_POLICIES = _read_pack()
 """Keys: ``s3://bucket``, ``gs://bucket``, a host or a glob over either. Later, more exact keys win."""
+
+
+SOMEBODY_WAITS: Mapping[str, float | int | bool | None] = {"max_attempts": 4, "give_up_after_s": 30.0}
+"""Policy of questions at a terminal, for all hosts: a run is patient, people ask again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,7 +85,7 @@ def test_trap_10_another_file_of_the_same_size_is_refused(archive: Any, volume: 
 def test_trap_11_the_first_byte_may_take_long(archive: Any, volume: bytes, tmp_path: Path) -> None:
     """Longer than a stall may take: waiting for an answer is another wait than waiting within one."""
     policy = Settings().policy(Location.parse(f"https://{HOST}/x"))
-    assert (policy.max_connections, policy.first_byte_timeout_s, policy.stall_timeout_s) == (8, 20.0, 15.0)
+    assert (policy.max_connections, policy.first_byte_timeout_s, policy.stall_timeout_s) == (16, 20.0, 15.0)
     served = served_at(archive, volume, latency_s=0.6)
     patient = {"first_byte_timeout": "20s", "stall_timeout": "300ms", "max_attempts": 1}
     manifest = {**described(volume), "settings": {"hosts": {"127.0.0.1": patient}}}

@@ -36,6 +36,9 @@ HOST_FIELDS: Final = {
     "part_size": "part_bytes",
     "etag_is_md5": "etag_is_md5",
     "absent_on_404": "absent_on_404",
+    "rate_headers": "rate_headers",
+    "error_pages": "error_pages",
+    "wire": "wire",
 }
 """Manifest key → field of :class:`emasync.settings.HostPolicy`."""
 
@@ -114,6 +117,12 @@ class HostRecord(Record):
     """Whether an ETag without a dash is the MD5 of the object."""
     absent_on_404: Flag | None = None
     """Whether a 404 says that the publisher left a chunk out."""
+    rate_headers: Flag | None = None
+    """Whether a used-up budget in RateLimit headers holds the host."""
+    error_pages: Flag | None = None
+    """Whether a page in HTML or XML that comes instead of an object is refused."""
+    wire: Flag | None = None
+    """Whether requests go over emasync's own HTTP client (true); false: over aiohttp, for servers that need it."""
 
     @field_validator("*", mode="before")
     @classmethod

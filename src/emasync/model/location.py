@@ -18,8 +18,12 @@ PATH_SAFE = "/!$&'()*+,;=:@-._~"
 _PLAIN = re.compile(r"[A-Za-z0-9/!$&'()*+,;=:@\-._~]*").fullmatch
 """Whether a key is the same with and without escapes: nearly all are, and looking is faster than escaping."""
 
-_S3_VIRTUAL = re.compile(r"^(?P<bucket>[a-z0-9][a-z0-9.\-]+)\.s3(?:[.\-](?P<region>[a-z0-9\-]+))?\.amazonaws\.com$")
-_S3_PATH = re.compile(r"^s3(?:[.\-](?P<region>[a-z0-9\-]+))?\.amazonaws\.com$")
+_S3_HOST = r"s3(?:[.\-](?:(?:accelerate\.)?dualstack|(?:dualstack\.)?(?P<region>[a-z0-9\-]+)))?\.amazonaws\.com$"
+"""Amazon S3 user guide: "Virtual hosting of buckets", "Dual-stack endpoints", "Transfer Acceleration"."""
+
+_S3_VIRTUAL = re.compile(r"^(?P<bucket>[a-z0-9][a-z0-9.\-]+)\." + _S3_HOST)
+_S3_PATH = re.compile("^" + _S3_HOST)
+_GS_VIRTUAL = re.compile(r"^(?P<bucket>[a-z0-9][a-z0-9._\-]+)\.storage\.googleapis\.com$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _GS_HOST = "storage.googleapis.com"
 _DEFAULT_PORT = {"http": "80", "https": "443"}
@@ -89,6 +93,7 @@ class Location:
             raise InputError(f"URL {text!r} names no host")
         if parts.username is not None or parts.password is not None:
             raise InputError(f"a URL at {host!r} has credentials in it; put them into netrc or the environment")
+        host = host.removesuffix(".")  # the root label is left out of certificates and of what others call the host
         authority = f"[{host}]" if ":" in host else host
         if port is not None and str(port) != _DEFAULT_PORT[scheme]:
             authority = f"{authority}:{port}"
@@ -128,6 +133,8 @@ class Location:
         key = unquote(self.path.removeprefix("/"))
         if match := _S3_VIRTUAL.match(self.authority):
             return Location("s3", match["bucket"], key)
+        if match := _GS_VIRTUAL.match(self.authority):
+            return Location("gs", match["bucket"], key)
         if _S3_PATH.match(self.authority) or self.authority == _GS_HOST:
             bucket, _, rest = key.partition("/")
             return Location("gs" if self.authority == _GS_HOST else "s3", bucket, rest) if bucket else None

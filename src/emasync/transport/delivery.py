@@ -54,7 +54,7 @@ class Delivery:
         ReceiverError
         """
         data = b""
-        if head.start == 0 and not self.pursuit.satisfied and answers.suspicious(answer.headers, here.path):
+        if self._may_be_a_page(answer, head, here):
             data = await self._beginning(answer)
             if head.content_encoding is None:
                 answers.check_no_error_page(data, answer.headers, self.pursuit.name)
@@ -102,6 +102,11 @@ class Delivery:
             self.limiter.bytes_received += len(data)
             await self._feed(data)
             await self._spend(len(data))
+
+    def _may_be_a_page(self, answer: OpenAnswer, head: Head, here: Location) -> bool:
+        """Whether its beginning is looked at: markup under a name that promises something else."""
+        asked = head.start == 0 and not self.pursuit.satisfied and self.limiter.policy.error_pages
+        return asked and answers.suspicious(answer.headers, here.path)
 
     async def _beginning(self, answer: OpenAnswer) -> bytes:
         """Enough of a body to see what it is."""

@@ -250,7 +250,8 @@ class Exchange:
             raise
         hop.limiter.answered()
         async with answer:
-            if (hold_s := rate_hold_s(answer.headers, self.clock.time_s())) is not None:
+            hold_s = rate_hold_s(answer.headers, self.clock.time_s())
+            if hold_s is not None and hop.limiter.policy.rate_headers:
                 hop.limiter.hold(hold_s)
             if answer.status in (answers.OK, answers.PARTIAL):
                 await self._body(hop, answer)

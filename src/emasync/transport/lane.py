@@ -196,9 +196,11 @@ class Lane(Generic[P]):
         ):
             self._odd(head)
             return
-        if ("ratelimit-remaining" in fields or "x-ratelimit-remaining" in fields) and (
-            hold_s := rate_hold_s(fields, self._clock.time_s())
-        ) is not None:
+        if (
+            ("ratelimit-remaining" in fields or "x-ratelimit-remaining" in fields)
+            and (hold_s := rate_hold_s(fields, self._clock.time_s())) is not None
+            and self._limiter.policy.rate_headers
+        ):
             self._limiter.hold(hold_s)
         if head.end + head.length > len(parcel.space):
             space = self._source.enlarge(parcel, head.end + head.length)
