@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -615,6 +616,34 @@ def test_a_shard_that_is_none_is_refused(serve: Callable[..., Served], tmp_path:
     (failure,) = receipt.failures
     assert failure.kind == ErrorKind.FORMAT
     assert "gs://brain/em/8/0.shard" in failure.message
+
+
+def test_chunks_beyond_the_end_of_their_shard_are_refused(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """The index speaks of another shard: bytes are missing between the data and it, and all that follows is moved."""
+    how = sharding(minishards=0, shards=0, preshift=9, index="raw", data="raw")
+    served = serve(ScaleOnDisk(voxels=BLOBS[:8, :8, :16], key="8", chunk=CHUNK, sharding=how))
+    shard = served.folder / "8" / "0.shard"
+    start, stop = struct.unpack_from("<QQ", shard.read_bytes())
+    table = np.array([[0, 1], [0, 0], [512, 1 << 40]], "<u8").tobytes()
+    shard.write_bytes(struct.pack("<QQ", 1024, 1024 + len(table)) + bytes(1024) + table)
+    assert stop - start == len(table)
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [8, 8, 16]}), tmp_path)
+    (failure,) = receipt.failures
+    assert failure.kind == ErrorKind.FORMAT
+    assert f"a chunk lies at bytes 528 to {528 + (1 << 40)}, and there is room from 16 to" in failure.message
+    assert sorted(files_below(tmp_path / "part")) == ["info"]
+
+
+def test_chunks_that_lie_over_each_other_are_refused(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """They would be one slice with two names."""
+    how = sharding(minishards=0, shards=0, preshift=9, index="raw", data="raw")
+    served = serve(ScaleOnDisk(voxels=BLOBS[:8, :8, :16], key="8", chunk=CHUNK, sharding=how))
+    table = np.array([[0, 1], [0, (1 << 64) - 512], [512, 512]], "<u8").tobytes()
+    shard = struct.pack("<QQ", 1024, 1024 + len(table)) + bytes(1024) + table
+    (served.folder / "8" / "0.shard").write_bytes(shard)
+    receipt = run_within(served.manifest(scales=[0], crop={"start": [0, 0, 0], "shape": [8, 8, 16]}), tmp_path)
+    (failure,) = receipt.failures
+    assert "chunks lie over each other" in failure.message
 
 
 # --- one box for several volumes ----------------------------------------------------------------------------------

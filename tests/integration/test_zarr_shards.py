@@ -289,6 +289,24 @@ def test_the_index_is_not_asked_for_again(serve: Callable[..., Served], tmp_path
     np.testing.assert_array_equal(read(tmp_path / "data" / "part"), BLOBS[:16, :32, :16])
 
 
+def test_an_interrupted_plan_goes_on_behind_the_shards_it_has_read(
+    serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """36 shards, eight at a time: the last four are asked for again, in an order that is not that of their names."""
+    served = serve(Sharded(shard=(16, 16, 4), inner=(8, 4, 4), index=(LITTLE,)))
+    manifest = served.manifest(crop=cut((0, 0, 0), (16, 32, 56)))
+    served.archive.set_faults({"bucket/em.zarr/c/0/1/13": [{"status": 500}]})
+    assert run_within(manifest, tmp_path / "data").exit_code == 1
+    served.archive.set_faults({})
+    served.archive.reset()
+    assert run_within(manifest, tmp_path / "data").exit_code == 0
+    index = f"bytes=-{16 * 2 * 4}"
+    assert sorted(shard for shard, asked in served.ranges() if asked == index) == [
+        f"c/0/1/{x}" for x in (10, 11, 12, 13)
+    ]
+    np.testing.assert_array_equal(read(tmp_path / "data" / "part"), BLOBS[:16, :32])
+
+
 def test_another_crop_of_equally_long_chunks_mixes_nothing_up(serve: Callable[..., Served], tmp_path: Path) -> None:
     """Crops count from zero: the same name is another inner chunk of the same shard, and here of the same length."""
     served = serve(Sharded(codecs=(LITTLE,)))
@@ -339,6 +357,15 @@ def test_a_box_that_must_hold_data_is_drawn_out_of_shards(serve: Callable[..., S
     assert len(served.indexes()) == len(set(served.indexes()))
     hull = tuple(slice(low, low + size) for low, size in zip(fields["hull_start"], fields["hull_shape"], strict=True))
     np.testing.assert_array_equal(read(tmp_path / "data" / "part"), voxels[hull])
+
+
+def test_a_shard_that_changes_while_boxes_are_drawn_is_told(serve: Callable[..., Served], tmp_path: Path) -> None:
+    served = serve()
+    faults = {"bucket/em.zarr/c/*": [{"change_etag_after": 1, "change": "content"}]}
+    served.archive.set_faults(faults)
+    crop = {"at": "random", "shape": [16, 16, 16], "seed": 3, "min_nonzero": 1.0}
+    (failure,) = run_within(served.manifest(crop=crop), tmp_path / "data").failures
+    assert failure.kind == ErrorKind.SOURCE_CHANGED
 
 
 def test_a_chunk_that_lies_about_its_length_is_not_fetched_to_be_looked_at(

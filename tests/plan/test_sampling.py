@@ -18,6 +18,7 @@ from emasync.model.digest import Span, Tail
 from emasync.model.geometry import Box
 from emasync.model.location import Location
 from emasync.model.receipt import Failure
+from emasync.plan import sampling
 from emasync.plan.sampling import MAX_DRAWS, spread
 from emasync.plan.select import select_array
 from emasync.testing.fetcher import MemoryFetcher
@@ -172,6 +173,14 @@ async def test_draws_end_and_the_best_is_told(bench: Bench) -> None:
     assert "holds data in 100% of the chunks looked at; the best, number" in failure.message
     assert " in 1 of 27. Lower min_nonzero" in failure.message or " in 1 of 1" in failure.message
     assert len(looked_at(fetcher)) <= 27 * MAX_DRAWS
+
+
+async def test_bytes_end_draws_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The box that the bound is passed in is looked at to its end."""
+    monkeypatch.setattr(sampling, "MAX_SAMPLED_BYTES", 10_000)
+    fetcher = fetcher_of(lambda *_: ZERO)
+    assert "none of 1 boxes drawn" in (await refused(bench, fetcher)).message
+    assert len(looked_at(fetcher)) == 27
 
 
 async def test_one_possible_place_is_looked_at_once(bench: Bench) -> None:
