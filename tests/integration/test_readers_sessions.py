@@ -17,6 +17,7 @@ import zarr
 from tests.integration.readers import fetched
 
 from emasync.testing import ephys, visual_coding
+from emasync.testing.mearec import RATE_HZ
 
 SPIKEINTERFACE = """
 import hashlib, json, sys
@@ -123,6 +124,6 @@ def test_simulated_recordings_by_mearec(benchmark: tuple[Path, dict[str, npt.NDA
     for name in (name for name in truths if name.endswith(".h5")):
         generator = MEArec.load_recordings(folder / name, return_h5_objects=False)
         np.testing.assert_array_equal(generator.recordings, truths[name])
-        assert generator.info["recordings"]["fs"] == ephys.RATE_HZ
+        assert generator.info["recordings"]["fs"] == RATE_HZ
         assert len(generator.spiketrains) == 3
         assert probeinterface.read_mearec(folder / name).contact_positions[5].tolist() == [32.0, 30.0]

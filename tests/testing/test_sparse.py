@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emasync.testing import Archive, MemoryStore
+from emasync.testing import Archive, MemoryStore, empiar, epfl
 from emasync.testing.pixels import MOST_ROWS, DriftingVolume
 from emasync.testing.sparse import Body, LayeredStore, Literal, SparseStore
 
+SLICE = f"{empiar.DATA_HOST}/empiar/world_availability/11759/data/F57-8_test1_3VBSED_slice_0015.dm3"
 PARTS = (b"head", b"", b"a longer stretch in the middle", b"x", b"end")
 
 
@@ -111,6 +112,14 @@ def test_an_archive_serves_ranges_of_a_body_far_behind_its_beginning(archive: An
         answer = connection.getresponse()
         assert answer.headers["Content-Range"] == f"bytes {start}-{start + 999}/{4 + 40_000 * 512 * 512}"
         assert answer.read() == volume.page(39_999).read(0, 1000)
+
+
+def test_twins_of_true_size_go_to_another_process() -> None:
+    for twin, path in ((epfl.hippocampus(epfl.TRUE_SHAPE), f"{epfl.FOLDER}/volumedata.tif"), (empiar.retina(), SLICE)):
+        here, there = twin.store.get(path), pickle.loads(pickle.dumps(twin.store)).get(path)  # noqa: S301 - our own
+        assert here is not None
+        span = (here.size_bytes - 5000, here.size_bytes)
+        assert bytes(there.read(*span)) == bytes(here.read(*span))
 
 
 def test_bodies_go_to_another_process() -> None:

@@ -16,10 +16,11 @@ import tifffile
 
 from emasync.testing import dm3, empiar, epfl, idr
 from emasync.testing.dm3 import FLOAT64, UINT32
+from emasync.testing.imagej import imagej_stack
 from emasync.testing.pixels import DriftingVolume
 from emasync.testing.sbfsem import Slice, slice_file
 from emasync.testing.sparse import Body, Literal
-from emasync.testing.tiff import imagej_stack, itk_stack
+from emasync.testing.tiff import itk_stack
 from emasync.testing.tiff_directory import TiffForm
 
 EPFL_STRIDE = 3_148_990

@@ -1,4 +1,4 @@
-"""Ephys recordings in the layouts of AIND's compression benchmark: binary folders of SpikeInterface, HDF5 of MEArec."""
+"""AIND's compression benchmark: binary folders of SpikeInterface, simulated recordings, the entry in the registry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.folder import FolderStore
+from emasync.testing.mearec import RATE_HZ, positions, write_mearec
 from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
 from emasync.testing.volumes import Volume
 
@@ -18,7 +19,6 @@ BUCKET = "aind-benchmark-data"
 PREFIX = "ephys-compression"
 SLUG = "allen-nd-ephys-compression"
 TRACES = "traces_cached_seg0.raw"
-RATE_HZ = 30_000.0
 
 Generation = Literal["0.97.1", "0.105.3"]
 """Releases of SpikeInterface whose folders differ."""
@@ -96,17 +96,11 @@ def _properties(channels: int) -> dict[str, NDArray[Any]]:
     """One value a channel (Any: of several types)."""
     return {
         "group": np.zeros(channels, np.int64),
-        "location": _positions(channels),
+        "location": positions(channels),
         "gain_to_uV": np.full(channels, 0.195),
         "offset_to_uV": np.zeros(channels),
         "channel_name": np.array([f"AP{number}" for number in range(channels)], object),
     }
-
-
-def _positions(channels: int) -> NDArray[np.float64]:
-    """Contacts of a Neuropixels 2.0 shank: two columns, 32 um apart, rows every 15 um."""
-    number = np.arange(channels)
-    return np.stack([number % 2 * 32.0, number // 2 * 15.0], axis=1)
 
 
 def _documents(generation: Generation, channels: int, properties: dict[str, NDArray[Any]]) -> dict[str, Any]:
@@ -154,13 +148,13 @@ def _dumped(name: str, generation: Generation, kwargs: dict[str, Any], propertie
 def _probe(generation: Generation, channels: int) -> dict[str, Any]:
     """A probe group (probeinterface, "probeinterface format"); Any: JSON."""
     old = generation == "0.97.1"
-    far = float(_positions(channels)[-1, 1])
+    far = float(positions(channels)[-1, 1])
     probe = {
         "ndim": 2,
         "si_units": "um",
         "annotations": {"name": "Neuropixels 2.0"},
         "contact_annotations": {},
-        "contact_positions": _positions(channels).tolist(),
+        "contact_positions": positions(channels).tolist(),
         "contact_plane_axes": [[[1.0, 0.0], [0.0, 1.0]]] * channels,
         "contact_shapes": ["square"] * channels,
         "contact_shape_params": [{"width": 12.0}] * channels,
@@ -170,60 +164,3 @@ def _probe(generation: Generation, channels: int) -> dict[str, Any]:
         "shank_ids": ["0"] * channels,
     }
     return {"specification": "probeinterface", "version": "0.2.17" if old else "0.4.2", "probes": [probe]}
-
-
-def write_mearec(
-    path: Path, *, channels: int = 16, samples: int = 15_000, units: int = 3, seed: int = 0
-) -> NDArray[np.float32]:
-    """Write a simulated recording as MEArec 1.9 does (``MEArec/tools.py``); gives the traces, (sample, channel).
-
-    Parameters
-    ----------
-    path : Path
-    channels, samples, units : int
-    seed : int
-    """
-    import h5py  # noqa: PLC0415 - an extra; the other recordings do without
-
-    rng = np.random.default_rng(seed)
-    traces = rng.normal(scale=10, size=(samples, channels)).astype(np.float32)
-    seconds = samples / RATE_HZ
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w", track_order=False) as file:
-        file.attrs["mearec_version"] = "1.9.0"
-        file.attrs["date"] = "22-04-13 12:00:00"
-        for key, value in _mearec_info(channels, units, seconds, seed).items():
-            file[f"info/{key}"] = value
-        file["channel_positions"] = np.insert(_positions(channels), 0, 0.0, axis=1)
-        file["recordings"] = traces
-        file["timestamps"] = np.arange(samples) / RATE_HZ
-        for unit in range(units):
-            train = f"spiketrains/{unit}"
-            file[f"{train}/times"] = np.sort(rng.uniform(0, seconds, 20))
-            file[f"{train}/t_stop"] = seconds
-            file[f"{train}/annotations/cell_type"] = "E"
-    return traces
-
-
-def _mearec_info(channels: int, units: int, seconds: float, seed: int) -> dict[str, Any]:
-    """Parameters of the simulation, by path (Any: of several types); what is not set is the text "null"."""
-    return {
-        "electrodes/description": "Neuropixels, in little",
-        "electrodes/dim": channels,
-        "electrodes/electrode_name": "Neuropixels-16",
-        "electrodes/plane": "yz",
-        "electrodes/shape": "square",
-        "electrodes/size": 6.0,
-        "electrodes/sortlist": "null",
-        "electrodes/type": "mea",
-        "recordings/adc_bit_depth": "null",
-        "recordings/dtype": "float32",
-        "recordings/duration": seconds,
-        "recordings/fs": RATE_HZ,
-        "recordings/n_neurons": units,
-        "recordings/noise_level": 10,
-        "recordings/noise_mode": "uncorrelated",
-        "seeds/noise": seed,
-        "spiketrains/duration": seconds,
-        "spiketrains/process": "poisson",
-    }

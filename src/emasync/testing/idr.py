@@ -10,11 +10,11 @@ from urllib.parse import parse_qs
 import orjson
 
 from emasync.testing.archive_twin import ArchiveTwin
+from emasync.testing.imagej import imagej_stack
 from emasync.testing.messages import Answer, Asked, of_bytes
 from emasync.testing.pixels import DriftingVolume
 from emasync.testing.sparse import SparseStore
 from emasync.testing.stores import MemoryStore
-from emasync.testing.tiff import imagej_stack
 from emasync.testing.volumes import Shape
 
 OMERO_HOST = "idr.openmicroscopy.org"
