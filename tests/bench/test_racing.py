@@ -136,7 +136,7 @@ def test_names_are_unique_and_we_run_once_at_our_defaults(quick: bool) -> None:
 def test_the_sweep_is_held_at_both_shaped_servers() -> None:
     for case in ("objectstore", "ebi"):
         names = {one.name for one in line_up(CASES[case], quick=False, where="tmpfs")}
-        assert names >= {f"emasync n={number}" for number in SWEEP}
+        assert names >= {f"emasync n={number}" for number in SWEEP[case]}
 
 
 def test_the_full_programme_holds_each_case_on_both_connections_and_disks() -> None:
