@@ -175,6 +175,8 @@ def test_datasets_of_other_manifests_stay(ledger: SqliteLedger) -> None:
     assert receipt.exit_code == 0
     assert receipt.to_dict()["datasets"][1] == {
         **older(),
+        "missing": (),
+        "metadata_only": False,
         "failures": ({"location": "s3://b/x", "kind": ErrorKind.NOT_FOUND, "message": "gone", "attempts": 2},),
     }
     again = build_receipt(ledger, FACTS, orjson.dumps(receipt.to_dict()))

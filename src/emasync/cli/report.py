@@ -45,6 +45,7 @@ def _dataset_line(dataset: Mapping[str, Any]) -> str:
         for name, word in (("failed", "failed"), ("absent", "left out by the publisher"), ("unwanted", "unwanted"))
         if dataset.get(name)
     )
+    extra += f", {len(dataset['missing']):,} missing and accepted" if dataset.get("missing") else ""
     counts = f"{dataset['objects']:,} objects, {megabytes(dataset['bytes'])}"
     status = dataset["status"] + (" (metadata only)" if dataset.get("metadata_only") else "")
     return f"{dataset['id']}: {status}, {counts} (verified: {checked or 'none'}){extra}"

@@ -119,6 +119,7 @@ def _dataset(ledger: Ledger, tally: Tally, unreachable: Failure | None) -> Datas
         failures=tuple(failures),
         failed=failed,
         absent=tally.objects.get(State.ABSENT, 0),
+        missing=tuple(ledger.missing(tally.dataset, MAX_NAMED_FAILURES)) if tally.objects.get(State.ABSENT) else (),
         unwanted=tally.unwanted,
         metadata_only=tally.metadata_only,
     )
@@ -160,6 +161,7 @@ def _parse(item: Any) -> DatasetReceipt | None:
             verified=Verified(**{name: int(count) for name, count in item["verified"].items()}),
             failures=tuple(_parse_failure(failure) for failure in item["failures"][:MAX_NAMED_FAILURES]),
             **{name: int(item.get(name, 0)) for name in ("failed", "absent", "unwanted")},
+            missing=tuple(str(text) for text in item.get("missing", ())[:MAX_NAMED_FAILURES]),
             metadata_only=bool(item.get("metadata_only")),
         )
     except (TypeError, KeyError, AttributeError, ValueError):

@@ -9,7 +9,9 @@ from typing import Final, Protocol
 
 from emasync.errors import ErrorKind
 from emasync.ledger.interface import Fact, Invalidated
-from emasync.ledger.tasksets import SELECT_SET, TaskSet, unpack_set
+from emasync.ledger.listed import walk_page
+from emasync.ledger.tasksets import ACCEPTED, SELECT_SET, TaskSet, unpack_set
+from emasync.model.task import State
 
 BATCH: Final = 4_096
 """Chunks that become pending again in one transaction: a block."""
@@ -39,6 +41,29 @@ def read_wholly_absent(connection: sqlite3.Connection, dataset: str) -> list[Tas
         (dataset,),
     )
     return [unpack_set(row) for row in rows]
+
+
+def read_missing(connection: sqlite3.Connection, dataset: str, limit: int) -> list[str]:
+    """The first `limit` members that are missing and that the manifest accepts to be missing, in words.
+
+    Chunks of a grid are counted: publishers leave out thousands of them.
+    """
+    rows = connection.execute(
+        f"{SELECT_SET} JOIN set_counts c ON c.id = s.id WHERE d.name = ? AND s.plan = d.generation"
+        " AND s.absent_ok = ? AND c.absent > 0 ORDER BY s.id",
+        (dataset, ACCEPTED),
+    ).fetchall()
+    named: list[str] = []
+    for task_set in map(unpack_set, rows):
+        if task_set.spec.grid is None:
+            found, _ = walk_page(connection, task_set, None, limit - len(named), State.ABSENT)
+            named += [row.location for row in found]
+        else:
+            absent = connection.execute("SELECT absent FROM set_counts WHERE id = ?", (task_set.set_id,)).fetchone()[0]
+            named.append(f"{task_set.spec.base}: {absent:,} of {len(task_set.grid):,} chunks")
+        if len(named) >= limit:
+            break
+    return named
 
 
 def doubt_absences(ledger: DoubtsAbsence, dataset: str) -> str | None:

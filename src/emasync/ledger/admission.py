@@ -35,7 +35,7 @@ from emasync.ledger.listed import (
 )
 from emasync.ledger.pages import NewRow
 from emasync.ledger.places import Owner, above, after_folder, shown
-from emasync.ledger.relisting import is_another, merged
+from emasync.ledger.relisting import as_delivered, is_another, merged
 from emasync.ledger.standing import (
     ABSENT,
     FAILED,
@@ -206,7 +206,7 @@ class Admitter:
         """Rule 3: the object is known under this place."""
         self._kept += 1
         again = merged(known, new.standing(self._set.plan))
-        if known.state in ON_DISK and is_another(known, new.standing(self._set.plan)):
+        if known.state in ON_DISK and self._is_another(known, new):
             again = self._take_back(new.key, again)
         elif known.state == ABSENT:
             again = pending_again(again)  # it is listed now
@@ -254,7 +254,7 @@ class Admitter:
             return
         self._drop(other_set, pack_name(other_key), other, new.place, keep_file=same_name)
         inherited = new.standing(self._set.plan)
-        if same_source and same_name and other.state == PLACED and not is_another(other, new.standing(self._set.plan)):
+        if same_source and same_name and other.state == PLACED and not self._is_another(other, new):
             inherited = merged(other, new.standing(self._set.plan))._replace(path=new.path, generation=0)
         elif same_name and other.state in ON_DISK:
             self._desk.leftovers.note(self._destination(new), other.size_bytes, other.crc)
@@ -329,6 +329,11 @@ class Admitter:
         return True
 
     # --- pieces -------------------------------------------------------------------------------------------------
+
+    def _is_another(self, known: Standing, new: Candidate) -> bool:
+        """Whether the object on disk is not the one that is named now."""
+        now = new.standing(self._set.plan)
+        return is_another(as_delivered(known, now, encoded=self._set.spec.encoded), now)
 
     def _destination(self, new: Candidate) -> str:
         return self._set.destination(unpack_name(new.key), None if new.path is None else unpack_name(new.path))

@@ -430,6 +430,10 @@ class Ledger(Protocol):
         """Number of all failures of a dataset, and the first `limit` of them."""
         ...
 
+    def missing(self, dataset: str, limit: int) -> list[str]:
+        """The first members that are missing and accepted to be (``allow_missing``), in words."""
+        ...
+
     def close(self, *, clean: bool) -> None:
         """Commit and close; `clean` sets the clean-shutdown flag."""
         ...

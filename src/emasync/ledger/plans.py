@@ -12,7 +12,7 @@ import sqlite3
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.counts import open_dataset_counts
 from emasync.ledger.interface import OpenSet, PlanFacts, PlanState
-from emasync.ledger.tasksets import SELECT_SET, pack_grid, unpack_set
+from emasync.ledger.tasksets import SELECT_SET, pack_grid, pack_leniency, unpack_set
 from emasync.model.packing import pack_name, unpack_name
 from emasync.model.task import TaskSetSpec
 
@@ -117,7 +117,7 @@ def insert_set(connection: sqlite3.Connection, spec: TaskSetSpec, dataset_id: in
             pack_name(spec.base),
             pack_name(spec.destination),
             spec.encoded,
-            spec.absent_ok,
+            pack_leniency(spec),
             pack_grid(spec.grid),
             plan,
             spec.slices,
@@ -132,7 +132,7 @@ def name_set_again(connection: sqlite3.Connection, set_id: int, spec: TaskSetSpe
     """A known set is named by a new generation; order and leniency may have changed, its listing begins anew."""
     connection.execute(
         "UPDATE sets SET plan = ?, rank = ?, absent_ok = ?, cursor = NULL WHERE id = ?",
-        (plan, spec.rank, spec.absent_ok, set_id),
+        (plan, spec.rank, pack_leniency(spec), set_id),
     )
 
 

@@ -16,6 +16,21 @@ def is_another(known: Standing, new: Standing) -> bool:
     return any(before.get(digest.kind, digest.value) != digest.value for digest in unpack_digests(new.published))
 
 
+def as_delivered(known: Standing, new: Standing, *, encoded: bool) -> Standing:
+    """What is known of an object on disk that no listing described, so that it can be compared with `new`.
+
+    Listings and answers speak of one object in different words (dates of ISO 8601 and of RFC 9110, tags of another
+    API), so a delivered validator is held only against that of another answer: keys of `encoded` sets are URLs, which
+    are asked and not listed, and answers have dates in GMT.
+    """
+    if known.hint is not None or not new.hint:
+        return known
+    date = unpack_validator(new.hint).last_modified or ""
+    if not (encoded or date.endswith("GMT")):
+        return known
+    return known._replace(size=known.size_bytes, hint=known.validator or None)
+
+
 def merged(known: Standing, new: Standing) -> Standing:
     """What is known of an object, under the plan and the listing that name it now."""
     size = known.size if new.size is None else new.size

@@ -14,7 +14,7 @@ from typing import final
 
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger import plans
-from emasync.ledger.absences import read_wholly_absent
+from emasync.ledger.absences import read_missing, read_wholly_absent
 from emasync.ledger.admission import Admitter
 from emasync.ledger.answers import read_failures, reset_failed
 from emasync.ledger.batch import Name, SealedRow
@@ -421,6 +421,12 @@ class SqliteLedger:
         """Grids of the present plan of which every chunk was found absent (law 9)."""
         with self._database.errors():
             return read_wholly_absent(self._connection, dataset)
+
+    def missing(self, dataset: str, limit: int) -> list[str]:
+        """The first members that are missing and accepted to be (``allow_missing``), in words."""
+        self._batches.settle()
+        with self._database.errors():
+            return read_missing(self._connection, dataset, limit)
 
     def close(self, *, clean: bool) -> None:
         """Commit and close; `clean` sets the clean-shutdown flag."""

@@ -66,6 +66,15 @@ class TaskSet:
         return self.spec.grid
 
 
+ACCEPTED: Final = 2
+"""Leniency of a set whose members the manifest accepts to be missing; 1: a 404 is a statement."""
+
+
+def pack_leniency(spec: TaskSetSpec) -> int:
+    """What is thought of a member that is not there."""
+    return ACCEPTED if spec.accepted else int(spec.absent_ok)
+
+
 def pack_grid(grid: ChunkGrid | None) -> bytes | None:
     """The grid as JSON."""
     return None if grid is None else pack_name(json.dumps(asdict(grid), ensure_ascii=False, separators=(",", ":")))
@@ -95,6 +104,7 @@ def unpack_set(row: SetRow) -> TaskSet:
         encoded=bool(encoded),
         grid=unpack_grid(grid),
         absent_ok=bool(absent_ok),
+        accepted=absent_ok == ACCEPTED,
         slices=slices,
     )
     return TaskSet(

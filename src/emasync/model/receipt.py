@@ -55,7 +55,10 @@ class DatasetReceipt:
     failed : int
         All failures, counted.
     absent : int
-        Left out by the publisher, or missing where the manifest allows it.
+        Left out by the publisher, or missing where the manifest accepts that.
+    missing : tuple of str
+        What is missing and accepted to be (``allow_missing``): the first :data:`MAX_NAMED_FAILURES` locations; chunks
+        of a grid are counted.
     unwanted : int
         On disk, and not wanted any more.
     metadata_only : bool
@@ -70,6 +73,7 @@ class DatasetReceipt:
     failures: tuple[Failure, ...] = ()
     failed: int = 0
     absent: int = 0
+    missing: tuple[str, ...] = ()
     unwanted: int = 0
     metadata_only: bool = False
 

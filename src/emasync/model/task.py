@@ -92,7 +92,9 @@ class TaskSetSpec:
     grid : ChunkGrid or None
         None for a listed set.
     absent_ok : bool
-        Whether a 404 is a statement of absence (law 9).
+        Whether a 404 is a statement of absence (law 9), or accepted.
+    accepted : bool
+        The manifest accepts that members are missing (``allow_missing``): they are named in the receipt.
     slices : {"raw", "gzip"} or None
         Of a listed set: members are slices of objects, their keys are made by
         :func:`~emasync.model.slices.slice_key`, and this is how each slice is packed. None: members are objects.
@@ -106,6 +108,7 @@ class TaskSetSpec:
     encoded: bool = False
     grid: ChunkGrid | None = None
     absent_ok: bool = False
+    accepted: bool = False
     slices: Packing | None = None
 
     @property

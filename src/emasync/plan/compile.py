@@ -17,6 +17,7 @@ from emasync.plan.kept import keep_document
 from emasync.plan.setbacks import named, together
 from emasync.plan.tools import PlanTools
 from emasync.plan.trees import take_tree
+from emasync.plan.vanished import tell_vanished
 from emasync.plan.verdict import decisive
 from emasync.plan.written import restore_subset
 from emasync.registry import SOURCES
@@ -101,6 +102,8 @@ async def compile_dataset(entry: Any, tools: PlanTools) -> bool:
         await give_up(entry.id, error, tools)
         return False
     await tools.ledger.call("finish_plan", entry.id)
+    if tools.refresh:
+        await tell_vanished(entry.id, tools)
     tools.wake()
     return True
 
@@ -151,7 +154,7 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
     make = await asyncio.to_thread(SOURCES.load, entry.source)  # imports read files
     source: Source = make(tools.context)
     intake = Intake(tools, entry.id)
-    files = FileShelves(intake, entry)
+    files = FileShelves(intake, entry, tools)
     setbacks: list[SourceError] = []
     looked_at = ""
     async for finding in source.resolve(entry):

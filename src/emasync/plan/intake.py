@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emasync.errors import DestinationError, ErrorKind
 from emasync.ledger.interface import Admission, Clash, Failed
 from emasync.model.events import Event, EventName, EventValue
 from emasync.model.task import ObjectEntry, TaskSetSpec
+from emasync.plan.choice import Wanted
 from emasync.plan.guards import Demand
 from emasync.plan.layout import Layout
 from emasync.plan.tools import PlanTools
+
+MAY_BE_MISSING_ASSET = ":may-be-missing"
+"""Ends the asset of a set whose objects the manifest accepts to be missing (``allow_missing``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Intake:
         Folder below the dataset's that everything goes to; empty for that folder itself.
     count : Count, optional
         Shared by all intakes of one compile.
+    may_be_missing : Wanted, optional
+        Globs of what is accepted to be missing (``allow_missing``); nothing by default.
 
     Attributes
     ----------
@@ -63,11 +69,19 @@ class Intake:
     count : Count
     """
 
-    def __init__(self, tools: PlanTools, dataset: str, path: str = "", count: Count | None = None) -> None:
+    def __init__(
+        self,
+        tools: PlanTools,
+        dataset: str,
+        path: str = "",
+        count: Count | None = None,
+        may_be_missing: Wanted | None = None,
+    ) -> None:
         self.dataset = dataset
         self.path = tools.layout.place(path) if path else ""
         self.count = count if count is not None else Count()
         self._tools = tools
+        self._may_be_missing = may_be_missing
         self._open: dict[TaskSetSpec, Shelf] = {}
 
     @property
@@ -82,7 +96,11 @@ class Intake:
 
     def below(self, path: str) -> Intake:
         """The intake of a tree that goes to `path` below the dataset's folder."""
-        return Intake(self._tools, self.dataset, path, self.count) if path else self
+        return Intake(self._tools, self.dataset, path, self.count, self._may_be_missing) if path else self
+
+    def accepting(self, may_be_missing: Wanted | None) -> Intake:
+        """The same intake, which accepts that some of what it takes is missing."""
+        return Intake(self._tools, self.dataset, self.path, self.count, may_be_missing)
 
     def place(self, path: str) -> str:
         """Place of a path below the dataset's folder.
@@ -108,7 +126,14 @@ class Intake:
         return await self.open(spec)
 
     async def open(self, spec: TaskSetSpec) -> Shelf:
-        """Open a task set, or find it again. A gridded one is complete with this."""
+        """Open a task set, or find it again. A gridded one is complete with this.
+
+        Globs over paths are asked for a grid's first chunk: a grid is a formula.
+        """
+        if spec.grid is not None and len(spec.grid) and self._may_be_missing is not None:
+            inside = "/".join(part for part in (spec.asset, spec.grid.key(0)) if part)
+            if self._may_be_missing(inside):
+                spec = replace(spec, absent_ok=True, accepted=True)
         if (known := self._open.get(spec)) is not None:
             return known
         shelf = self._open[spec] = Shelf(await self._tools.ledger.call("add_set", spec), spec)
@@ -118,6 +143,11 @@ class Intake:
             self._tools.wake()
         self._tell("asset_planned", asset=spec.asset, location=spec.base)
         return shelf
+
+    async def _optional(self, shelf: Shelf) -> Shelf:
+        """The set beside `shelf` of what may be missing."""
+        asset = shelf.spec.asset + MAY_BE_MISSING_ASSET
+        return await self.open(replace(shelf.spec, asset=asset, absent_ok=True, accepted=True))
 
     async def forget(self, destinations: Sequence[str]) -> None:
         """Files that were fetched for an earlier plan are gone, or ours now: no later plan may count on them."""
@@ -156,6 +186,12 @@ class Intake:
         MachineError
             A guard does not hold.
         """
+        if (accepts := self._may_be_missing) is not None and not shelf.spec.absent_ok:
+            optional = [entry for entry in entries if accepts(path_of(entry))]
+            if optional:
+                names = {entry.key for entry in optional}
+                entries = [entry for entry in entries if entry.key not in names]
+                await self.add(await self._optional(shelf), optional)
         if not entries and cursor is None:
             return
         named, refused = place_all(entries, self._tools.layout)
@@ -201,6 +237,11 @@ class Intake:
 
     def _tell(self, event: EventName, **fields: EventValue) -> None:
         self._tools.context.on_event(Event(event, {"dataset": self.dataset, **fields}))
+
+
+def path_of(item: ObjectEntry) -> str:
+    """Path below the dataset, or its tree, as the source names it."""
+    return item.path if item.path is not None else item.key
 
 
 def place_all(

@@ -16,9 +16,9 @@ from emasync.errors import SourceError
 from emasync.manifest.globs import Selection
 from emasync.model.events import Event
 from emasync.plan.choice import Choice
-from emasync.plan.files import FileShelves, path_of
+from emasync.plan.files import FileShelves
 from emasync.plan.headers import Headers
-from emasync.plan.intake import Intake
+from emasync.plan.intake import Intake, path_of
 from emasync.plan.kept import keep_document
 from emasync.plan.layout import source_metadata
 from emasync.plan.order import is_document
@@ -80,7 +80,7 @@ class Survey:
         """
         make = await asyncio.to_thread(SOURCES.load, self.entry.source)  # imports read files
         source: Source = make(self.tools.context)
-        shelves = FileShelves(self.intake, self.entry)
+        shelves = FileShelves(self.intake, self.entry, self.tools)
         headers = Headers(self.intake, self.tools)
         trees = asyncio.Semaphore(TREES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
