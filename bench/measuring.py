@@ -83,6 +83,25 @@ def measure(
     return Run(**facts, problem=problem)
 
 
+def touch_memory(path: Path, size_bytes: int) -> None:
+    """Use as much memory as a run's files will, and let go of it.
+
+    A virtual machine gives free memory back to its host within seconds, and the first touch afterwards costs up to ten
+    times a usual one: who runs after a pause would pay for it.
+
+    Parameters
+    ----------
+    path : Path
+        In a tmpfs; gone afterwards.
+    size_bytes : int
+    """
+    block = bytes(WINDOW_BYTES)
+    with path.open("wb", buffering=0) as file:
+        for _ in range(-(-size_bytes // WINDOW_BYTES)):
+            file.write(block)
+    path.unlink()
+
+
 def check(dataset: Dataset, folder: Path) -> str | None:
     """What is wrong with the files of a run; None when nothing is.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.cases import GIB, Case
 from bench.content import DISTINCT_BYTES, Dataset, drop_dataset, make_dataset
 from bench.contestants import EMASYNC, Contestant, Job
-from bench.measuring import Run, check, free_environment, measure
+from bench.measuring import Run, check, free_environment, measure, touch_memory
 from bench.origins import Origin
 from bench.shaped import shaped
 from bench.standings import RaceResult, Standing, Where
@@ -107,6 +107,8 @@ class Arena:
                 environment = free_environment(home, self.origin.authority)
                 if on_disk:
                     os.sync()
+                else:
+                    touch_memory(folder / "touched", dataset.total_bytes)
                 run = measure(launch.command, folder, environment, time_limit_s=race.time_limit_s, sync=on_disk)
             problem = run.problem or check(dataset, launch.data)
             names = {folder: "RUN", self.origin.authority: "AUTHORITY"}

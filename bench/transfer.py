@@ -9,6 +9,8 @@ may be cut in pieces: ``--case small64k``, then ``--case nacc2 --add``.
   and an environment without settings, credentials and proxies; its bytes are checked afterwards.
 - emasync runs as a command, over the server's listing, with its ledger, checksums and durability. curl, aria2c and the
   scripts below ``bench/clients/`` get lists of URLs and need no listing.
+- Before a run into memory as much memory as its files need is used and let go of, so that nobody pays for pages that
+  a virtual machine had given back to its host.
 - Peers run at their defaults and at the best settings we know. On disk, a ``sync`` at the end counts for them where the
   case says so: emasync's run is durable when it ends.
 - Times of the slow servers (``objectstore``, ``ebi``) show scheduling: see :mod:`bench.shaped`.

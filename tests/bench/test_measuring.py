@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from bench.content import Dataset
-from bench.measuring import Run, check, free_environment, measure, windows
+from bench.measuring import Run, check, free_environment, measure, touch_memory, windows
 
 SPIN = "import time\nwhile time.process_time() < 0.2: pass"
 
@@ -95,3 +95,8 @@ def test_no_settings_of_this_user_reach_a_contestant(tmp_path: Path, monkeypatch
     environment = free_environment(tmp_path, tmp_path / "authority.pem")
     assert environment.keys().isdisjoint({"HTTPS_PROXY", "AWS_ACCESS_KEY_ID"})
     assert environment["SSL_CERT_FILE"] == str(tmp_path / "authority.pem")
+
+
+def test_touched_memory_is_let_go_of(tmp_path: Path) -> None:
+    touch_memory(tmp_path / "touched", 3 << 20)
+    assert list(tmp_path.iterdir()) == []
