@@ -130,7 +130,7 @@ class Pursuit:
             raise RefusedError(f"{self.name}: a part of the object came (206), all of it was asked for")
         if isinstance(self._span, Tail):
             self._span = answers.tail_span(headers, self._span, self.name)
-            self._position, self._stop, self._furthest = self._span.start, self._span.stop, self._span.start
+            self._position, self._stop = self._span.start, self._span.stop
         return answers.partial_head(headers, self._position, self._stop, self.name)
 
     def _whole(self, headers: Mapping[str, str]) -> Head:
