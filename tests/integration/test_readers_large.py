@@ -1,4 +1,4 @@
-"""The true volume of EPFL, 3.35 GB, planned and read in parts: neither disk nor memory holds it anywhere."""
+"""Objects of true size, planned and read in parts: neither disk nor memory holds them anywhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emasync import api
 from emasync.model.digest import Span
 from emasync.model.location import Location
 from emasync.settings import Settings
-from emasync.testing import epfl
+from emasync.testing import epfl, ephys
 from emasync.testing.archive_twin import ArchiveTwin
 from emasync.transport.governed import GovernedFetcher
 
@@ -35,6 +37,28 @@ def test_the_true_volume_is_planned_and_read_in_parts(tmp_path: Path) -> None:
     assert told["read_mib"] > LIMIT_MIB
     assert told["grown_mib"] < LIMIT_MIB
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_hour_of_traces_is_planned_and_its_end_is_read(tmp_path: Path) -> None:
+    """83 GB in one object; its size is a whole number of frames."""
+    twin = ephys.long_session(tmp_path / "made")
+    dataset = {"id": "d", "source": "open_data", "registry": ephys.SLUG, "format": "binary"}
+    with twin.serve() as archive:
+        mirrors = twin.mirrors(archive.url)
+        manifest = {"version": 1, "mirrors": mirrors, "datasets": [dataset]}
+        with api.plan(manifest, root=tmp_path / "root") as plan:
+            (traces,) = (item for item in plan if item.location.endswith(ephys.TRACES))
+            assert plan.failures == ()
+        assert traces.size_bytes == 384 * 2 * 108_000_000
+        span = Span(traces.size_bytes - 5 * 768, traces.size_bytes)
+        end = asyncio.run(part(mirrors, traces.location, span))
+    expected = ephys.traces_of(channels=384, samples=108_000_000).block((0, 108_000_000 - 5, 0), (1, 5, 384))
+    np.testing.assert_array_equal(np.frombuffer(end, "<i2").reshape(5, 384), expected[0])
+
+
+async def part(mirrors: dict[str, str], url: str, span: Span) -> bytes:
+    async with GovernedFetcher(Settings(mirrors=mirrors)) as fetcher:
+        return (await fetcher.read(Location.parse(url), span=span)).data
 
 
 def measured(root: Path) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.folder import FolderStore
 from emasync.testing.mearec import RATE_HZ, positions, write_mearec
-from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
+from emasync.testing.objects import ObjectStore
+from emasync.testing.open_data import bucket_resource, entry_text, write_registry
+from emasync.testing.pixels import DriftingVolume
+from emasync.testing.sparse import LayeredStore, SparseStore
 from emasync.testing.volumes import Volume
 
 BUCKET = "aind-benchmark-data"
@@ -55,15 +58,37 @@ def benchmark(folder: Path, *, channels: int = 16, samples: int = 15_000, simula
     for number, name in enumerate(_SIMULATED if simulated else ()):
         traces = write_mearec(root / name, channels=channels, samples=samples, seed=number)
         truth[f"{BUCKET}/{PREFIX}/{name}"] = traces
-    entry = entry_text([bucket_resource(f"arn:aws:s3:::{BUCKET}/{PREFIX}")])
-    for path, text in registry_objects({SLUG: entry}).items():
-        (folder / path).parent.mkdir(parents=True)
-        (folder / path).write_bytes(text)
-    return ArchiveTwin(
-        store=FolderStore(folder),
-        stands_for={"https://raw.githubusercontent.com": "", f"s3://{BUCKET}": BUCKET},
-        truth=truth,
-    )
+    return _served(folder, FolderStore(folder), truth)
+
+
+def long_session(folder: Path, *, channels: int = 384, samples: int = 108_000_000, seed: int = 0) -> ArchiveTwin:
+    """The bucket with one session of true length: an hour, 83 GB of traces that are made when they are read.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty; what is small is written to it.
+    channels, samples : int
+    seed : int
+        Of :func:`traces_of`.
+    """
+    session = next(iter(_SESSIONS))
+    _describe(folder / BUCKET / PREFIX / session, _SESSIONS[session], channels)
+    traces = traces_of(channels=channels, samples=samples, seed=seed).page(0)
+    made = SparseStore({f"{BUCKET}/{PREFIX}/{session}/{TRACES}": traces})
+    return _served(folder, LayeredStore((made, FolderStore(folder))), {})
+
+
+def traces_of(*, channels: int, samples: int, seed: int = 0) -> DriftingVolume:
+    """Traces as a formula: one page, a row a sample, a column a channel."""
+    return DriftingVolume((1, samples, channels), "<i2", seed)
+
+
+def _served(folder: Path, store: ObjectStore, truth: dict[str, Volume]) -> ArchiveTwin:
+    """A bucket behind the registry."""
+    write_registry(folder, {SLUG: entry_text([bucket_resource(f"arn:aws:s3:::{BUCKET}/{PREFIX}")])})
+    places = {"https://raw.githubusercontent.com": "", f"s3://{BUCKET}": BUCKET}
+    return ArchiveTwin(store=store, stands_for=places, truth=truth)
 
 
 def write_recording(
@@ -81,15 +106,20 @@ def write_recording(
     channels, samples : int
     seed : int
     """
+    _describe(folder, generation, channels)
+    traces = np.random.default_rng(seed).integers(-500, 500, (samples, channels)).astype("<i2")
+    (folder / TRACES).write_bytes(traces.tobytes())
+    return traces
+
+
+def _describe(folder: Path, generation: Generation, channels: int) -> None:
+    """Write everything but the traces."""
     properties = _properties(channels)
     (folder / "properties").mkdir(parents=True)
     for name, values in properties.items():
         np.save(folder / "properties" / f"{name}.npy", values, allow_pickle=True)
     for name, document in _documents(generation, channels, properties).items():
         (folder / name).write_text(json.dumps(document, indent=4))
-    traces = np.random.default_rng(seed).integers(-500, 500, (samples, channels)).astype("<i2")
-    (folder / TRACES).write_bytes(traces.tobytes())
-    return traces
 
 
 def _properties(channels: int) -> dict[str, NDArray[Any]]:

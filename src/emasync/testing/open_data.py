@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -59,3 +60,17 @@ def registry_objects(entries: Mapping[str, bytes]) -> dict[str, bytes]:
         File by slug.
     """
     return {f"{REPOSITORY}/{slug}.yaml": text for slug, text in entries.items()}
+
+
+def write_registry(folder: Path, entries: Mapping[str, bytes]) -> None:
+    """Write registry files where a store of `folder` serves them as the raw host does.
+
+    Parameters
+    ----------
+    folder : Path
+    entries : mapping of str to bytes
+        File by slug.
+    """
+    for path, text in registry_objects(entries).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(text)

@@ -12,7 +12,7 @@ from typing import Any
 from emasync.testing.aind import write_tile
 from emasync.testing.archive_twin import ArchiveTwin
 from emasync.testing.folder import FolderStore
-from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
+from emasync.testing.open_data import bucket_resource, entry_text, write_registry
 from emasync.testing.volumes import Shape, Volume
 
 BUCKET = "pasteur-callosal-example"
@@ -44,10 +44,9 @@ def interhemispheric(folder: Path, *, shape: Shape = (40, 72, 80), registered: b
         truth |= {f"{BUCKET}/{asset}/{image}/{number}": level for number, level in enumerate(levels)}
         for name, document in _sidecars(asset).items():
             (place / f"{name}.json").write_text(json.dumps(document, indent=2))
-    entry = {SLUG: entry_text([bucket_resource(f"arn:aws:s3:::{BUCKET}", region="eu-west-3")])} if registered else {}
-    for path, text in registry_objects(entry).items():
-        (folder / path).parent.mkdir(parents=True)
-        (folder / path).write_bytes(text)
+    if registered:
+        arn = f"arn:aws:s3:::{BUCKET}"
+        write_registry(folder, {SLUG: entry_text([bucket_resource(arn, region="eu-west-3")])})
     return ArchiveTwin(
         store=FolderStore(folder),
         stands_for={"https://raw.githubusercontent.com": "", f"s3://{BUCKET}": BUCKET},
