@@ -109,16 +109,25 @@ CASES = [
 ]
 
 
-def manifest(url: str) -> dict[str, Any]:
-    return {
-        "version": 1,
-        "settings": {"hosts": {"127.0.0.1": POLICY}},
-        "datasets": [
-            {"id": "listed", "source": "bucket", "url": f"{url}/data/hit"},
-            {"id": "named", "source": "web", "files": [{"url": f"{url}/data/web/unknown.bin"}]},
-            {"id": "calm", "source": "bucket", "url": f"{url}/data/calm"},
-        ],
-    }
+Describe = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(params=[True, False], ids=["wire", "fallback"])
+def manifest(request: pytest.FixtureRequest) -> Describe:
+    """Manifest over the server at a URL, asked over this package's own client or over aiohttp."""
+
+    def describe(url: str) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "settings": {"hosts": {"127.0.0.1": POLICY | {"wire": request.param}}},
+            "datasets": [
+                {"id": "listed", "source": "bucket", "url": f"{url}/data/hit"},
+                {"id": "named", "source": "web", "files": [{"url": f"{url}/data/web/unknown.bin"}]},
+                {"id": "calm", "source": "bucket", "url": f"{url}/data/calm"},
+            ],
+        }
+
+    return describe
 
 
 EXPECTED = {
@@ -154,7 +163,7 @@ def failures_by_object(receipt: Receipt) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_once(case: Case, serve: Callable[..., Archive], tmp_path: Path) -> None:
+def test_once(case: Case, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
     server = serve({"data/hit/*.bin": [case.heals], "data/web/*": [case.heals]})
     receipt = run_within(manifest(server.url), tmp_path)
     if case.name in FINAL_AT_ONCE:
@@ -171,7 +180,7 @@ FINAL_AT_ONCE = {"error page", "redirect loop", "404", "403", "truncated, and sa
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_always(case: Case, serve: Callable[..., Archive], tmp_path: Path) -> None:
+def test_always(case: Case, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
     server = serve({"data/hit/*.bin": [case.always], "data/web/*": [case.always]})
     receipt = run_within(manifest(server.url), tmp_path)
     failed = failures_by_object(receipt)
@@ -218,7 +227,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("case", CHANGES, ids=lambda case: case.name)
-def test_change_in_mid_file(case: Change, serve: Callable[..., Archive], tmp_path: Path) -> None:
+def test_change_in_mid_file(case: Change, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
     server = serve({"data/hit/large.bin": case.faults})
     receipt = run_within(manifest(server.url), tmp_path)
     assert failures_by_object(receipt) == ({} if case.kind is None else {"large": case.kind})
@@ -238,7 +247,7 @@ def test_change_in_mid_file(case: Change, serve: Callable[..., Archive], tmp_pat
 
 @pytest.mark.parametrize("size", [None, len(LARGE)], ids=["size unknown", "size known"])
 def test_a_silent_change_is_caught_by_a_published_digest(
-    size: int | None, serve: Callable[..., Archive], tmp_path: Path
+    size: int | None, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path
 ) -> None:
     server = serve({"data/hit/large.bin": [{"change_etag_after": 1, "change": "silent"}]})
     digest = hashlib.md5(LARGE, usedforsecurity=False).hexdigest()
@@ -269,7 +278,7 @@ LISTINGS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", LISTINGS)
 @pytest.mark.parametrize("often", ["once", "always"])
-def test_listing(name: str, often: str, serve: Callable[..., Archive], tmp_path: Path) -> None:
+def test_listing(name: str, often: str, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
     fault, kind = LISTINGS[name]
     server = serve({"list:data": [{**fault, "times": 1} if often == "once" else fault]})
     receipt = run_within(manifest(server.url), tmp_path)
@@ -302,7 +311,7 @@ def test_listing(name: str, often: str, serve: Callable[..., Archive], tmp_path:
     ids=["error page", "broken XML", "403", "redirect loop"],
 )
 def test_listing_that_is_none(
-    fault: Mapping[str, Any], kind: str, serve: Callable[..., Archive], tmp_path: Path
+    fault: Mapping[str, Any], kind: str, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path
 ) -> None:
     server = serve({"list:data": [fault]})
     receipt = run_within(manifest(server.url), tmp_path)

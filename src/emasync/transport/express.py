@@ -63,7 +63,8 @@ class Express:
             return Detour(first, self.transfer)
         limiter = self.limiter_of(asked)
         aim = self._aim(asked, encoded=encoded)
-        if aim is None or limiter.policy.requests_per_second or self.bandwidth.capped:
+        policy = limiter.policy
+        if aim is None or not policy.wire or policy.requests_per_second or self.bandwidth.capped:
             return Detour(first, self.transfer)
         return await self._keep_going(aim, limiter, first, source)
 

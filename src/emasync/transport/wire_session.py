@@ -81,7 +81,7 @@ class WireSession:
         RefusedError
             A certificate that does not hold, a URL or header that cannot be written.
         """
-        if self._carries(location):
+        if policy.wire and self._carries(location):
             try:
                 request = get_request(location, {**self._fields, **headers})
             except UnfitRequestError as error:
