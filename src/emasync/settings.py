@@ -81,10 +81,6 @@ BUILT_IN_POLICIES = _read_pack()
 """Keys: ``s3://bucket``, ``gs://bucket``, a host or a glob over either. Later, more exact keys win."""
 
 
-SOMEBODY_WAITS: Mapping[str, float | int | bool | None] = {"max_attempts": 4, "give_up_after_s": 30.0}
-"""Policy of questions at a terminal, for all hosts: a run is patient, people ask again."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything a run may be told, with defaults.

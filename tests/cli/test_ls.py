@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,11 @@ import pytest
 from tests.cli.links_desk import Program, asked
 
 import emasync
+from emasync.api.survey import survey
 from emasync.cli.ls import ls_line
+from emasync.manifest.load import manifest_from_object
+from emasync.model.events import ignore_event
+from emasync.settings import Settings
 from emasync.testing import Archive
 from emasync.testing.aind import write_asset
 from emasync.testing.content import BucketRules
@@ -21,6 +28,7 @@ from emasync.testing.empiar import EmpiarTwin
 from emasync.testing.idr import IdrTwin, OmeroApp
 from emasync.testing.memory import MemoryStore
 from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
+from emasync.testing.peers import Nginx
 from emasync.testing.precomputed import ScaleOnDisk, write_precomputed
 from emasync.testing.stores import FolderStore
 from emasync.testing.volumes import write_ome_zarr_04, write_ome_zarr_05_sharded
@@ -347,3 +355,99 @@ def test_the_program_prints_one_object_also_when_there_is_nothing(program: Progr
     document: Any = program("ls", "s3://bucket/nothing/", "--json").document
 
     assert set(document) == {"location", "rows", "counts", "file_bytes"}
+
+
+async def test_who_reads_no_further_is_not_listed_for(archive: Start) -> None:
+    server = archive({f"bucket/{number:05d}.bin": b"x" for number in range(5_000)}, page_limit=100)
+    options = emasync.RunOptions(mirrors={"s3://bucket": f"{server.url}/bucket"})
+
+    rows = emasync.als("s3://bucket", options=options, look=emasync.Look(recursive=True))
+    first = await anext(rows)
+    await rows.aclose()
+
+    assert first.path == "00000.bin"
+    assert len(asked(server)) < 30
+
+
+def test_a_reader_that_leaves_is_no_error(archive: Start) -> None:
+    server = archive({f"bucket/{number:05d}.bin": b"x" for number in range(5_000)})
+    mirror = f"s3://bucket={server.url}/bucket"
+    command = [sys.executable, "-m", "emasync", "ls", "s3://bucket", "--mirror", mirror]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "bucket:\n"
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == ""
+
+
+def test_a_web_server_that_knows_no_listing(nginx: Nginx, folder: Path, capsys: Capture) -> None:
+    shutil.copytree(folder / "bucket" / "set", nginx.root / "ls-set")
+    program = Program(capsys, {})
+
+    said = program("ls", f"{nginx.url}/ls-set/v2.zarr/em", "--json")
+
+    assert said.code == 0
+    assert [row["level"] for row in said.rows("array")] == [0, 1, 2]
+    plain = program("ls", f"{nginx.url}/ls-set/deep/", "--json")
+    assert (plain.code, plain.document["counts"]) == (1, {"failed": 1})
+
+
+def test_trees_of_a_dandiset_are_looked_into_where_that_is_asked_for(
+    archive: Start, folder: Path, capsys: Capture
+) -> None:
+    twin = DandiTwin(MemoryStore(buckets=("dandiarchive",)))
+    twin.version("000027")
+    volume = folder / "bucket" / "set" / "v2.zarr" / "em"
+    objects = {str(path.relative_to(volume)): path.read_bytes() for path in volume.rglob("*") if path.is_file()}
+    twin.add_zarr("000027", "sub-1/em.ome.zarr", objects)
+    twin.add_zarr("000027", "sub-2/bad.ome.zarr", {".zarray": b"{broken"})
+    server = archive(twin.store, apps=[twin])
+    mirrors = {"https://api.dandiarchive.org": server.url, "s3://dandiarchive": f"{server.url}/dandiarchive"}
+    program = Program(capsys, mirrors)
+
+    assert program("ls", "DANDI:000027/draft", "--json").document["counts"] == {"tree": 2}
+    one = program("ls", "DANDI:000027/draft", "--include", "sub-1/em.ome.zarr", "--json")
+    assert [row["path"] for row in one.rows("array")] == [f"sub-1/em.ome.zarr/s{level}" for level in range(3)]
+    both = program("ls", "DANDI:000027/draft", "--recursive", "--json")
+    assert both.code == 1
+    assert len(both.rows("array")) == 3
+    assert [row["path"] for row in both.rows("failed")] == ["sub-2/bad.ome.zarr"], "the others come all the same"
+
+
+async def test_only_some_files_are_asked_for_their_size(archive: Start) -> None:
+    server = archive({f"bucket/{number:03d}.tif": bytes(number) for number in range(1, 101)})
+    files = [{"url": f"{server.url}/bucket/{{z:03d}}.tif", "z": "1..100"}]
+    manifest = manifest_from_object({"version": 1, "datasets": [{"id": "many", "source": "web", "files": files}]})
+
+    rows = [row async for row in survey(manifest, Settings(), recursive=False, on_event=ignore_event)]
+
+    assert [row.size_bytes for row in rows] == [*range(1, 65), *[None] * 36]
+    assert len(asked(server)) == 64
+
+
+def test_a_document_called_info_that_is_no_volumes(archive: Start, capsys: Capture) -> None:
+    server = archive({"bucket/info": b"about this bucket", "bucket/x": b"1"})
+    program = Program(capsys, {"s3://bucket": f"{server.url}/bucket"})
+
+    said = program("ls", "s3://bucket", "--json")
+
+    assert [row["path"] for row in said.rows("file")] == ["info", "x"]
+
+
+def test_containers_of_n5_are_known_by_their_name(archive: Start, capsys: Capture) -> None:
+    attributes = {
+        "dimensions": [10, 20, 30],
+        "blockSize": [8, 8, 8],
+        "dataType": "uint8",
+        "compression": {"type": "raw"},
+    }
+    server = archive({"bucket/x.n5/em/attributes.json": json.dumps(attributes).encode(), "bucket/x.n5/em/0/0/0": b"b"})
+    program = Program(capsys, {"s3://bucket": f"{server.url}/bucket"})
+
+    for link, path in (("s3://bucket/x.n5", "em"), ("n5://s3://bucket/x.n5/em", "")):
+        (row,) = program("ls", link, "--json").rows("array")
+        assert (row.get("path", ""), row["format"]) == (path, "n5")
+        assert sorted(row["shape"]) == [10, 20, 30]

@@ -46,6 +46,8 @@ BUCKETS = {
     "https://s3.amazonaws.com/bucket/a": bucket("s3://bucket/a"),
     "https://s3.us-east-2.amazonaws.com/bucket/a": bucket("s3://bucket/a", region="us-east-2"),
     "http://s3.amazonaws.com/bucket": bucket("s3://bucket/"),
+    "https://bucket.s3.amazonaws.com/?list-type=2&prefix=a/b/&delimiter=/": bucket("s3://bucket/a/b/"),
+    "https://storage.googleapis.com/bucket?prefix=a%2Fb": bucket("gs://bucket/a/b"),
     "https://s3.console.aws.amazon.com/s3/buckets/bucket?region=us-west-2&prefix=a/b/&showversions=false": bucket(
         "s3://bucket/a/b/", region="us-west-2"
     ),
@@ -79,6 +81,10 @@ PLAIN = {
     "https://host.org/a b/é.tif": web("https://host.org/a%20b/%C3%A9.tif"),
     "https://zenodo.org/records/1/files/x.zip?download=1": web("https://zenodo.org/records/1/files/x.zip?download=1"),
     "https://host.org/{z}.tif": web("https://host.org/%7Bz%7D.tif"),
+    "ftp://ftp.ebi.ac.uk/pub/databases/IDR/idr0086-x/y.tif": web(
+        "https://ftp.ebi.ac.uk/pub/databases/IDR/idr0086-x/y.tif"
+    ),
+    "https://host.org/x.ome.zarr.zip": web("https://host.org/x.ome.zarr.zip"),
     "https://host.org/file.tif#page=2": web("https://host.org/file.tif"),
     "https://host.org/": bucket("https://host.org/"),
     "https://host.org/folder/": bucket("https://host.org/folder/"),
@@ -282,6 +288,8 @@ def test_what_a_link_was_wrapped_in_does_not_matter(text: str) -> None:
         ("  ", "no text"),
         ("what is this", "such are:"),
         ("11759", "EMPIAR-11759"),
+        ("s1", "such are:"),
+        ("Hemibrain", "such are:"),
         ("000027", "DANDI:000027"),
         ("ftp://host.org/file", "https://host/file.tif"),
         ("sftp://host.org/file", "such are:"),

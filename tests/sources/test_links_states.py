@@ -241,3 +241,10 @@ def test_the_state_of_the_hemibrain() -> None:
         ("mito", "labels"),
         ("mask", "labels"),
     ]
+
+
+def test_sources_inside_of_layers_are_bounded() -> None:
+    with pytest.raises(FormatError, match="1,000 sources"):
+        read_state(json.dumps(layers([f"zarr://s3://bucket/{number}" for number in range(1_001)])).encode(), "state")
+    with pytest.raises(FormatError, match="1,000 sources"):
+        read_state(json.dumps(layers([f"dvid://{number}" for number in range(1_001)])).encode(), "state")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
+from emasync.api.patience import SOMEBODY_WAITS
 from emasync.model.events import OnEvent
 from emasync.settings import Settings
 from emasync.sources.links.interface import Question, Settled
@@ -26,11 +27,12 @@ async def settle_link(location: str, *, mirrors: Mapping[str, str], on_event: On
 
     Raises
     ------
-    InputError, SourceError, TransportError
+    InputError, SourceError
         As :func:`emasync.init`.
     """
     found = await asyncio.to_thread(read_link, location)  # may look whether a path is there
     if not isinstance(found, Question):
         return found
-    async with GovernedFetcher(Settings(mirrors=dict(mirrors)), on_event=on_event) as fetcher:
+    settings = Settings(mirrors=dict(mirrors), hosts={"*": SOMEBODY_WAITS})
+    async with GovernedFetcher(settings, on_event=on_event) as fetcher:
         return await settled(location, found, fetcher)

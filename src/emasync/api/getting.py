@@ -103,8 +103,8 @@ def get(
     ------
     InputError
         Nothing that is understood, or wishes that do not fit it.
-    SourceError, TransportError
-        It takes the network to know what the link names, and that did not answer.
+    SourceError
+        It takes the network to know what the link names, and it is not there or does not answer.
     MachineError
         The root cannot be written.
     """
@@ -138,7 +138,7 @@ async def record(
 
     Raises
     ------
-    InputError, SourceError, TransportError, MachineError
+    InputError, SourceError, MachineError
         As :func:`get`.
     """
     settled = await settle(location, mirrors=mirrors, on_event=on_event)

@@ -76,9 +76,7 @@ def init(
     InputError
         Nothing that is understood (the message lists what is), or nothing that can be fetched.
     SourceError
-        What has to be asked for is not there.
-    TransportError
-        It could not be asked for.
+        What has to be asked for is not there, or does not answer.
     """
     return blocking(lambda: ainit(location, dataset=dataset, mirrors=mirrors, on_event=on_event)).text
 
@@ -101,7 +99,7 @@ async def settle(location: str, *, mirrors: Mapping[str, str] | None, on_event: 
 
     Raises
     ------
-    InputError, SourceError, TransportError
+    InputError, SourceError
         As :func:`init`.
     """
     asked = await asyncio.to_thread(_asking)

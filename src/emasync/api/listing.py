@@ -70,8 +70,8 @@ def ls(
     ------
     InputError
         Nothing that is understood; more than :data:`MOST_ROWS` rows (use :func:`als`).
-    SourceError, TransportError
-        It takes the network to know what the link names, and that did not answer.
+    SourceError
+        It takes the network to know what the link names, and it is not there or does not answer.
     """
     return blocking(lambda: _gathered(als(location, look=look, on_event=on_event, options=options)))
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 from emasync.api.listed_row import ListedRow
+from emasync.api.patience import SOMEBODY_WAITS
 from emasync.api.survey_tree import rows_in
 from emasync.errors import EmasyncError, ErrorKind, TransportError
 from emasync.manifest.manifest import Manifest
@@ -23,7 +24,7 @@ from emasync.sources.interface import FilesFound, Finding, Setback, Source, Sour
 from emasync.transport.governed import GovernedFetcher
 
 MOST_ASKED: Final = 64
-"""Files of a dataset that are asked for their size, where the source does not say it: one request each."""
+"""Files that are asked for their size, where the source does not say it: one request each."""
 
 
 class Survey(Protocol):
@@ -50,6 +51,7 @@ async def survey(
         All objects below folders, and inside of each tree.
     on_event : callable
     """
+    settings = replace(settings, hosts={"*": SOMEBODY_WAITS, **settings.hosts})
     async with GovernedFetcher(settings, on_event=on_event) as fetcher:
         context = SourceContext(fetcher=fetcher, settings=settings, on_event=on_event, folder=manifest.folder)
         surveyor = Surveyor(context, recursive=recursive)

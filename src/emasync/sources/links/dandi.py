@@ -102,7 +102,7 @@ def _asset_question(match: re.Match[str], dandiset: str | None = None, version: 
         return Reading(drafts=(_draft(link),))
 
     return Question(
-        location=api.join(f"assets/{match['asset']}/"), why="the archive's record of this asset", answer=answer
+        location=api.join(f"assets/{match['asset']}/"), why="what the archive says of this asset", answer=answer
     )
 
 

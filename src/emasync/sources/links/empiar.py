@@ -14,8 +14,8 @@ _NAMED = re.compile(rf"(?:(?:https?://(?:dx\.)?doi\.org/|doi:)?10\.6019/)?EMPIAR
 """The accession number, with or without the prefix of EMPIAR's DOIs."""
 
 _PAGE = re.compile(rf"/(?:pdbe/emdb/)?empiar/(?:api/)?(?:entry/)?(?:EMPIAR-)?{_NUMBER}/?")
-_TREE = re.compile(rf"/(?:pub/databases/)?empiar/(?:world_availability|archive)/{_NUMBER}(?:/(?P<path>.*))?")
-_PAGE_HOSTS = frozenset(("www.ebi.ac.uk", "ebi.ac.uk", "empiar.org", "www.empiar.org"))
+_TREE = re.compile(rf"/(?:pub/databases/)?empiar/world_availability/{_NUMBER}(?:/(?P<path>.*))?")
+_PAGE_HOSTS = frozenset(("www.ebi.ac.uk", "ebi.ac.uk"))
 
 
 class EmpiarLinks:

@@ -90,7 +90,7 @@ def _document(address: str) -> Question:
             raise SourceError(message, kind=ErrorKind.NOT_FOUND, location=str(location))
         return read_state(data, str(location))
 
-    return Question(location=location, why="the viewer's state", answer=answer)
+    return Question(location=location, why="what the viewer shows", answer=answer)
 
 
 def to_json(text: str) -> str:

@@ -13,7 +13,8 @@ _PAGE = re.compile(rf"https?://registry\.opendata\.aws/{_SLUG}/?(?:[?#].*)?")
 _FILE = re.compile(
     rf"https?://(?:github\.com|raw\.githubusercontent\.com)/[^/]+/open-data-registry/.+/datasets/{_SLUG}\.ya?ml"
 )
-_BARE = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)+")
+_BARE = re.compile(r"(?=.{3,100}$)(?=.*[a-z]{3})[a-z0-9]+(?:[._-][a-z0-9]+)*")
+"""Slugs are lower case; numbers and short words are none, and not worth a request."""
 
 
 class OpenDataLinks:

@@ -22,7 +22,7 @@ class Spelling:
     host, path : pattern
         Groups ``bucket``, ``key`` and ``region``, in either of them.
     in_query : bool
-        Whether key and region stand in the query (``prefix``, ``region``).
+        Whether the region may stand in the query, as the key may in any (``prefix``).
     """
 
     scheme: Literal["s3", "gs"]
@@ -119,13 +119,10 @@ def _spelled(spelling: Spelling, location: Location, parts: SplitResult) -> Plac
         return None
     refuse_access(location)
     found = {key: value for key, value in (host.groupdict() | path.groupdict()).items() if value is not None}
-    if spelling.in_query:
-        query = parse_qs(parts.query)
-        found |= {"key": query.get("prefix", [""])[0], "region": query.get("region", [""])[0]}
-    else:
-        found["key"] = unquote(found.get("key", ""))
-    bucket = found.get("bucket")
-    return Place(Location(spelling.scheme, bucket, found["key"]), found.get("region") or None) if bucket else None
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    region = found.get("region") or (query.get("region") if spelling.in_query else None)
+    key = unquote(found.get("key", "")) or query.get("prefix", "")  # a page or a listing of a part of the bucket
+    return Place(Location(spelling.scheme, found["bucket"], key), region)
 
 
 def refuse_access(location: Location) -> None:

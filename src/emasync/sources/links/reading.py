@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, Final
 
-from emasync.errors import AccessDeniedError, InputError, NotFoundError
+from emasync.errors import AccessDeniedError, InputError, NotFoundError, SourceError, TransportError
 from emasync.manifest.problems import shown
 from emasync.registry import LINKS
 from emasync.sources.links.interface import DOCUMENT_BYTES, LinkRule, Outcome, Question, Settled, Wrapped
@@ -67,9 +67,7 @@ async def settled(text: str, question: Question, fetcher: Fetcher) -> Settled:
     InputError
         As :func:`read_link`.
     SourceError
-        What was asked for is not there, or makes no sense.
-    TransportError
-        As :meth:`Fetcher.read`.
+        What was asked for is not there, makes no sense, or does not answer.
     """
     found: Outcome | None = question
     for _ in range(MAX_STEPS):
@@ -88,6 +86,9 @@ async def _asked(question: Question, fetcher: Fetcher) -> bytes | None:
         return (await fetcher.read(question.location, limit_bytes=DOCUMENT_BYTES)).data
     except (NotFoundError, AccessDeniedError):
         return None
+    except TransportError as error:
+        message = f"it takes the network to know {question.why}, and that did not answer: {error.message}"
+        raise SourceError(message, kind=error.kind, location=error.location) from error
 
 
 def rules() -> Iterator[LinkRule]:

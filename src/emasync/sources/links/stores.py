@@ -21,6 +21,9 @@ _HIERARCHY = re.compile(r"\.(?:zarr|n5|ngff|precomputed)(?:/|$)", re.IGNORECASE)
 """A path into something that is read as arrays and not as one file."""
 
 _CONTAINER = re.compile(r"(?P<stem>.+?)(?:\.ome)?\.(?:zarr|n5|ngff|precomputed)", re.IGNORECASE)
+_EBI: Final = "ftp://ftp.ebi.ac.uk/"
+"""The EBI serves one tree by FTP and HTTPS (``IDR/idr.openmicroscopy.org: _includes/filezilla.md``)."""
+
 _LOCAL = re.compile(r"\.{0,2}/|~|\.{1,2}$")
 
 
@@ -47,6 +50,8 @@ class StoreLinks:
         """
         if (place := bucket_place(text)) is not None:
             return Reading(drafts=(bucket_draft(place),))
+        if text.lower().startswith(_EBI):
+            text = f"https{text[3:]}"
         scheme = text.partition("://")[0].lower() if "://" in text else ""
         if scheme in ("http", "https"):
             return Reading(drafts=(_web_draft(Location.parse(text)),))

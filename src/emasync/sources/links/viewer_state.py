@@ -63,6 +63,8 @@ def read_state(data: bytes, name: str) -> Reading:
     drafts: dict[str, Draft] = {}
     notes: list[str] = []
     for layer in _layers(state, name):
+        if len(drafts) + len(notes) >= MAX_LAYERS:
+            raise FormatError(f"{name}: more than {MAX_LAYERS:,} sources of layers are not read", location=name)
         try:
             draft = _draft(layer, parse_source(layer.url))
         except InputError as error:
