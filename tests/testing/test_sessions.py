@@ -220,6 +220,16 @@ def test_aind_traps_4_to_6_names_versions_and_numbers_of_v1(assets: dict[str, by
     assert places == ["0.0", "9.0232736"], "text"
 
 
+def test_tiles_of_other_chunks(tmp_path: Path) -> None:
+    size: Any = {"shape": (20, 40, 40), "levels": 1, "chunk": (8, 16, 20)}
+    found = aind.exaspim(tmp_path, **size).objects()
+    plain = json.loads(found[f"{aind.BUCKET}/{aind.FUSED}/fused.zarr/tile_x_0000_y_0000_z_0000_ch_488.zarr/0/.zarray"])
+    sharded = json.loads(found[f"{aind.BUCKET}/{aind.NEW}/SPIM.ome.zarr/tile_000001_ch_561.zarr/0/zarr.json"])
+    assert plain["chunks"] == [1, 1, 8, 16, 20]
+    assert sharded["chunk_grid"]["configuration"]["chunk_shape"] == [1, 1, 16, 32, 40]
+    assert sharded["codecs"][0]["configuration"]["chunk_shape"] == [1, 1, 8, 16, 20]
+
+
 def test_aind_trap_9_both_zarr_formats_stand_under_the_same_name(assets: dict[str, bytes]) -> None:
     assert f"{aind.RAW}/SPIM.ome.zarr/.zgroup" in assets
     new = json.loads(assets[f"{aind.NEW}/SPIM.ome.zarr/tile_000000_ch_561.zarr/0/zarr.json"])

@@ -7,6 +7,7 @@ names of files that are not there, paths of the machine that recorded.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,8 @@ from emasync.testing.folder import FolderStore
 from emasync.testing.volumes import Shape, Volume, halve, smooth_blobs
 
 BUCKET = "aind-open-data"
-CHUNKS = (1, 1, 16, 32, 32)
-SHARDS = (1, 1, 32, 64, 64)
+CHUNK = (16, 32, 32)
+"""Voxels, z y x; true ones have 128 or 256 to each side. Shards have twice as many."""
 
 RAW = "exaSPIM_708373_2024-04-02_19-49-38"
 FUSED = f"{RAW}_fusion_2024-06-12_11-58-05"
@@ -35,7 +36,7 @@ Stored = Literal["zarr2", "zarr3"]
 _VOXEL_UM = (1.0, 0.748, 0.748)
 
 
-def exaspim(folder: Path, *, shape: Shape = (40, 72, 80), levels: int = 6) -> ArchiveTwin:
+def exaspim(folder: Path, *, shape: Shape = (40, 72, 80), levels: int = 6, chunk: Shape = CHUNK) -> ArchiveTwin:
     """Three assets of the flat bucket: raw tiles, what was fused of them, and tiles of the newer writer in shards.
 
     Parameters
@@ -46,12 +47,14 @@ def exaspim(folder: Path, *, shape: Shape = (40, 72, 80), levels: int = 6) -> Ar
         Voxels of a tile, z y x.
     levels : int
         Of each tile; the true ones have eight.
+    chunk : tuple of int
+        Voxels, z y x.
     """
-    bucket = folder / BUCKET
+    write = partial(write_asset, folder / BUCKET, levels=levels, shape=shape, chunk=chunk)
     written = {
-        RAW: write_asset(bucket, RAW, levels=levels, shape=shape),
-        FUSED: write_asset(bucket, FUSED, tiles=1, levels=levels, shape=shape, container="fused.zarr"),
-        NEW: write_asset(bucket, NEW, levels=levels, shape=shape, stored="zarr3", schema="v2"),
+        RAW: write(RAW),
+        FUSED: write(FUSED, tiles=1, container="fused.zarr"),
+        NEW: write(NEW, stored="zarr3", schema="v2"),
     }
     return ArchiveTwin(
         store=FolderStore(folder),
@@ -75,6 +78,7 @@ def write_asset(
     stored: Stored = "zarr2",
     schema: Schema = "v1",
     shape: Shape = (40, 72, 80),
+    chunk: Shape = CHUNK,
 ) -> dict[str, tuple[Volume, ...]]:
     """Write a light-sheet asset.
 
@@ -91,8 +95,8 @@ def write_asset(
         Chunks of their own, or shards (the newer writer).
     schema : {"v1", "v2"}
         Of the sidecars; with it the names of tiles changed.
-    shape : tuple of int
-        Voxels of a tile, z y x.
+    shape, chunk : tuple of int
+        Voxels of a tile and of a chunk, z y x.
 
     Returns
     -------
@@ -110,14 +114,17 @@ def write_asset(
     written = {}
     for number, tile in enumerate(names):
         path = f"{container}/{tile}.zarr"
-        written[path] = write_tile(asset / path, levels=levels, stored=stored, shape=shape, seed=number)
+        written[path] = write_tile(asset / path, levels=levels, stored=stored, shape=shape, chunk=chunk, seed=number)
     return written
 
 
-def write_tile(folder: Path, *, levels: int, stored: Stored, shape: Shape, seed: int) -> tuple[Volume, ...]:
+def write_tile(
+    folder: Path, *, levels: int, stored: Stored, shape: Shape, chunk: Shape = CHUNK, seed: int = 0
+) -> tuple[Volume, ...]:
     """Write one tile: OME-Zarr of five axes, levels ``0``, ``1``, ...; the last chunk of the finest is left out."""
     finest = smooth_blobs(shape, "uint16", seed)
-    finest[tuple(slice((size - 1) // block * block, size) for size, block in zip(shape, SHARDS[2:], strict=True))] = 0
+    shard = [2 * size for size in chunk]
+    finest[tuple(slice((size - 1) // block * block, size) for size, block in zip(shape, shard, strict=True))] = 0
     pyramid = [finest]
     while len(pyramid) < levels:
         pyramid.append(halve(pyramid[-1]))
@@ -126,21 +133,21 @@ def write_tile(folder: Path, *, levels: int, stored: Stored, shape: Shape, seed:
     described = _multiscales(folder.name, levels, "0.4" if stored == "zarr2" else "0.5")
     group.attrs.update(described if stored == "zarr2" else {"ome": described})
     for number, volume in enumerate(volumes):
-        _write_level(group, str(number), volume, stored)
+        _write_level(group, str(number), volume, stored, chunk)
     return volumes
 
 
-def _write_level(group: zarr.Group, name: str, volume: NDArray[Any], stored: Stored) -> None:
+def _write_level(group: zarr.Group, name: str, volume: NDArray[Any], stored: Stored, chunk: Shape) -> None:
     options: dict[str, Any] = {  # Any: keyword arguments of one call
         "compressors": Blosc(cname="zstd", clevel=1, shuffle=Blosc.SHUFFLE),
         "chunk_key_encoding": {"name": "v2", "separator": "/"},
     }
     if stored == "zarr3":
-        options = {"compressors": BloscCodec(cname="zstd", clevel=3), "shards": SHARDS}
+        options = {"compressors": BloscCodec(cname="zstd", clevel=3), "shards": (1, 1, *(2 * size for size in chunk))}
     array = group.create_array(
         name,
         shape=volume.shape,
-        chunks=CHUNKS,
+        chunks=(1, 1, *chunk),
         dtype=volume.dtype,
         fill_value=0,
         config={"write_empty_chunks": False},
