@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.plan.conftest import Bench
 
-from emasync.errors import AccessDeniedError, ErrorKind
+from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError
 from emasync.formats.interface import ArrayDescription
 from emasync.model.digest import Span, Tail
 from emasync.model.geometry import Box
@@ -204,6 +204,24 @@ class Guarded(MemoryFetcher):
 async def test_a_chunk_that_cannot_be_had_is_no_empty_chunk(bench: Bench) -> None:
     guarded = Guarded({f"{URL}/.zarray": json.dumps(ARRAY).encode(), f"{URL}/0/0/0": DATA})
     assert (await refused(bench, guarded)).kind == ErrorKind.ACCESS_DENIED
+
+
+class Hiding(MemoryFetcher):
+    """As S3 where listing is not allowed: what is not there is denied."""
+
+    async def read(
+        self, location: Location, *, span: Span | Tail | None = None, limit_bytes: int = 64 << 20
+    ) -> Document:
+        try:
+            return await super().read(location, span=span, limit_bytes=limit_bytes)
+        except NotFoundError:
+            raise AccessDeniedError(f"403 for {location}", location=str(location)) from None
+
+
+async def test_a_chunk_that_is_left_out_may_be_denied(bench: Bench) -> None:
+    """Law 9: a name that nobody wrote is denied as well, and the array's own metadata are not."""
+    hiding = Hiding({f"{URL}/.zarray": json.dumps(ARRAY).encode(), f"{URL}/4/4/4": DATA})
+    assert (await refused(bench, hiding, shape=[64, 64, 64])).kind == ErrorKind.NO_DATA
 
 
 async def test_a_chunk_that_is_damaged_is_named(bench: Bench) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emasync.errors import NotFoundError
+from emasync.errors import NotFoundError, RefusedError
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.zarr.array import parse_zarr_json_array
 from emasync.formats.zarr.sharding import MAX_INDEX_BYTES
@@ -25,6 +25,7 @@ from emasync.plan.select import select_array
 from emasync.plan.sharded import SHARDS_AT_ONCE, Slices, entries, shards_at_once, wanted_shards
 from emasync.plan.shards import shard_reader
 from emasync.testing.fetcher import MemoryFetcher
+from emasync.transport.interface import Document
 
 BASE = Location.parse("s3://bucket/em.zarr/s0")
 
@@ -134,3 +135,25 @@ async def test_a_shard_that_is_not_there_is_asked_for_once_too() -> None:
     assert len(fetcher.log) == 1
     with pytest.raises(NotFoundError):
         await Indexes(fetcher, tells_missing=False).first(BASE.join("a"), Tail(1000))
+
+
+class NoSuffixes(MemoryFetcher):
+    """As servers that ignore suffix ranges: the whole object came, which was refused."""
+
+    async def read(
+        self, location: Location, *, span: Span | Tail | None = None, limit_bytes: int = 64 << 20
+    ) -> Document:
+        if isinstance(span, Tail):
+            raise RefusedError(f"{location}: the server ignores byte ranges")
+        return await super().read(location, span=span, limit_bytes=limit_bytes)
+
+
+async def test_the_end_of_a_shard_is_found_where_servers_know_no_suffix_ranges() -> None:
+    fetcher = NoSuffixes({f"{BASE}/a": bytes(range(100))})
+    indexes = Indexes(fetcher, tells_missing=True, kept_bytes=6000)
+    for _ in range(2):
+        answer = await indexes.first(BASE.join("a"), Tail(10))
+        assert answer is not None
+        assert (answer.data, answer.head.total_bytes) == (bytes(range(90, 100)), 100)
+    assert [seen.span for seen in fetcher.log] == [Span(0, 1), Span(90, 100)]
+    assert await indexes.first(BASE.join("none"), Tail(10)) is None

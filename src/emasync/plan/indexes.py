@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
-from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError, SourceError
+from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError, RefusedError, SourceError
 from emasync.model.digest import Span, Tail, Validator
 from emasync.model.location import Location
 from emasync.plan.verdict import decisive
@@ -60,17 +60,34 @@ class Indexes:
         if (place, span) in self._kept:
             return self._kept[place, span]
         try:
-            answer: Document | None = await self._fetcher.read(place, span=span)
+            answer: Document | None = await self._read(place, span)
         except (NotFoundError, AccessDeniedError) as error:
-            if not self._tells_missing or not await self._says_missing(place, error):
+            if not await self.says_missing(place, error):
                 raise
             answer = None
         self._keep(place, span, answer)
         return answer
 
-    async def _says_missing(self, place: Location, error: NotFoundError | AccessDeniedError) -> bool:
+    async def _read(self, place: Location, span: Span | Tail) -> Document:
+        """Read a part of a shard; where servers know no suffix ranges, in three questions instead of one."""
+        try:
+            return await self._fetcher.read(place, span=span)
+        except RefusedError:
+            if not isinstance(span, Tail):
+                raise
+        head = (await self._fetcher.read(place, span=Span(0, 1))).head
+        if head.total_bytes is None:
+            raise RefusedError(f"{place}: the server does not tell its size, so its end is not found")
+        answer = await self._fetcher.read(place, span=span.of(head.total_bytes))
+        require_same(place, answer.head.validator, head.validator)
+        return answer
+
+    async def says_missing(self, place: Location, error: NotFoundError | AccessDeniedError) -> bool:
+        """Whether `error` says that there is no object at `place`, and nothing else (law 9)."""
+        if not self._tells_missing or isinstance(error, NotFoundError):
+            return self._tells_missing
         folder = Location(place.scheme, place.authority, place.path.rpartition("/")[0])
-        return isinstance(error, NotFoundError) or await hides_missing(self._fetcher, folder, self._documents)
+        return await hides_missing(self._fetcher, folder, self._documents)
 
     async def further(self, place: Location, span: Span, validator: Validator) -> bytes:
         """Another part of a shard that is there.

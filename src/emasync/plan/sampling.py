@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from emasync.errors import ErrorKind, NotFoundError, SourceError
+from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError, SourceError
 from emasync.formats.chunk_places import broken_shard
 from emasync.formats.compression import decompress
 from emasync.formats.content import ChunkBytes, ContentTest, NoDecoderError, TellsContent
@@ -31,7 +31,6 @@ from emasync.model.slices import Packing
 from emasync.plan.boxes import place_name, spatial_axes
 from emasync.plan.choice import Choice
 from emasync.plan.choose import Picked, at_box, drawn_boxes, reference_array
-from emasync.plan.chunks import Ground
 from emasync.plan.draw import Draw
 from emasync.plan.indexes import Indexes, require_same, side_by_side
 from emasync.plan.select import Chosen, select_array
@@ -68,15 +67,13 @@ class Look:
     form : Format
     fetcher : Fetcher
     indexes : Indexes
-        Keeps those of the box that is taken in the end.
-    ground : Ground
+        Keeps those of the box that is taken in the end, and tells what is missing from what is denied.
     """
 
     tree: Tree
     form: Format
     fetcher: Fetcher
     indexes: Indexes
-    ground: Ground
 
 
 class Sample(NamedTuple):
@@ -225,8 +222,8 @@ class _Looker:
             )
         try:
             answer = await self.look.fetcher.read(sample.place, span=sample.span, limit_bytes=limit_bytes)
-        except NotFoundError:
-            if not self.look.ground.tells_missing:
+        except (NotFoundError, AccessDeniedError) as error:
+            if not await self.look.indexes.says_missing(sample.place, error):
                 raise
             return None
         if sample.span is not None:

@@ -63,7 +63,7 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
     if choice.must_hold_data:
         from emasync.plan.sampling import Look, draw_with_data  # noqa: PLC0415 - decoders, where chunks are looked into
 
-        look = Look(tree=tree, form=form, fetcher=tools.context.fetcher, indexes=indexes, ground=ground)
+        look = Look(tree=tree, form=form, fetcher=tools.context.fetcher, indexes=indexes)
         picked = await draw_with_data(picked, choice, await kept_draws(intake, choice, tools), look)
     chosen = sorted((item for image in picked for item in image.chosen), key=lambda item: item.rank)
     report_boxes(intake.dataset, picked, tools)
