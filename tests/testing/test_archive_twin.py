@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from tests.integration.folders import below, files_below, run_within
 
 from emasync.testing import aind, empiar, epfl, idr, pasteur
@@ -20,6 +23,17 @@ def test_places_below_the_url_and_the_url_itself() -> None:
     twin = ArchiveTwin(store=MemoryStore({"b/k": b"1", "c/k": b"2"}), stands_for={"s3://b": "b", "https://api": ""})
     assert twin.mirrors("http://127.0.0.1:1") == {"s3://b": "http://127.0.0.1:1/b", "https://api": "http://127.0.0.1:1"}
     assert twin.objects() == {"b/k": b"1"}, "what it stands for"
+
+
+def test_the_documented_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[2] / "docs" / "twins.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)  # noqa: S102 - our own words
+    fetched = files_below(tmp_path / "data" / "retina") | files_below(tmp_path / "data" / "cell")
+    assert len(fetched) == 17
+    assert len(names["twin"].truth) == 18, "of both images of the cell"
 
 
 def test_twins_that_share_a_host_are_fetched_from_one_archive(tmp_path: Path) -> None:
