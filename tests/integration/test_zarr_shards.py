@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,6 +273,36 @@ def test_levels_of_an_image_are_cut_alike(archive: Callable[..., Archive], tmp_p
     placed = [item["coordinateTransformations"] for item in ome["multiscales"][0]["datasets"]]
     assert placed[0][1]["translation"] == [2.0 * 32, 0.5 * 64, 0.5 * 96]
     assert placed[1][1]["translation"] == [1.0, 0.25 + 32, 0.25 + 32]
+
+
+def test_consolidated_metadata_say_the_same(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    """A group that repeats the metadata of its arrays must not promise shards either."""
+    folder = tmp_path / "served" / "bucket" / "em.zarr"
+    folder.parent.mkdir(parents=True)
+    write_ome_zarr_05_sharded(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr-python writes it and warns of it; files like that are in use
+        zarr.consolidate_metadata(str(folder))
+    served = Served(folder, archive(FolderStore(tmp_path / "served")), Sharded())
+    run_within(served.manifest(scales=[1], crop=cut((40, 70, 100), (20, 20, 40))), tmp_path / "data")
+    group = json.loads((tmp_path / "data/part/zarr.json").read_bytes())
+    array = json.loads((tmp_path / "data/part/s1/zarr.json").read_bytes())
+    assert group["consolidated_metadata"]["metadata"] == {"s1": array}
+    assert "sharding" not in json.dumps(group)
+
+
+def test_shards_inside_of_shards_are_kept(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """What is taken out is what the outer shard holds: smaller shards."""
+    little = {"chunk_shape": [4, 4, 4], "codecs": [LITTLE], "index_codecs": [LITTLE, CRC], "index_location": "end"}
+    inner = {"name": "sharding_indexed", "configuration": little}
+    served = serve(Sharded(inner=(8, 8, 8), codecs=(inner,)))
+    crop = {"at": "random", "shape": [8, 8, 8], "min_nonzero": 1.0}
+    (failure,) = run_within(served.manifest(crop=crop), tmp_path / "random").failures
+    assert "nothing here decodes codec sharding_indexed" in failure.message
+    assert run_within(served.manifest(crop=cut((9, 13, 30), (20, 20, 26))), tmp_path / "data").exit_code == 0
+    np.testing.assert_array_equal(read(tmp_path / "data" / "part"), BLOBS[8:32, 8:40, 24:56])
+    metadata = json.loads((tmp_path / "data" / "part" / "zarr.json").read_bytes())
+    assert [codec["name"] for codec in metadata["codecs"]] == ["sharding_indexed"]
 
 
 def test_the_index_is_not_asked_for_again(serve: Callable[..., Served], tmp_path: Path) -> None:
