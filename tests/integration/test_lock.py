@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from tests.integration.folders import files_below, run_within
-from tests.integration.test_cli import emasync
 
 import emasync as package
+from emasync.cli.main import main
 from emasync.errors import ErrorKind, InputError
 from emasync.model.receipt import Receipt
 from emasync.testing import Archive
@@ -288,6 +288,34 @@ def test_ranges_of_a_long_listing_name_the_place(desk: Desk) -> None:
     )
 
 
+def test_recorded_boxes_are_used_whatever_would_be_drawn(desk: Desk) -> None:
+    crop = {"at": "random", "shape": [10, 10, 10], "seed": 7}
+    entry = {"id": "box", "source": "bucket", "url": "s3://bucket/em.zarr", "crop": crop}
+    desk.datasets = [entry]
+    drawn = desk.make_lock()["datasets"]["box"]
+    desk.datasets = [{**entry, "crop": {**crop, "seed": 8}}]
+    other = desk.make_lock()
+    assert other["datasets"]["box"]["boxes"] != drawn["boxes"]
+    other["datasets"]["box"]["entry"] = drawn["entry"]
+    desk.lock.write_text(json.dumps(other))
+    desk.datasets = [entry]
+    with package.plan(desk.manifest, options=desk.options(locked=True)) as plan:
+        assert plan.failures == ()
+    assert desk.run(locked=True).exit_code == 0
+    kept = json.loads((desk.root / "box.source-metadata/boxes.json").read_bytes())["images"]["em"]["crop"]
+    assert kept == other["datasets"]["box"]["boxes"]["em"]
+
+
+def test_chunks_are_not_looked_into_where_the_box_is_recorded(desk: Desk) -> None:
+    crop = {"at": "random", "shape": [10, 10, 10], "seed": 7, "min_nonzero": 0.5}
+    desk.datasets = [{"id": "box", "source": "bucket", "url": "s3://bucket/em.zarr", "crop": crop}]
+    desk.make_lock()
+    assert desk.asked_for_data()
+    assert desk.run(locked=True).exit_code == 0
+    asked = desk.asked_for_data()
+    assert len(asked) == len(set(asked)) == 8
+
+
 # --- locks that are no use -------------------------------------------------------------------------------------------
 
 
@@ -367,21 +395,30 @@ def test_one_dataset_is_locked_anew_and_the_others_stay(desk: Desk) -> None:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_writes_the_lock_beside_its_manifest_and_exits_by_it(desk: Desk) -> None:
-    manifest = desk.folder / "volumes.yaml"
+def command(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
+    """Exit code of the program, and all that it said."""
+    with pytest.raises(SystemExit) as left:
+        main([*map(str, arguments)])
+    said = capsys.readouterr()
+    return int(left.value.code or 0), said.out + said.err
+
+
+def test_the_command_writes_the_lock_beside_its_manifest_and_exits_by_it(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest, lock = desk.folder / "volumes.yaml", desk.folder / "volumes.lock"
     manifest.write_text(json.dumps(desk.manifest))
-    done = emasync("plan", manifest, "--lock")
-    assert done.returncode == 0, done.stderr
-    assert (desk.folder / "volumes.lock").exists()
+    code, said = command(capsys, "plan", manifest, "--lock")
+    assert (code, f"locked: {lock}" in said) == (0, True)
+    assert lock.exists()
     grow(desk.store)
-    for command in (("plan", manifest, "--locked"), ("run", manifest, "--locked", "--root", desk.root)):
-        done = emasync(*command)
-        assert done.returncode == 1, done.stderr
-        assert "02.bin (500 to 501 bytes)" in done.stdout + done.stderr
-    (desk.folder / "volumes.lock").write_text("{}")
-    assert emasync("run", manifest, "--locked").returncode == 2
-    assert emasync("plan", manifest, "--locked", "--lock").returncode == 2
-    assert emasync("plan", manifest, "--lock", "-o", desk.folder / "no" / "folder.lock").returncode == 4
+    for arguments in (("plan", manifest, "--locked"), ("run", manifest, "--locked", "--root", desk.root)):
+        code, said = command(capsys, *arguments)
+        assert (code, "02.bin (500 to 501 bytes)" in said) == (1, True)
+    lock.write_text("{}")
+    assert command(capsys, "run", manifest, "--locked")[0] == 2
+    assert command(capsys, "plan", manifest, "--locked", "--lock")[0] == 2
+    assert command(capsys, "plan", manifest, "--lock", "-o", desk.folder / "no" / "folder.lock")[0] == 4
 
 
 # --- other sources ---------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from emasync.ledger.interface import PlanFacts, Tally
 from emasync.manifest.crop import SameAsCrop
 from emasync.manifest.manifest import Manifest
 from emasync.model.events import Event, EventValue
+from emasync.model.geometry import Box
 from emasync.model.receipt import Failure
 from emasync.model.version import VERSION
 from emasync.plan.compile import compile_datasets
@@ -101,6 +102,14 @@ def drifts(lock: Lock, found: Mapping[str, DatasetLock]) -> list[Drift]:
     """What differs from the lock."""
     compared = (drift_between(name, lock.datasets[name], now) for name, now in found.items())
     return [drift for drift in compared if drift is not None]
+
+
+def boxes_of(lock: Lock) -> dict[str, dict[str, tuple[Box, int]]]:
+    """Recorded boxes, by dataset and image."""
+    return {
+        name: {image: (chosen.box, chosen.scale) for image, chosen in dataset.boxes.items()}
+        for name, dataset in lock.datasets.items()
+    }
 
 
 @dataclass(slots=True, kw_only=True)

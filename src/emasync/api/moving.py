@@ -17,7 +17,8 @@ from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.interface import Sink
 from emasync.disk.probe import allocated_bytes
 from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
-from emasync.engine.engine import EngineOutcome, Planner
+from emasync.engine.endings import EngineOutcome
+from emasync.engine.engine import Planner
 from emasync.errors import InputError, InterruptedRunError, MachineError
 from emasync.executors.choice import choose, spare_cores
 from emasync.executors.interface import Executor
@@ -144,9 +145,10 @@ class Move:
 
     async def _held(self, lock: Lock, entries: list[Any], tools: PlanTools, outcome: EngineOutcome) -> bool:
         """Whether the plan is the lock's, so that data may move; what stopped that is in `outcome` (Any: as above)."""
-        from emasync.api.locking import LockedPlanning  # noqa: PLC0415 - most runs have no lock
+        from emasync.api.locking import LockedPlanning, boxes_of  # noqa: PLC0415 - most runs have no lock
         from emasync.api.scratch import dry_copy  # noqa: PLC0415 - as above
 
+        tools = replace(tools, boxes=boxes_of(lock))
         planning = LockedPlanning(
             lock=lock,
             tools=tools,

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -15,7 +15,7 @@ from typing import Any, Self
 from weakref import finalize
 
 from emasync.api.blocking import blocking
-from emasync.api.locking import describe, drifts, load_lock, save_lock
+from emasync.api.locking import boxes_of, describe, drifts, load_lock, save_lock
 from emasync.api.options import ManifestLike, RunOptions, load
 from emasync.api.scratch import scratch_ledger, scratch_tools
 from emasync.errors import ErrorKind
@@ -27,7 +27,7 @@ from emasync.model.events import OnEvent, ignore_event
 from emasync.model.receipt import Failure
 from emasync.plan.guards import Guard, Room
 from emasync.plan.lock_drift import Drift
-from emasync.plan.lock_file import DatasetLock
+from emasync.plan.lock_file import DatasetLock, Lock
 from emasync.plan.lock_record import NotedDocuments
 from emasync.plan.preview import DryDocuments, Preview, preview
 from emasync.transport.governed import GovernedFetcher
@@ -180,7 +180,7 @@ async def _plan(
     try:
         entries = [entry for entry in manifest.datasets if entry.id in wanted]
         target = manifest.root_for(None if root is None else Path(root))
-        look = _Look(manifest=manifest, entries=entries, on_event=on_event, options=options, root=target)
+        look = _Look(manifest=manifest, entries=entries, on_event=on_event, options=options, root=target, lock=held_to)
         found, locks = await look.run(folder.path, describes=lock or options.locked)
         written = await save_lock(manifest, options.lock_file, locks) if lock and len(locks) == len(entries) else None
     except BaseException:
@@ -198,6 +198,7 @@ class _Look:
     on_event: OnEvent
     options: RunOptions
     root: Path
+    lock: Lock | None
 
     async def run(self, folder: Path, *, describes: bool) -> tuple[Preview, dict[str, DatasetLock]]:
         """Plan into a ledger in `folder`: in numbers, and as a lock describes it where that is wanted."""
@@ -212,6 +213,7 @@ class _Look:
             tools = scratch_tools(
                 self.manifest, settings, self.on_event, fetcher=fetcher, ledger=ledger, documents=documents
             )
+            tools = replace(tools, boxes=boxes_of(self.lock) if self.lock is not None else {})
             found = await preview(self.entries, tools, guard=guard, documents=documents if describes else None)
             locks = await describe(self.entries, tools, documents, lambda: False) if describes else {}
         return found, locks

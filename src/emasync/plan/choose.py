@@ -129,7 +129,7 @@ def reference_array(item: Picked) -> ArrayDescription:
     return next(level.array for level in item.image.levels if level.number == item.box_scale)
 
 
-def at_box(item: Picked, choice: Choice, box: Box, draw: Draw) -> Picked:
+def at_box(item: Picked, choice: Choice, box: Box, draw: Draw | None) -> Picked:
     """The same levels of `item`, at another box.
 
     Raises

@@ -12,7 +12,7 @@ from emasync.errors import SourceError
 from emasync.formats.interface import MultiscaleDescription
 from emasync.model.geometry import Box
 from emasync.plan.choice import Choice
-from emasync.plan.choose import Picked
+from emasync.plan.choose import Picked, at_box
 from emasync.plan.draw import Draw
 from emasync.plan.extents import Extent, extent_of
 from emasync.plan.intake import Intake
@@ -79,6 +79,27 @@ def kept_boxes(data: bytes | None, digest: str) -> dict[str, tuple[Box, int]]:
     """Box and scale by image, out of a document that was written for the entry of this digest."""
     rows = (_read(data, digest) or {}).items()
     return {image: box for image, row in rows if (box := _crop(row)) is not None}
+
+
+def as_recorded(intake: Intake, picked: Sequence[Picked], choice: Choice, tools: PlanTools) -> tuple[Picked, ...]:
+    """`picked` at the boxes that a lock has recorded; one that does not fit any more is left as it was drawn."""
+    boxes = tools.boxes.get(intake.dataset, {})
+    return tuple(_recorded(item, boxes.get(_name(intake, item)), choice) for item in picked)
+
+
+def is_recorded(intake: Intake, picked: Sequence[Picked], tools: PlanTools) -> bool:
+    """Whether a lock has recorded the boxes of all images: nothing needs to be looked into then."""
+    boxes = tools.boxes.get(intake.dataset, {})
+    return all(_name(intake, item) in boxes for item in picked)
+
+
+def _recorded(item: Picked, recorded: tuple[Box, int] | None, choice: Choice) -> Picked:
+    if recorded is None or recorded[1] != item.box_scale:
+        return item
+    try:
+        return at_box(item, choice, recorded[0], item.draw)
+    except SourceError:
+        return item
 
 
 async def kept_draws(intake: Intake, choice: Choice, tools: PlanTools) -> Callable[[Picked], tuple[Box, Draw] | None]:

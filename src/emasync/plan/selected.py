@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from emasync.formats.interface import Format, Found, GroupDescription
-from emasync.manifest.crop import SameAsCrop
+from emasync.manifest.crop import DrawnCrop, SameAsCrop
 from emasync.model.events import Event, EventValue
 from emasync.model.task import ObjectEntry, Rank
 from emasync.plan.choice import Choice
@@ -16,7 +16,7 @@ from emasync.plan.discovery import discover
 from emasync.plan.flat import document_shelf
 from emasync.plan.indexes import KEPT_BYTES, Indexes
 from emasync.plan.intake import Intake
-from emasync.plan.lending import borrowed_extent, keep_boxes, kept_draws
+from emasync.plan.lending import as_recorded, borrowed_extent, is_recorded, keep_boxes, kept_draws
 from emasync.plan.subset import Rewritten, rewrite, wanted_documents
 from emasync.plan.tools import PlanTools
 from emasync.plan.whole import add_documents, documents_of
@@ -60,11 +60,13 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
         kept_bytes=kept_bytes,
         documents=[tree.base.join(key) for key in sorted(read)[:MOST_WITNESSES]],
     )
-    if choice.must_hold_data:
+    if choice.must_hold_data and not is_recorded(intake, picked, tools):
         from emasync.plan.sampling import Look, draw_with_data  # noqa: PLC0415 - decoders, where chunks are looked into
 
         look = Look(tree=tree, form=form, fetcher=tools.context.fetcher, indexes=indexes)
         picked = await draw_with_data(picked, choice, await kept_draws(intake, choice, tools), look)
+    elif isinstance(crop, DrawnCrop) and tools.boxes:
+        picked = as_recorded(intake, picked, choice, tools)
     chosen = sorted((item for image in picked for item in image.chosen), key=lambda item: item.rank)
     report_boxes(intake.dataset, picked, tools)
     await keep_boxes(intake, picked, choice, tools)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Protocol, runtime_checkable
 
 from emasync.disk.interface import Sink
 from emasync.ledger.interface import LedgerCalls
+from emasync.model.geometry import Box
 from emasync.plan.guards import Guard
 from emasync.plan.layout import Layout
 from emasync.sources.interface import SourceContext
@@ -71,6 +72,8 @@ class PlanTools:
         List again what was planned to the end before, where it can change.
     metadata_only : bool
         Plan what describes datasets, and no bulk.
+    boxes : mapping of str to mapping
+        By dataset and image: box and scale that a lock has recorded, in place of those that would be drawn.
     """
 
     context: SourceContext
@@ -81,6 +84,7 @@ class PlanTools:
     wake: Callable[[], None]
     refresh: bool = False
     metadata_only: bool = False
+    boxes: Mapping[str, Mapping[str, tuple[Box, int]]] = field(default_factory=dict)
 
 
 class SinkDocuments:
