@@ -12,7 +12,8 @@ from typing import Any
 from emasync.disk.interface import Sink
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
-from emasync.engine.engine import Engine, EngineOutcome, Planner
+from emasync.engine.endings import EngineOutcome
+from emasync.engine.engine import Engine, Planner
 from emasync.ledger.interface import LedgerCalls
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread

@@ -5,42 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import anyio
 
 from emasync.disk.interface import Sink
 from emasync.disk.pace import WriterPlace
-from emasync.engine.committer import Committer, Note, absent, failed
+from emasync.engine.committer import Committer, Note
 from emasync.engine.context import MoveContext
 from emasync.engine.denials import Denials
+from emasync.engine.endings import Endings, EngineOutcome
 from emasync.engine.existing import look
 from emasync.engine.interface import Threads
 from emasync.engine.large import LargeObject
 from emasync.engine.memory import Buffers, MemoryBudget, MemoryStatistics, Slabs
 from emasync.engine.scheduler import Job, OriginQueue, PartJob, Scheduler
-from emasync.engine.sealing import Outcome
 from emasync.engine.slices import fetch_slices, take_neighbours
 from emasync.engine.small import SmallParcel, SmallRun, TooLargeError, fetch_generally, pack, seems_small
 from emasync.engine.upkeep import OwnUpkeep, Upkeep
 from emasync.errors import (
     EmasyncError,
-    ErrorKind,
-    IntegrityError,
     InterruptedRunError,
     MachineError,
-    NotFoundError,
 )
 from emasync.ledger.interface import LedgerCalls
-from emasync.model.events import Event, OnEvent
-from emasync.model.receipt import Failure
+from emasync.model.events import OnEvent
 from emasync.model.task import Task
 from emasync.settings import MIB, Settings
 from emasync.transport.interface import Fetcher
-
-INTEGRITY_TRIES = 2
-"""Bytes that are not what was promised are fetched once more, then the object fails."""
 
 DRAIN_S = 1.5
 """Longest wait for the disk after an interruption; what is not committed by then is fetched again."""
@@ -50,28 +43,6 @@ SLAB_BYTES = 1 * MIB
 
 Planner = Callable[[Callable[[], None]], Awaitable[None]]
 """Compiles into the ledger and calls its argument whenever there is something new to lease."""
-
-
-@dataclass(slots=True)
-class EngineOutcome:
-    """How a run of the engine ended.
-
-    Attributes
-    ----------
-    stopped : EmasyncError or None
-        A machine error or an interruption; None when the work was done as far as it could be.
-    unreachable : dict of str to Failure
-        Datasets that lost their origin, and why.
-    placed, placed_bytes, failed, bytes_received : int
-        Of this run: objects, their bytes on disk, objects, bytes from the network.
-    """
-
-    stopped: EmasyncError | None = None
-    unreachable: dict[str, Failure] = field(default_factory=dict)
-    placed: int = 0
-    placed_bytes: int = 0
-    failed: int = 0
-    bytes_received: int = 0
 
 
 class _StopRequestedError(Exception):
@@ -113,16 +84,15 @@ class Engine:
         upkeep: Upkeep | None = None,
         place: WriterPlace | None = None,
     ) -> None:
-        self.outcome = EngineOutcome()
         self._wake = asyncio.Event()
         self._settings = settings
         self._on_event = on_event
         self._adopt = adopt
-        self._objects = objects
         self._upkeep = upkeep or OwnUpkeep(
             ledger=ledger, sink=sink, threads=threads, on_event=on_event, datasets=datasets
         )
         self._scheduler = Scheduler(ledger, datasets)
+        self._endings = Endings(self._scheduler, note=self._note, on_event=on_event, objects=objects)
         self._memory = memory = MemoryBudget(settings.max_memory_bytes)
         buffers = Buffers(memory)
         self._committer = Committer(
@@ -134,7 +104,7 @@ class Engine:
             max_bytes=settings.commit_bytes,
             give_back=buffers.give,
             place=place or WriterPlace(),
-            on_outcome=self._settled,
+            on_outcome=self._endings.settled,
             on_committed=self._wake.set,
         )
         self._context = MoveContext(
@@ -146,10 +116,9 @@ class Engine:
             slabs=Slabs(memory, SLAB_BYTES),
             committer=self._committer,
             settings=settings,
-            on_received=self._received,
+            on_received=self._endings.received,
         )
         self._denials = Denials(fetcher)
-        self._tries: dict[tuple[int, str | int], int] = {}
         self._workers: set[str] = set()
         self._had_folder: dict[int, bool] = {}
         self._planned = False
@@ -159,6 +128,14 @@ class Engine:
 
     def __repr__(self) -> str:
         return f"<Engine planned {self._planned}, {self._scheduler!r}, {self._committer!r}>"
+
+    @property
+    def outcome(self) -> EngineOutcome:
+        """How the run goes, or ended."""
+        return self._endings.outcome
+
+    def _note(self, note: Note) -> None:
+        self._committer.submit_now(note)
 
     def memory_statistics(self) -> MemoryStatistics:
         """Bytes between socket and disk."""
@@ -271,9 +248,9 @@ class Engine:
                 continue
             aside.add(id(entry.task))
             for fact in entry.facts:
-                self._committer.submit_now(Note(fact=fact))
+                self._note(Note(fact=fact))
             if entry.error is not None:
-                self._failed(entry.task, entry.error)
+                self._endings.fail(entry.task, entry.error)
         return [task for task in tasks if id(task) not in aside]
 
     async def _where_files_may_lie(self, tasks: list[Task]) -> list[Task]:
@@ -326,7 +303,7 @@ class Engine:
             raise
         except EmasyncError as error:
             await seat.aclose()  # what the error means may have to be asked for
-            self._trouble(queue, task, await self._denials.meaning(task, error))
+            self._endings.trouble(queue, task, await self._denials.meaning(task, error))
 
     async def _move_small(self, queue: OriginQueue, first: SmallParcel, seat: AsyncExitStack) -> None:
         """Move `first` and the small objects of its set that follow, until one has to go another way."""
@@ -344,7 +321,7 @@ class Engine:
             raise
         except EmasyncError as error:
             await seat.aclose()
-            self._trouble(queue, task, await self._denials.meaning(task, error))
+            self._endings.trouble(queue, task, await self._denials.meaning(task, error))
         finally:
             run.done()
 
@@ -353,7 +330,7 @@ class Engine:
         tasks = take_neighbours(queue, first, self._context.policy(first).part_bytes)
         self._wake.set()
         for task, error in await fetch_slices(tasks, self._context):
-            self._trouble(queue, task, error)
+            self._endings.trouble(queue, task, error)
 
     async def _open_large(self, queue: OriginQueue, task: Task, seat: AsyncExitStack) -> None:
         owner = LargeObject(task, self._context, queue.wake.set)
@@ -371,76 +348,6 @@ class Engine:
             queue.open.remove(job.owner)
             await seat.aclose()  # reading a file back for its digest keeps nobody from the network
             await job.owner.finish()
-
-    # --- how objects end ---------------------------------------------------------------------------------------
-
-    def _received(self, size_bytes: int) -> None:
-        self.outcome.bytes_received += size_bytes
-
-    def _settled(self, outcome: Outcome) -> None:
-        """Told by the committer."""
-        if outcome.error is None:
-            self.outcome.placed += 1
-            self.outcome.placed_bytes += outcome.size_bytes
-            if self._objects:
-                self._on_event(_object_done(outcome))
-        else:
-            self._trouble(self._scheduler.queue_for(outcome.task), outcome.task, outcome.error)
-
-    def _trouble(self, queue: OriginQueue, task: Task, error: EmasyncError) -> None:
-        """Decide what an error means for its object: absent, once more, origin lost, or failed."""
-        if isinstance(error, NotFoundError) and task.absent_ok:
-            self._committer.submit_now(Note(fact=absent(task)))
-        elif error.kind is ErrorKind.CHECKSUM_MISMATCH and isinstance(error, IntegrityError) and self._try_again(task):
-            self._on_event(
-                Event("retry", {"location": str(task.location), "kind": error.kind, "reason": error.message})
-            )
-            queue.tasks.append(task)
-            queue.wake.set()
-        elif error.kind is ErrorKind.UNREACHABLE:
-            self._origin_lost(queue, task, error)
-        else:
-            self._failed(task, error)
-
-    def _try_again(self, task: Task) -> bool:
-        identity = (task.set_id, task.key)
-        self._tries[identity] = self._tries.get(identity, 1) + 1
-        if self._tries[identity] <= INTEGRITY_TRIES:
-            return True
-        del self._tries[identity]
-        return False
-
-    def _origin_lost(self, queue: OriginQueue, task: Task, error: EmasyncError) -> None:
-        """A dead host is host state, not spent attempts: its objects stay pending (law 6)."""
-        for other in (task, *self._scheduler.give_up(queue, error.message)):
-            if other.dataset not in self.outcome.unreachable:
-                failure = Failure(location=queue.origin, kind=error.kind, message=error.message, attempts=1)
-                self.outcome.unreachable[other.dataset] = failure
-                self._tell_failed(other.dataset, failure)
-
-    def _failed(self, task: Task, error: EmasyncError) -> None:
-        self.outcome.failed += 1
-        fact = failed(task, error)
-        self._committer.submit_now(Note(fact=fact))
-        failure = Failure(location=fact.location, kind=fact.kind, message=fact.message, attempts=fact.attempts)
-        self._tell_failed(task.dataset, failure)
-
-    def _tell_failed(self, dataset: str, failure: Failure) -> None:
-        fields = {"location": failure.location, "kind": str(failure.kind), "message": failure.message}
-        self._on_event(Event("failed", {"dataset": dataset, **fields}))
-
-
-def _object_done(outcome: Outcome) -> Event:
-    task = outcome.task
-    return Event(
-        "object_done",
-        {
-            "dataset": task.dataset,
-            "location": str(task.location),
-            "destination": task.destination,
-            "bytes": outcome.size_bytes,
-        },
-    )
 
 
 def _first(group: BaseExceptionGroup[MachineError]) -> MachineError:

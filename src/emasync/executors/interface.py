@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from emasync.engine.engine import EngineOutcome, Planner
+from emasync.engine.endings import EngineOutcome
+from emasync.engine.engine import Planner
 from emasync.errors import EmasyncError
 from emasync.transport.interface import OriginStatistics
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from emasync.assembly import Resources
-from emasync.engine.engine import Engine, EngineOutcome, Planner
+from emasync.engine.endings import EngineOutcome
+from emasync.engine.engine import Engine, Planner
 from emasync.errors import EmasyncError
 from emasync.model.events import OnEvent
 from emasync.settings import Settings

@@ -11,7 +11,8 @@ from itertools import count
 from typing import cast
 
 from emasync.assembly import Resources
-from emasync.engine.engine import EngineOutcome, Planner
+from emasync.engine.endings import EngineOutcome
+from emasync.engine.engine import Planner
 from emasync.engine.upkeep import OwnUpkeep
 from emasync.errors import EmasyncError, ErrorKind, InterruptedRunError, MachineError
 from emasync.executors import messages as wire

@@ -22,7 +22,8 @@ from typing import Any
 from emasync.disk.pace import WriterPlace
 from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
-from emasync.engine.engine import Engine, EngineOutcome
+from emasync.engine.endings import EngineOutcome
+from emasync.engine.engine import Engine
 from emasync.errors import EmasyncError
 from emasync.executors import messages as wire
 from emasync.executors.channel import Channel
