@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pytest
 from tests.integration.folders import files_below, run_within
 
 import emasync as package
+from emasync.api import Stopper, arun
 from emasync.cli.main import main
 from emasync.errors import ErrorKind, InputError
 from emasync.model.receipt import Receipt
@@ -189,14 +191,14 @@ def shrink(store: MemoryStore) -> None:
 
 
 DRIFTS = [
-    (add, "files", "1 objects added: 09.bin"),
-    (remove, "files", "1 objects gone: 04.bin"),
-    (grow, "files", "1 objects changed: 02.bin (500 to 501 bytes)"),
-    (touch, "files", "1 objects changed: 03.bin"),
-    (replace, "files", "1 objects changed: 01.bin"),
-    (annotate, "box", "1 documents added: em/.zattrs"),
-    (refill, "box", "1 documents changed: em/.zarray"),
-    (shrink, "box", "1 documents changed: em/.zarray"),
+    (add, "files", "1 object added: 09.bin"),
+    (remove, "files", "1 object gone: 04.bin"),
+    (grow, "files", "1 object changed: 02.bin (500 to 501 bytes)"),
+    (touch, "files", "1 object changed: 03.bin"),
+    (replace, "files", "1 object changed: 01.bin"),
+    (annotate, "box", "1 document added: em/.zattrs"),
+    (refill, "box", "1 document changed: em/.zarray"),
+    (shrink, "box", "1 document changed: em/.zarray"),
 ]
 
 
@@ -283,7 +285,7 @@ def test_ranges_of_a_long_listing_name_the_place(desk: Desk) -> None:
     assert 100 < len(written["ranges"]) <= 1_024
     desk.store.put("bucket/files/many/01234x", b"1")
     (failure,) = desk.run(locked=True).failures
-    assert "3,006 objects of 6,000 bytes then, 3,007 of 6,001 now; they differ in 1 stretches: from many/01" in (
+    assert "3,006 objects of 6,000 bytes then, 3,007 of 6,001 now; they differ in 1 stretch: from many/01" in (
         failure.message
     )
 
@@ -314,6 +316,21 @@ def test_chunks_are_not_looked_into_where_the_box_is_recorded(desk: Desk) -> Non
     assert desk.run(locked=True).exit_code == 0
     asked = desk.asked_for_data()
     assert len(asked) == len(set(asked)) == 8
+
+
+async def test_a_stop_while_plans_are_compared_leaves_at_once(desk: Desk) -> None:
+    await asyncio.to_thread(desk.make_lock)
+    stopper = Stopper()
+    with desk.server.held():
+        options = desk.options(locked=True)
+        running = asyncio.create_task(arun(desk.manifest, root=desk.root, options=options, stopper=stopper))
+        await desk.server.until(lambda load: load.in_flight > 0)
+        stopper.stop()
+        receipt = await running
+    assert receipt.exit_code == 3
+    assert "compared with its lock" in (receipt.stopped or "")
+    receipt = await arun(desk.manifest, root=desk.root, options=desk.options(locked=True))
+    assert receipt.exit_code == 0
 
 
 # --- locks that are no use -------------------------------------------------------------------------------------------
@@ -460,7 +477,7 @@ def test_a_changed_draft_is_drift_and_another_draft_beside_a_published_version_i
         twin.add_blob("000001", f"sub-2/{version}.nwb", b"b" * 50)
         with package.plan(manifest, options=desk.options(locked=True)) as plan:
             assert [failure.kind for failure in plan.failures] == [ErrorKind.DRIFT] * drifts
-            assert all(f"1 objects added: sub-2/{version}.nwb" in failure.message for failure in plan.failures)
+            assert all(f"1 object added: sub-2/{version}.nwb" in failure.message for failure in plan.failures)
 
 
 def test_a_newer_published_version_is_drift_where_none_was_named(dandi: tuple[DandiTwin, Desk]) -> None:

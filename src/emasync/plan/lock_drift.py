@@ -72,15 +72,24 @@ def _listings(what: str, then: Listing, now: Listing) -> Iterator[str]:
         yield _in_ranges(what, then, now, before, after)
         return
     changed = [name for name, item in after.items() if before.get(name, item) != item]
-    yield from _named(f"{what}s added", [_shown(after[name]) for name in after if name not in before])
-    yield from _named(f"{what}s gone", [_shown(before[name]) for name in before if name not in after])
-    yield from _named(f"{what}s changed", [_resized(before[name], after[name]) for name in changed])
+    yield from _named(what, "added", [_shown(after[name]) for name in after if name not in before])
+    yield from _named(what, "gone", [_shown(before[name]) for name in before if name not in after])
+    yield from _named(what, "changed", [_resized(before[name], after[name]) for name in changed])
 
 
-def _named(what: str, names: list[str]) -> Iterator[str]:
+def _named(what: str, became: str, names: list[str]) -> Iterator[str]:
     if names:
-        more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
-        yield f"{len(names):,} {what}: {', '.join(names[:MAX_NAMED])}{more}"
+        yield f"{_count(names, what)} {became}: {_first(names)}"
+
+
+def _count(names: list[str], what: str) -> str:
+    plural = "" if len(names) == 1 else "es" if what.endswith("ch") else "s"
+    return f"{len(names):,} {what}{plural}"
+
+
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    return f"{', '.join(names[:MAX_NAMED])}{more}"
 
 
 def _shown(item: Range) -> str:
@@ -97,9 +106,8 @@ def _in_ranges(what: str, then: Listing, now: Listing, before: Mapping[str, Rang
     """There are too many names to keep: say where to look."""
     places = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     shown = [f"from {escape_for_log(name)} on ({_held(before.get(name), after.get(name))})" for name in places]
-    more = f" and {len(shown) - MAX_NAMED:,} more" if len(shown) > MAX_NAMED else ""
     counts = f"{then.objects:,} {what}s of {then.size_bytes:,} bytes then, {now.objects:,} of {now.size_bytes:,} now"
-    return f"{counts}; they differ in {len(shown):,} stretches: {', '.join(shown[:MAX_NAMED])}{more}"
+    return f"{counts}; they differ in {_count(shown, 'stretch')}: {_first(shown)}"
 
 
 def _held(before: Range | None, after: Range | None) -> str:
