@@ -25,6 +25,11 @@ MOST_UNKNOWN = 16
 """Guesses that may wait for their first answer together, once most of them were good."""
 
 
+PAGES_A_CUT = 3
+"""Pages seen for each stretch that may wait for its first answer: most listings are short, and behind their end all
+guesses are wrong."""
+
+
 class Folders:
     """Names of folders: where something lies for certain.
 
@@ -39,11 +44,6 @@ class Folders:
 
     def __bool__(self) -> bool:
         return bool(self._names)
-
-    def behind(self, key: str) -> str | None:
-        """The next folder behind `key`."""
-        at = bisect_right(self._names, key)
-        return self._names[at] if at < len(self._names) else None
 
     def instead_of(self, guess: str, key: str) -> str | None:
         """A folder to cut at in place of `guess`, which lies behind `key`; None where the guess is as good.
@@ -74,16 +74,13 @@ class Place:
         Where it will end; None: at the end.
     spacing : Spacing or None
         Of keys there, or nearby.
-    fresh_folder : bool
-        Whether `at` is the name of a folder, of which nothing was seen yet.
     unknown : int
-        Guesses that wait for their first answer.
+        Stretches that wait for their first answer.
     """
 
     at: str
     upto: str | None
     spacing: Spacing | None
-    fresh_folder: bool
     unknown: int
 
     def holds(self, key: str | None) -> bool:
@@ -119,12 +116,14 @@ class Cuts:
         self.page_rows = 0
         self._space = KeySpace(prefix)
         self._daring = 1
+        self._pages = 0
 
     def __repr__(self) -> str:
         return f"<Cuts in {self._space!r}, {self._daring} guesses at a time>"
 
     def learn(self, keys: Sequence[str], before: str | None, *, whole: bool) -> Spacing | None:
         """Look at a page, and at the key right before it (`whole`: more follow it); gives the spacing of its keys."""
+        self._pages += 1
         if whole:
             self.page_rows = max(len(keys), self.page_rows - self.page_rows // 8)
         self._space.learn(keys)
@@ -153,15 +152,17 @@ class Cuts:
         if guess is None:
             return None
         folder = self.folders.instead_of(guess, place.at)
-        if folder is None and place.unknown < self._daring:
-            return Cut(guess, certain=False)
-        if folder is None and place.fresh_folder:
-            folder = self.folders.behind(place.at)
-        return Cut(folder, certain=True) if folder is not None and place.holds(folder) else None
+        if folder is None:
+            return Cut(guess, certain=False) if place.unknown < min(self._daring, self._most_unknown) else None
+        return Cut(folder, certain=True) if place.holds(folder) else None
 
     def may_find(self, place: Place) -> bool:
         """Whether :meth:`find` is worth its time now."""
-        return place.unknown < self._daring or bool(self.folders)
+        return place.unknown < (self._most_unknown if self.folders else min(self._daring, self._most_unknown))
+
+    @property
+    def _most_unknown(self) -> int:
+        return 1 + self._pages // PAGES_A_CUT
 
     def _guess(self, place: Place, rows: int, *, halve: bool) -> str | None:
         if place.spacing is None:

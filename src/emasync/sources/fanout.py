@@ -70,10 +70,12 @@ class _Lanes:
         self._alive: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
         self._came = 0
+        self._begun = self._eager = False
 
     async def next(self) -> ListPage | None:
         """The next page; None at the end."""
         stretches = self._stretches
+        self._eager, self._begun = self._begun, True  # whoever wants the first page only pays for no other
         while (page := stretches.page()) is None and stretches.front is not None:
             stretches.starved = True
             self._changed()
@@ -91,7 +93,7 @@ class _Lanes:
     def _changed(self) -> None:
         """Stop and start listings as the state has it now, and wake all who wait for it."""
         self._dismiss()
-        while (stretch := self._stretches.start()) is not None:
+        while (self._eager or not self._alive) and (stretch := self._stretches.start()) is not None:
             self._dismiss()
             self._owners[stretch] = self._spawn(self._walk(stretch))
         self._bell.set()
@@ -117,7 +119,7 @@ class _Lanes:
             async with aclosing(self._listing(stretch.after)) as pages:
                 async for page in pages:
                     self._take(stretch, page)
-                    while self._owners.get(stretch) is me and stretch.waits:
+                    while self._owners.get(stretch) is me and (stretch.waits or (stretch.known and not self._eager)):
                         await self._bell.wait()
                     if self._owners.get(stretch) is not me:
                         return

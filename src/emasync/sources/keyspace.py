@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import string
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os.path import commonprefix
 
 SAMPLED_KEYS = 16
 """Keys of a page that are remembered."""
 
-SAMPLED_PAGES = 8
+SAMPLED_PAGES = 5
 """Pages that are remembered: neighbours, for what lies far behind may be named otherwise."""
 
 RESOLUTION = 10**9
 """Steps that a page is divided into, at least: enough for splits of a thousandth of a page."""
 
-MOST_PLACES = 48
+MOST_PLACES = 20
 """Places of a key behind the beginning that all of a page have in common."""
 
 LONGEST_KEY = 1024
@@ -154,7 +154,7 @@ class KeySpace:
         start = len(self._prefix)
         shared = _shared(spacing.low, spacing.high) - start
         keys = [key for sample in self._samples for key in sample]
-        seen = [{key[start + place : start + place + 1] for key in keys} for place in range(shared + MOST_PLACES)]
+        seen = [_usual(key[start + place : start + place + 1] for key in keys) for place in range(shared + MOST_PLACES)]
         places, fineness = [], 1
         for place, characters in enumerate(_related(seen)):
             places.append(sorted(characters))
@@ -184,6 +184,12 @@ def _shared(one: str, other: str) -> int:
 def _ceiling(code: int) -> int:
     """Where to look for the end of names that have the character `code` there."""
     return next(limit for limit in (0x7F, 0x3000, 0xD800, 0x110000) if code + 1 < limit or limit == 0x110000)  # noqa: PLR2004 - ASCII, alphabets, the plane without surrogates, all
+
+
+def _usual(characters: Iterable[str]) -> set[str]:
+    """Characters that were seen more than once: a stray document says nothing of the chunks around it."""
+    counts = Counter(characters)
+    return {character for character, count in counts.items() if count > 1} or set(counts)
 
 
 def _related(seen: Sequence[set[str]]) -> list[set[str]]:

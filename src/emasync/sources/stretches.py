@@ -1,17 +1,17 @@
 """Which stretches of a key space are listed side by side: plain state, no I/O.
 
 A listing is cut at guessed keys into stretches. Each is listed from its lower end by a listing of its own, until that
-shows the first key behind its upper end. There the next stretch must begin: with this key, or with one that came into
-being since. So every seam is proven by two answers, and what is handed on is what one listing from beginning to end
-would have given, however wrong a guess was. Where a seam does not hold, because a server lies about ``start-after`` or
-a key has gone, the listing before it goes on over the stretch behind it.
+shows the first key behind its upper end. With this key the next stretch must begin, unless others came into being
+before it since. So every seam is proven by two answers, and what is handed on is what one listing from beginning to
+end would have given, however wrong a guess was. Where a seam does not hold, because a server lies about
+``start-after`` or a key has gone, the listing before it goes on over the stretch behind it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from operator import attrgetter
@@ -59,16 +59,16 @@ class Stretch:
         Exclusive; None: from the beginning.
     upto : str or None
         Inclusive; None: to the end.
-    guessed, folder : bool
-        Whether nobody knows if something lies at `after`; whether it is the name of a folder.
+    guessed : bool
+        Whether nobody knows if something lies at `after`.
     at : str
         Last key of its own; before that, `after`.
     pages : deque of ListPage
         Waiting for their turn.
     rows : int
         In them.
-    first : str or None
-        First key its listing gave, whether its own or not.
+    opening : sequence of str
+        Keys of the first page of its listing, whether its own or not.
     beyond : tuple of ListedObject
         Rows that came along from behind `upto`.
     spacing : Spacing or None
@@ -88,12 +88,11 @@ class Stretch:
     after: str | None
     upto: str | None
     guessed: bool = False
-    folder: bool = False
     phase: Phase = Phase.PENDING
     at: str = ""
     pages: deque[ListPage] = field(default_factory=deque)
     rows: int = 0
-    first: str | None = None
+    opening: Sequence[str] = ()
     beyond: tuple[ListedObject, ...] = ()
     spacing: Spacing | None = None
     refused: tuple[str, str | None, bool] | None = None
@@ -105,7 +104,7 @@ class Stretch:
     @property
     def known(self) -> bool:
         """Whether it is known what its listing begins with."""
-        return self.first is not None or self.ended
+        return bool(self.opening) or self.ended
 
     @property
     def failed(self) -> bool:
@@ -229,9 +228,9 @@ class Stretches:
 
     def _learn(self, stretch: Stretch, page: ListPage) -> None:
         keys = list(map(KEY_OF, page.objects))
-        before = stretch.at if stretch.first is not None else None
+        before = stretch.at if stretch.opening else None
         if not stretch.known and (keys or page.last):
-            stretch.first = keys[0] if keys else None
+            stretch.opening = keys
             if stretch.guessed:
                 self.cuts.judge(empty=not keys or (stretch.upto is not None and keys[0] > stretch.upto))
         stretch.spacing = self.cuts.learn(keys, before, whole=not page.last) or stretch.spacing
@@ -319,7 +318,7 @@ class Stretches:
         if cut is None:
             stretch.refused = here
             return None
-        made = Stretch(cut.key, stretch.upto, guessed=not cut.certain, folder=cut.certain, at=cut.key)
+        made = Stretch(cut.key, stretch.upto, guessed=not cut.certain, at=cut.key)
         stretch.upto = cut.key
         self._stretches.insert(self._stretches.index(stretch) + 1, made)
         return made
@@ -335,8 +334,7 @@ class Stretches:
             at=stretch.at,
             upto=stretch.upto,
             spacing=spacing,
-            fresh_folder=stretch.folder and not stretch.known,
-            unknown=sum(item.guessed and _may_tell(item) for item in self._stretches),
+            unknown=sum(map(_may_tell, self._stretches)),
         )
 
 
@@ -346,7 +344,11 @@ def _may_tell(stretch: Stretch) -> bool:
 
 
 def _agree(stretch: Stretch, follower: Stretch) -> bool:
-    """Whether what `stretch` saw behind its end is what its follower begins with, or lies behind that."""
+    """Whether the listing of the follower begins with what `stretch` saw behind its end; keys may have come before it.
+
+    Being behind that is not enough: of a server that sorts in another order, neither listing would see what lies
+    between them.
+    """
     if follower.failed or not follower.known:
         return False
-    return not stretch.beyond or (follower.first is not None and follower.first <= stretch.beyond[0].key)
+    return not stretch.beyond or stretch.beyond[0].key in follower.opening
