@@ -173,13 +173,20 @@ def test_patience_that_was_asked_for_ends_with_the_policys() -> None:
     [
         (403, "RequestTimeTooSkewed", "clock is off"),
         (403, "SignatureDoesNotMatch", "check the AWS credentials"),
-        (401, "", "asked with netrc"),
+        (401, "", "asked with netrc; what is not public needs credentials"),
     ],
 )
 def test_denials_say_what_to_do(status: int, code: str, says: str) -> None:
     error = answers.failure(status, {}, f"<Code>{code}</Code>".encode(), "x", now_s=0.0, tried="with netrc")
     assert isinstance(error, AccessDeniedError)
     assert says in error.message
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(404, "check its name"), (410, "--refresh"), (400, "open the URL in a browser")]
+)
+def test_refusals_say_what_to_do(status: int, says: str) -> None:
+    assert says in answers.failure(status, {}, b"", "x", now_s=0.0, tried="").message
 
 
 def test_encodings_that_mean_nothing() -> None:

@@ -212,12 +212,12 @@ def failure(
 
 def _final(status: int, said: str, name: str, asked: str) -> TransportError:
     if status in (404, 410):
-        return NotFoundError(f"{name}: not there ({said})", location=name)
+        return NotFoundError(f"{name}: not there ({said}); check its name, or list again (--refresh)", location=name)
     if status in DENIED:
         return AccessDeniedError(f"{name}: access denied ({said}), {asked}", location=name)
     if status == PRECONDITION_FAILED:
         return PreconditionFailedError(f"{name}: is another object now ({said})", location=name)
-    return RefusedError(f"{name}: expected the object, got {said}", location=name)
+    return RefusedError(f"{name}: expected the object, got {said}; open the URL in a browser to see why", location=name)
 
 
 def _denial_hint(code: str | None) -> str:
@@ -225,4 +225,4 @@ def _denial_hint(code: str | None) -> str:
         return "; this machine's clock is off, set it"
     if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch"):
         return "; check the AWS credentials in use"
-    return ""
+    return "; what is not public needs credentials (anonymous: false, netrc, a token in the environment)"

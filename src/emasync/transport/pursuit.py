@@ -259,7 +259,7 @@ class Pursuit:
         self.failures += 0 if dead and self.failures else 1
         patient = isinstance(error, ThrottledError) and now_s - self._failing_since_s < policy.give_up_after_s
         if self.failures >= policy.max_attempts and not patient:
-            error.message = f"{error.message}; given up after {self.failures} tries without a new byte"
+            error.message = f"{error.message}; given up after {self.failures} tries without a new byte, run again later"
             error.args = (error.message,)
             raise error
         self._waits += 1
