@@ -19,7 +19,11 @@ from emasync.plan.headers import HeaderRanges
 from emasync.plan.survey_arrays import REQUESTS_AN_ASSET
 from emasync.testing import Archive
 from emasync.testing.aind import BUCKET, write_asset
+from emasync.testing.dandi import DandiTwin
+from emasync.testing.empiar import EmpiarTwin
+from emasync.testing.idr import PAIR, IdrTwin, OmeroApp
 from emasync.testing.memory import MemoryStore
+from emasync.testing.volumes import write_ome_zarr_04
 
 RAW = "exaSPIM_{number:06d}_2024-04-02_19-49-38"
 LIGHT = package.RunOptions(metadata_only=True)
@@ -233,3 +237,97 @@ def test_a_lock_and_metadata_only_exclude_each_other(archive: Callable[..., Arch
     server = archive(MemoryStore({"bucket/f/a": b"1"}))
     with pytest.raises(InputError, match="a lock describes all"):
         light(bucket(server, []), tmp_path / "data", locked=True)
+
+
+# --- archives and arrays ---------------------------------------------------------------------------------------------
+
+
+def small_zarr(folder: Path) -> dict[str, bytes]:
+    write_ome_zarr_04(folder / "em.zarr", shape=(32, 40, 40), chunks=(16, 20, 20), levels=2)
+    return files_below(folder / "em.zarr")
+
+
+def test_an_archive_keeps_its_records_headers_and_the_metadata_of_its_zarrs(
+    archive: Callable[..., Archive], tmp_path: Path
+) -> None:
+    store = MemoryStore()
+    twin = DandiTwin(store)
+    twin.add_blob("000001", "sub-1/a.nwb", FILES["trace.nwb"])
+    twin.add_zarr("000001", "sub-1/em.ome.zarr", zarr := small_zarr(tmp_path))
+    server = archive(store, apps=[twin])
+    manifest = {
+        "version": 1,
+        "mirrors": {"https://api.dandiarchive.org": server.url, "s3://dandiarchive": f"{server.url}/dandiarchive"},
+        "datasets": [{"id": "d", "source": "dandi", "dandiset": "000001", "version": "draft"}],
+    }
+    receipt = light(manifest, tmp_path / "data")
+    assert (receipt.exit_code, receipt.datasets[0].objects, receipt.datasets[0].metadata_only) == (0, 0, True)
+    assert not [path for path in asked(server) if "/zarr/" in path and is_pixels(path)]
+    kept = files_below(tmp_path / "data/d.source-metadata")
+    assert [record["path"] for record in json.loads(kept["dandi/assets-00001.json"])] == [
+        "sub-1/a.nwb",
+        "sub-1/em.ome.zarr",
+    ]
+    header = HeaderRanges.of(kept["headers/sub-1/a.nwb.ranges.json"], kept["headers/sub-1/a.nwb.ranges"])
+    assert header.read(350_000, 400_000) == FILES["trace.nwb"][350_000:]
+    survey = json.loads(kept["sub-1/em.ome.zarr/survey.json"])
+    assert {key: text.encode() for key, text in survey["documents"].items()} == {
+        key: zarr[key] for key in (".zattrs", "s0/.zarray", "s1/.zarray")
+    }
+    assert light(manifest, tmp_path / "data").exit_code == 0
+    assert asked(server) == []
+    assert run_within(manifest, tmp_path / "data").exit_code == 0
+    assert files_below(tmp_path / "data/d/sub-1/em.ome.zarr") == zarr
+
+
+@pytest.mark.parametrize("choice", [{}, {"scales": [1]}, {"crop": {"at": "center", "shape": [8, 8, 8]}}])
+def test_one_tree_of_arrays_keeps_all_of_its_metadata(
+    archive: Callable[..., Archive], tmp_path: Path, choice: dict[str, Any]
+) -> None:
+    zarr = small_zarr(tmp_path)
+    server = archive(MemoryStore({f"bucket/f/{path}": data for path, data in zarr.items()}))
+    manifest = bucket(server, [])
+    manifest["datasets"][0].update(choice)
+    assert light(manifest, tmp_path / "data").exit_code == 0
+    documents = {path: data for path, data in zarr.items() if path.rpartition("/")[2].startswith(".z")}
+    assert files_below(tmp_path / "data/d.source-metadata") == documents
+    assert files_below(tmp_path / "data/d") == {}
+    assert light(manifest, tmp_path / "data").exit_code == 0
+    receipt = run_within(manifest, tmp_path / "data")
+    assert (receipt.exit_code, receipt.datasets[0].metadata_only) == (0, False)
+    if not choice:
+        assert files_below(tmp_path / "data/d") == zarr
+
+
+def test_an_entry_of_empiar_keeps_its_answers_and_some_headers(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    twin = EmpiarTwin()
+    store = twin.store()
+    server = archive(store, apps=twin.apps(store))
+    entry = {"id": "d", "source": "empiar", "entry": 11759}
+    manifest = {"version": 1, "mirrors": EmpiarTwin.mirrors(server.url), "datasets": [entry]}
+    assert light(manifest, tmp_path / "data").exit_code == 0
+    kept = files_below(tmp_path / "data/d.source-metadata")
+    assert {"empiar/EMPIAR-11759.json", "empiar/11759.xml", "empiar/conflicts.json"} < set(kept)
+    headers = [path for path in kept if path.endswith(".dm3.ranges.json")]
+    assert len(headers) == 8
+    assert not list((tmp_path / "data").rglob("*.dm3"))
+
+
+def test_images_of_the_idr_keep_their_answers(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    twin = IdrTwin()
+    server = archive(twin.store(), apps=(OmeroApp(twin),))
+    number, *_ = PAIR
+    entry = {"id": "d", "source": "idr", "images": [number]}
+    manifest = {"version": 1, "mirrors": IdrTwin.mirrors(server.url), "datasets": [entry]}
+    assert light(manifest, tmp_path / "data").exit_code == 0
+    kept = files_below(tmp_path / "data/d.source-metadata")
+    assert f"idr/image-{number}.json" in kept
+    assert [path for path in kept if path.startswith("headers/") and path.endswith(".ranges.json")]
+    assert files_below(tmp_path / "data/d") == {}
+
+
+def test_nothing_that_describes_anything_is_an_error(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    server = archive(MemoryStore({"bucket/f/movie.mp4": b"v" * 100}))
+    receipt = light(bucket(server, []), tmp_path / "data")
+    assert receipt.exit_code == 1
+    assert "nothing describes it" in receipt.failures[0].message
