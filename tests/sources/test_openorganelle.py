@@ -60,7 +60,8 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Container:
 def fetched(server: Archive, root: Path, **choice: Any) -> Receipt:
     dataset = {"id": "nacc", "source": "bucket", "url": f"s3://{BUCKET}/{CONTAINER}", "arrays": [EM], **choice}
     mirrors = {f"s3://{BUCKET}": f"{server.url}/{BUCKET}"}
-    hosts = {"127.0.0.1": {"max_attempts": 1, "give_up_after": "500ms"}}
+    # one connection: asking what a denial means must do with it
+    hosts = {"127.0.0.1": {"max_attempts": 1, "give_up_after": "500ms", "max_connections": 1}}
     return run_within({"version": 1, "mirrors": mirrors, "settings": {"hosts": hosts}, "datasets": [dataset]}, root)
 
 

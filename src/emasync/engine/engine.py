@@ -302,7 +302,6 @@ class Engine:
         except MachineError:
             raise
         except EmasyncError as error:
-            await seat.aclose()  # what the error means may have to be asked for
             self._endings.trouble(queue, task, await self._denials.meaning(task, error))
 
     async def _move_small(self, queue: OriginQueue, first: SmallParcel, seat: AsyncExitStack) -> None:
@@ -320,7 +319,6 @@ class Engine:
         except MachineError:
             raise
         except EmasyncError as error:
-            await seat.aclose()
             self._endings.trouble(queue, task, await self._denials.meaning(task, error))
         finally:
             run.done()
