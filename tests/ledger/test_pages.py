@@ -52,6 +52,33 @@ def land(ledger: SqliteLedger, set_id: int, count: int, epoch: int = 1) -> None:
     ledger._batches.settle()
 
 
+def named(lead: str, numbers: range) -> list[ObjectEntry]:
+    """Slices whose places are named otherwise: numbers without zeros before them, which lie between each other."""
+    return [ObjectEntry(f"{lead}@{number:05}", 1, f"c/{number}") for number in numbers]
+
+
+def test_objects_whose_places_lie_between_those_of_others_are_pages_too(ledger: SqliteLedger) -> None:
+    """As chunks out of shards come: shard by shard, and names know nothing of shards."""
+    ledger.begin_plan("d", "1")
+    set_id = ledger.add_set(SPEC)
+    for start in range(0, 4 * OBJECTS, OBJECTS):
+        ledger.add_entries(set_id, named(f"shard{start}", range(start, start + OBJECTS)))
+    assert (counted(ledger, "pages"), counted(ledger, "objects")) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("taken", "kind"), [("c/700", "duplicate"), ("c/700/x", "file_prefix")], ids=["its place", "inside of it"]
+)
+def test_a_clash_between_them_is_found_all_the_same(ledger: SqliteLedger, taken: str, kind: str) -> None:
+    ledger.begin_plan("d", "1")
+    set_id = ledger.add_set(SPEC)
+    ledger.add_entries(set_id, named("a", range(OBJECTS)))
+    ledger.add_entries(set_id, [ObjectEntry("other", 1, taken)])
+    admission = ledger.add_entries(set_id, named("b", range(OBJECTS, 900)))
+    assert [clash.kind for clash in admission.clashes] == [kind]
+    assert admission.clashes[0].destination == "d/c/700"
+
+
 def test_a_task_out_of_a_page_says_everything(ledger: SqliteLedger) -> None:
     set_id = planned(ledger, range(3 * OBJECTS))
     assert (counted(ledger, "pages"), counted(ledger, "objects")) == (3, 0)

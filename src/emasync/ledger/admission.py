@@ -34,7 +34,7 @@ from emasync.ledger.listed import (
     write_standings,
 )
 from emasync.ledger.pages import NewRow
-from emasync.ledger.places import Owner, above, after_folder, shown
+from emasync.ledger.places import Owner, above, shown
 from emasync.ledger.relisting import as_delivered, is_another, merged
 from emasync.ledger.standing import (
     ABSENT,
@@ -156,14 +156,13 @@ class Admitter:
     # --- pages where nothing is known yet -----------------------------------------------------------------------
 
     def _admit_new(self, page: list[NewRow]) -> bool:
-        """Take the whole page in if no place in its range is claimed and it does not clash with itself."""
+        """Take the whole page in if none of its places is claimed and it does not clash with itself."""
         keys = [row[0] for row in page]
         names = [self._place(row) for row in page]
         places = set(names)
         if len(places) < len(page) or len(set(keys)) < len(page):
             return False
-        stop = max(map(after_folder, names))
-        if self._desk.places.any_between(min(names), stop) or self._clashes_above(places):
+        if self._desk.places.any_at(names) or self._clashes_above(places):
             return False
         in_order = sorted(page, key=itemgetter(0))
         if not insert_new(self._desk.connection, self._set.set_id, self._set.plan, in_order):

@@ -19,6 +19,7 @@ from emasync.ledger.tasksets import TaskSets
 from emasync.model.packing import pack_name, unpack_name
 
 _CACHED_FOLDERS: Final = 1 << 16
+_ASKED_AT_ONCE: Final = 400
 
 
 class Owner(NamedTuple):
@@ -151,7 +152,29 @@ class Places:
             found += [(inner, Owner(set_id, key)) for inner, set_id, key in others]
         return found
 
-    def any_between(self, start: bytes, stop: bytes) -> bool:
+    def any_at(self, places: Sequence[bytes]) -> bool:
+        """Whether one of `places`, or something inside one as a folder, may be claimed.
+
+        Chunks out of shards come shard by shard, and their names lie between each other: that much of the range is
+        claimed says little. Names that begin with one of `places` may be taken for something inside.
+        """
+        start, stop = min(places), max(map(after_folder, places))
+        if not self._any_between(start, stop):
+            return False
+        if not self._casefold and self._rooms.between(start, stop, 1):
+            return True
+        return any(self._any_claimed(places[at : at + _ASKED_AT_ONCE]) for at in range(0, len(places), _ASKED_AT_ONCE))
+
+    def _any_claimed(self, places: Sequence[bytes]) -> bool:
+        wanted = ", ".join(["(?, ?)"] * len(places))
+        row = self._connection.execute(
+            f"WITH wanted (start, stop) AS (VALUES {wanted}) SELECT 1 FROM wanted CROSS JOIN places"  # noqa: S608  # own text
+            " ON place >= start AND place < stop LIMIT 1",
+            [bound for place in places for bound in (place, after_folder(place))],
+        ).fetchone()
+        return row is not None
+
+    def _any_between(self, start: bytes, stop: bytes) -> bool:
         """Whether anything is claimed in ``[start, stop)``."""
         row = self._connection.execute(
             "SELECT 1 FROM places WHERE place >= ? AND place < ? LIMIT 1", (start, stop)
