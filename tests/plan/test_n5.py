@@ -155,7 +155,7 @@ def part_of(documents: Mapping[str, bytes], chosen: Sequence[Chosen], start: Seq
     return {**wanted, **changed}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_part_is_where_it_was(data: st.DataObject) -> None:
     documents = encode(data.draw(st.sampled_from(CONVENTIONS))())
@@ -183,6 +183,14 @@ def test_a_part_is_where_it_was(data: st.DataObject) -> None:
     units = [axis.unit for axis in image.axes]
     assert [axis.unit for axis in part.axes] == units or units == [None] * 3
     assert [axis.name for axis in part.axes] == ["z", "y", "x"]
+
+
+def test_a_coarse_part_that_is_larger_than_a_fine_one_is_a_level_all_the_same() -> None:
+    documents = encode(n5_viewer())
+    image = image_in(walk(documents))
+    chosen = select_image(image, scales=[2, 3], box=Box((32, 0, 0), (33, 1, 1)))
+    part = image_in(walk(part_of(documents, chosen)))
+    assert [level.array.shape for level in part.levels] == [(4, 16, 10), (6, 8, 10)]
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS[:-1])

@@ -117,13 +117,18 @@ def level_number(name: str) -> int | None:
 
 
 def is_pyramid(arrays: Sequence[ArrayDescription]) -> bool:
-    """Whether arrays that are only *called* levels look like some: one number type, none larger than the one before."""
+    """Whether arrays that are only *called* levels look like some: of one type, none larger than the one before."""
     return all(
         len(coarse.shape) == len(fine.shape)
         and coarse.dtype == fine.dtype
         and all(small <= large for small, large in zip(coarse.shape, fine.shape, strict=True))
         for fine, coarse in pairwise(arrays)
     )
+
+
+def says_level(attributes: Field) -> bool:
+    """Whether a dataset says itself that it is a level; a coarse part in whole blocks may be larger than a fine one."""
+    return any(attributes.member(name).value is not None for name in ("transform", "downsamplingFactors"))
 
 
 def holds_lists(field: Field) -> bool:

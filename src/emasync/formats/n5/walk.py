@@ -22,6 +22,7 @@ from emasync.formats.n5.images import (
     is_pyramid,
     level_numbers,
     numbered_image,
+    says_level,
     single_image,
 )
 from emasync.formats.n5.levels import describe_image
@@ -141,7 +142,9 @@ class N5Walk(FolderWalk):
             elif entry.declared:
                 place = place_name(around.folder)
                 self._note(f"{level.path}: level {level.number} of {place} has no dataset; left out")
-        if entry.declared or is_pyramid([members[number].array for number in sorted(members)]):
+        sorted_members = [members[number] for number in sorted(members)]
+        stated = entry.declared or all(says_level(member.attributes) for member in sorted_members)
+        if stated or is_pyramid([member.array for member in sorted_members]):
             return self._describe(entry, members, around)
         for member in members.values():
             self._lone(member, Around(folder=member.array.path))
