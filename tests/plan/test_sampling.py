@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -242,3 +243,57 @@ async def test_chunks_too_large_to_be_looked_into(bench: Bench) -> None:
     fetcher = fetcher_of(lambda *_: None, shape=[4096] * 3, chunks=[1024] * 3)
     assert "its chunks have 2,147,483,648 bytes of voxels" in (await refused(bench, fetcher)).message
     assert looked_at(fetcher) == []
+
+
+# --- other formats ----------------------------------------------------------------------------------------------------
+
+
+def n5_objects(url: str) -> dict[str, bytes]:
+    """Blocks of zeros where z is small; N5 names the last axis last."""
+    header = struct.pack(">HH3I", 0, 3, CHUNK, CHUNK, CHUNK)
+    stated = {"dimensions": [64] * 3, "blockSize": [CHUNK] * 3, "dataType": "uint16", "compression": {"type": "raw"}}
+    objects = {f"{url}/attributes.json": json.dumps(stated).encode()}
+    for z, y, x in product(range(8), repeat=3):
+        objects[f"{url}/{x}/{y}/{z}"] = header + (DATA if z >= 4 else ZERO)
+    return objects
+
+
+def jpeg_objects(url: str) -> dict[str, bytes]:
+    """Black chunks where z is small; chunks at the far edge are cut to 4 voxels."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    scale = {"key": "8", "size": [60, 60, 60], "resolution": [8, 8, 8], "chunk_sizes": [[8, 8, 8]], "encoding": "jpeg"}
+    info = {
+        "type": "image",
+        "data_type": "uint8",
+        "num_channels": 1,
+        "scales": [{**scale, "voxel_offset": [0, 0, 100]}],
+    }
+    objects = {f"{url}/info": json.dumps(info).encode()}
+    for cell in product(range(8), repeat=3):
+        (depth, height, width) = (min(8, 60 - 8 * at) for at in cell)
+        grey = np.full((depth * height, width), 90 if cell[0] >= 4 else 0, np.uint8)
+        spans = [f"{low}-{high}" for low, high in ((8 * at, min(60, 8 * at + 8)) for at in cell)]
+        z, y, x = f"{100 + 8 * cell[0]}-{100 + min(60, 8 * cell[0] + 8)}", spans[1], spans[2]
+        objects[f"{url}/8/{x}_{y}_{z}"] = imagecodecs.jpeg8_encode(grey, level=90)
+    return objects
+
+
+@pytest.mark.parametrize(
+    ("url", "objects", "low"),
+    [("s3://bucket/em.n5", n5_objects, 32), ("s3://bucket/em", jpeg_objects, 132)],
+    ids=["n5", "jpeg"],
+)
+async def test_blocks_of_n5_and_jpeg_chunks_are_looked_into(
+    bench: Bench, url: str, objects: Callable[[str], dict[str, bytes]], low: int
+) -> None:
+    """Boxes of the far half, edges included; z is counted as at the source."""
+    fetcher = MemoryFetcher(objects(url))
+    starts = []
+    for seed in range(4):
+        wanted = crop(seed=seed, shape=[20, 20, 20])
+        assert await bench.compile(fetcher=fetcher, url=url, crop=wanted, refresh=True), bench.told("failed")
+        (fields,) = [dict(told) for told in bench.told("asset_planned") if "box_start" in told][-1:]
+        assert fields["nonzero"] == fields["sampled"] == 27
+        starts.append(fields["box_start"][0])
+    assert min(starts) >= low
+    assert len(set(starts)) > 1
