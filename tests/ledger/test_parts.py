@@ -101,3 +101,37 @@ def test_a_batch_that_fails_leaves_no_partial(ledger: SqliteLedger, big: tuple[i
     with pytest.raises(MachineError, match="cannot be placed"):
         ledger.record([started(*big), part(*big, 0, 9), Placed(set_id=big[0], key=big[1])])
     assert ledger.partial(*big) is None
+
+
+# --- pieces of files that are whole ----------------------------------------------------------------------------------
+
+
+def sealed(set_id: int, key: TaskKey, *, generation: int = 0) -> Sealed:
+    return Sealed(
+        set_id=set_id,
+        key=key,
+        size_bytes=100,
+        crc32c=9,
+        validator=FIRST,
+        verified="computed",
+        generation=generation,
+    )
+
+
+def test_parts_of_a_whole_file_are_kept_as_its_pieces(
+    ledger: SqliteLedger, open_ledger: Opener, big: tuple[int, TaskKey]
+) -> None:
+    ledger.record([started(*big), part(*big, 50, 100), part(*big, 0, 50), sealed(*big)])
+    ledger.record([Placed(set_id=big[0], key=big[1])])
+    assert ledger.partial(*big) is None
+    assert ledger.pieces(*big) == ((0, 50, 1), (50, 100, 51))
+    ledger.close(clean=True)
+    again = open_ledger()
+    assert again.pieces(*big) == ((0, 50, 1), (50, 100, 51))
+    again.record([Invalidated(set_id=big[0], key=big[1])])
+    assert again.pieces(*big) == ()
+
+
+def test_parts_that_do_not_cover_a_file_say_nothing_of_it(ledger: SqliteLedger, big: tuple[int, TaskKey]) -> None:
+    ledger.record([started(*big), part(*big, 0, 50), part(*big, 60, 100), sealed(*big)])
+    assert ledger.pieces(*big) == ()

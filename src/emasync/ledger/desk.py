@@ -6,6 +6,7 @@ import sqlite3
 
 from emasync.ledger.journal import Journal
 from emasync.ledger.leases import Leases
+from emasync.ledger.pieces import Pieces
 from emasync.ledger.places import Places
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
 from emasync.ledger.tasksets import TaskSets
@@ -22,11 +23,12 @@ class Desk:
     details : FailureDetails
     leftovers : Leftovers
     partials : Partials
+    pieces : Pieces
     leases : Leases
     journal : Journal
     """
 
-    __slots__ = ("connection", "details", "journal", "leases", "leftovers", "partials", "places", "sets")
+    __slots__ = ("connection", "details", "journal", "leases", "leftovers", "partials", "pieces", "places", "sets")
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class Desk:
         details: FailureDetails,
         leftovers: Leftovers,
         partials: Partials,
+        pieces: Pieces,
         leases: Leases,
         journal: Journal,
     ) -> None:
@@ -46,5 +49,6 @@ class Desk:
         self.details = details
         self.leftovers = leftovers
         self.partials = partials
+        self.pieces = pieces
         self.leases = leases
         self.journal = journal

@@ -181,7 +181,10 @@ class Recorder:
         if before.state == FAILED and not isinstance(fact, Failed):
             self._desk.details.drop(task_set.dataset_id, task_set.set_id, key)
         match fact:
-            case Sealed() | Absent():
+            case Sealed():
+                self._keep_pieces(fact, task_set.set_id, key)
+                self._desk.partials.drop(task_set.set_id, key)
+            case Absent():
                 self._desk.partials.drop(task_set.set_id, key)
             case Placed():
                 self._desk.leftovers.forget(task_set.destination(fact.key, path_of(before)))
@@ -189,9 +192,15 @@ class Recorder:
                 self._desk.details.note(task_set.dataset_id, task_set.set_id, key, fact.message, fact.location)
             case Invalidated():
                 self._desk.partials.drop(task_set.set_id, key)
+                self._desk.pieces.drop(task_set.set_id, key)
                 if before.state in ON_DISK:
                     destination = task_set.destination(fact.key, path_of(before))
                     self._desk.leftovers.note(destination, before.size_bytes, before.crc)
+
+    def _keep_pieces(self, fact: Sealed, set_id: int, key: StoredKey) -> None:
+        state = self._desk.partials.read(set_id, key)
+        if state is not None and state.generation == fact.generation:
+            self._desk.pieces.keep(set_id, key, state.parts, fact.size_bytes)
 
     def write(self) -> None:
         """Write what came out; inside the transaction, once."""

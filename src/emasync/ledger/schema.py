@@ -16,6 +16,8 @@ Shape (laws 1, 4 and 13 of the architecture):
     Facts that recovery must look at: sealed but not placed, or newer than the durable epoch.
 ``journal``
     Batches of sealed small objects that are not in ``objects`` or ``blocks`` yet: one row a batch (``journal.py``).
+``pieces``
+    CRCs of the parts that large files were fetched in.
 ``leftovers``
     Files of ours under final names that no row stands for any more; they may be removed.
 ``set_counts``, ``dataset_counts``
@@ -30,7 +32,7 @@ from pathlib import Path
 
 from emasync.errors import ErrorKind, MachineError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = 0x454D_4153  # "EMAS": tells our file from any other SQLite file
 
 COUNTS = (
@@ -98,6 +100,9 @@ CREATE TABLE parts (
     epoch INTEGER NOT NULL,
     PRIMARY KEY (set_id, key, start)
 ) WITHOUT ROWID;
+CREATE TABLE pieces (
+    set_id INTEGER NOT NULL, key NOT NULL, facts BLOB NOT NULL, PRIMARY KEY (set_id, key)
+) WITHOUT ROWID;
 CREATE TABLE fresh (
     set_id INTEGER NOT NULL, key NOT NULL, epoch INTEGER NOT NULL, sealed INTEGER NOT NULL,
     PRIMARY KEY (set_id, key)
@@ -144,7 +149,12 @@ def _to_3(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE sets ADD COLUMN slices TEXT")
 
 
-MIGRATIONS: Mapping[int, Migration] = {1: _to_2, 2: _to_3}
+def _to_4(connection: sqlite3.Connection) -> None:
+    """CRCs of pieces are kept from now on."""
+    connection.execute(next(text for text in TABLES.split(";") if "CREATE TABLE pieces (" in text))
+
+
+MIGRATIONS: Mapping[int, Migration] = {1: _to_2, 2: _to_3, 3: _to_4}
 """Version that a migration starts from → migration. Never edit one that was released."""
 
 

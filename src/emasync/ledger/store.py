@@ -40,11 +40,13 @@ from emasync.ledger.listed import lease_objects, stored_key
 from emasync.ledger.machine import boot_id as this_boot
 from emasync.ledger.naming import name_set
 from emasync.ledger.opening import open_database
+from emasync.ledger.pieces import Piece, Pieces
 from emasync.ledger.places import Places
 from emasync.ledger.planned import Planned, walk_planned
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
 from emasync.ledger.removal import forget_file, removable
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
+from emasync.ledger.sittings import Sittings
 from emasync.ledger.tasksets import TaskSet, TaskSets
 from emasync.ledger.walking import Shelf, walk, walk_unwanted
 from emasync.model.clock import Clock
@@ -59,8 +61,9 @@ class SqliteLedger:
     Made by :meth:`open`.
     """
 
-    def __init__(self, database: Database, *, clean: bool, casefold: bool) -> None:
+    def __init__(self, database: Database, clock: Clock, *, clean: bool, casefold: bool) -> None:
         self._database = database
+        self._clock = clock
         self._connection = database.connection
         self._clean = clean
         self._sets = TaskSets(self._connection)
@@ -72,6 +75,7 @@ class SqliteLedger:
             details=FailureDetails(self._connection),
             leftovers=Leftovers(self._connection),
             partials=Partials(self._connection),
+            pieces=Pieces(self._connection),
             leases=Leases(),
             journal=Journal(self._connection),
         )
@@ -112,7 +116,7 @@ class SqliteLedger:
         )
         try:
             with database.errors():
-                ledger = cls(database, clean=clean, casefold=bool(database.meta("casefold", 0)))
+                ledger = cls(database, clock, clean=clean, casefold=bool(database.meta("casefold", 0)))
             ledger._batches.settle()
             return ledger
         except ValueError as error:
@@ -310,6 +314,11 @@ class SqliteLedger:
         with self._database.errors():
             return self._desk.partials.read(set_id, stored_key(key))
 
+    def pieces(self, set_id: int, key: TaskKey) -> tuple[Piece, ...]:
+        """CRCs of the parts a placed large object was fetched in; none where that is not known."""
+        with self._database.errors():
+            return self._desk.pieces.read(set_id, stored_key(key))
+
     def generation(self, set_id: int, key: TaskKey) -> int:
         """Current generation of an object's partial name."""
         with self._database.errors():
@@ -435,8 +444,23 @@ class SqliteLedger:
                 self._batches.settle()
                 with self._database.transaction(durable=True):
                     self._database.set_meta("clean", 1)
+                    self._sit()
         finally:
             self._database.close()
+
+    def _sit(self) -> None:
+        """End the sitting."""
+        opened_s, closed_s = self._database.meta("opened", 0), int(self._clock.time_s())
+        self._database.set_meta("sittings", self.sittings().with_one(opened_s, closed_s).text)
+
+    def sittings(self) -> Sittings:
+        """When this program wrote to the root, the present sitting left out."""
+        return Sittings.parse(self._database.meta_text("sittings"))
+
+    def vouch(self) -> None:
+        """All files were found to be what the ledger says: whatever their times, up to now they count as ours."""
+        with self.write(durable=True):
+            self._database.set_meta("sittings", Sittings().with_one(0, int(self._clock.time_s())).text)
 
     def save_copy(self, target: Path) -> None:
         """Write a consistent copy of the whole ledger to a file that is not there yet (see ``backup.py``).
