@@ -1,6 +1,6 @@
 """An OpenOrganelle bucket through the whole program, opened by zarr-python. Trap numbers are those of openorganelle.md.
 
-8 and 11 are about N5 and other people's copies: bytes here are the publisher's, whatever codec others used.
+11 is in test_n5.py. That 8 is about copies of other people means: bytes and codec here are the publisher's.
 """
 
 from __future__ import annotations
