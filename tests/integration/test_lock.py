@@ -260,6 +260,14 @@ def test_a_newer_lock_brings_the_root_along(desk: Desk) -> None:
     assert files_below(desk.root / "files")["02.bin"] == b"2" * 501
 
 
+def test_a_refresh_of_its_own_makes_the_root_another_than_the_locks(desk: Desk) -> None:
+    desk.make_lock()
+    desk.run(locked=True)
+    grow(desk.store)
+    assert desk.run(refresh=True).exit_code == 0
+    assert desk.run(locked=True).exit_code == 1, "it was compared before, with another plan"
+
+
 def test_a_dataset_that_cannot_be_planned_holds_the_others_back(desk: Desk) -> None:
     desk.make_lock()
     desk.store.delete("bucket/em.zarr/em/.zarray")
@@ -472,7 +480,9 @@ def test_a_changed_draft_is_drift_and_another_draft_beside_a_published_version_i
         manifest = dandi_manifest(desk, version)
         with package.plan(manifest, options=desk.options(), lock=True) as plan:
             assert plan.failures == ()
-        resolved = json.loads(desk.lock.read_text())["datasets"]["d"]["resolved"]
+        locked = json.loads(desk.lock.read_text())["datasets"]["d"]
+        resolved = locked["resolved"]
+        assert not [line for line in locked["documents"]["ranges"] if "versions.json" in line], "it tells of all"
         assert resolved["version"] == (version or "0.250101.1200")
         twin.add_blob("000001", f"sub-2/{version}.nwb", b"b" * 50)
         with package.plan(manifest, options=desk.options(locked=True)) as plan:

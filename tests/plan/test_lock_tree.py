@@ -34,6 +34,15 @@ def test_many_names_are_kept_as_few_ranges_that_hold_all_of_them() -> None:
     assert sum(item.size_bytes for item in seen.ranges) == seen.size_bytes == 10 * len(NAMES)
 
 
+def test_memory_does_not_grow_with_the_list() -> None:
+    builder = ListingBuilder(64)
+    most = 0
+    for name in NAMES:
+        builder.add(name, bytes(DIGEST_BYTES), 10)
+        most = max(most, builder.held)
+    assert most < 2 * 64
+
+
 def test_one_name_more_is_one_range_that_differs() -> None:
     before, after = listing(NAMES), listing([*NAMES[:9_000], "s0/9/29/29a", *NAMES[9_000:]])
     assert before.digest != after.digest

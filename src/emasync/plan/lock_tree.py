@@ -136,6 +136,14 @@ class ListingBuilder:
         self._kept: list[list[Range] | None] = [[] for _ in range(TOP + 1)]
         self._finest = 0
 
+    def __repr__(self) -> str:
+        return f"<ListingBuilder {self.held} ranges held>"
+
+    @property
+    def held(self) -> int:
+        """Ranges in memory, of all levels: a third more than the limit, or so."""
+        return sum(len(kept or ()) for kept in self._kept)
+
     def add(self, name: str, digest: bytes, size_bytes: int = 0) -> None:
         """Add the next name; what is said of it is in its digest (:data:`DIGEST_BYTES`)."""
         self._close(level_of(_packed(name)))
