@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -243,6 +244,27 @@ def test_black_is_no_data_at_any_quality(tmp_path: Path, quality: int) -> None:
 def test_images_may_run_over_x_and_y_in_one_row(tmp_path: Path) -> None:
     test, _ = written(tmp_path, 100, "jpeg", "uint8")
     assert test(ChunkBytes("8/0", SHAPE, imagecodecs.jpeg8_encode(np.full((4, 48), 90, np.uint8))))
+
+
+def test_jpeg_xl(tmp_path: Path) -> None:
+    """TensorStore writes none: info says what the bytes of another writer are."""
+    written(tmp_path, 100, "raw", "uint8")
+    info = json.loads((tmp_path / "info").read_bytes())
+    info["scales"][0]["encoding"] = "jxl"
+    (tmp_path / "info").write_text(json.dumps(info))
+    test, _ = volume_test(tmp_path)
+    black = np.zeros((24, 8), np.uint8)
+    for distance in (0.1, 1, 8, 25):
+        assert not test(ChunkBytes("8/0", SHAPE, imagecodecs.jpegxl_encode(black, distance=distance)))
+    assert test(ChunkBytes("8/0", SHAPE, imagecodecs.jpegxl_encode(black + 90)))
+
+
+def test_a_decoder_that_is_not_installed_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)  # as the import system has it where there is none
+    with pytest.raises(NoDecoderError, match=r"encoding jpeg without imagecodecs: pip install 'emasync\[images\]'"):
+        written(tmp_path, 100, "jpeg", "uint8")
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", np.zeros((24, 8), np.uint8).tobytes()])
