@@ -405,6 +405,8 @@ def test_a_name_of_the_catalog(
 
     assert said.code == 0, said.err
     (path,) = (tmp_path / "data").glob("*.source-metadata/emasync-get.yaml")
+    dataset = path.parent.name.removesuffix(".source-metadata")
+    assert files_below(tmp_path / "data" / dataset), "beside its manifest"
     server.reset()
     assert program("run", path).code == 0
     assert asked(server) == [], "the same root"

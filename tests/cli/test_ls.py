@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from tests.cli.links_desk import Program, asked
 
 import emasync
-from emasync.api.survey import survey
+from emasync.api.survey import Surveyor, survey
 from emasync.cli.ls import ls_line
+from emasync.errors import SourceError
 from emasync.manifest.load import manifest_from_object
 from emasync.model.events import ignore_event
 from emasync.settings import Settings
+from emasync.sources.interface import Finding, Setback, SourceContext
 from emasync.testing import Archive
 from emasync.testing.aind import write_asset
 from emasync.testing.content import BucketRules
 from emasync.testing.dandi import DandiTwin
 from emasync.testing.empiar import EmpiarTwin
+from emasync.testing.fetcher import MemoryFetcher
 from emasync.testing.idr import IdrTwin, OmeroApp
 from emasync.testing.memory import MemoryStore
 from emasync.testing.open_data import bucket_resource, entry_text, registry_objects
@@ -451,3 +456,85 @@ def test_containers_of_n5_are_known_by_their_name(archive: Start, capsys: Captur
         (row,) = program("ls", link, "--json").rows("array")
         assert (row.get("path", ""), row["format"]) == (path, "n5")
         assert sorted(row["shape"]) == [10, 20, 30]
+
+
+def test_levels_that_globs_leave_out(program: Program) -> None:
+    said = program("ls", "s3://bucket/set/v2.zarr/em", "--include", "s1/**", "--json")
+
+    assert [row["path"] for row in said.rows("array")] == ["s1"]
+
+
+async def test_levels_that_a_manifest_leaves_out(server: Archive) -> None:
+    dataset = {"id": "em", "source": "bucket", "url": "s3://bucket/set/v2.zarr/em", "scales": [0, 2]}
+    manifest = manifest_from_object({"version": 1, "datasets": [dataset]})
+    settings = Settings(mirrors={"s3://bucket": f"{server.url}/bucket"})
+
+    rows = [row async for row in survey(manifest, settings, recursive=False, on_event=ignore_event)]
+
+    assert [row.level for row in rows] == [0, 2]
+
+
+def test_a_voxel_size_that_nobody_published_stays_unknown(archive: Start, capsys: Capture) -> None:
+    image = {"multiscales": [{"version": "0.1", "datasets": [{"path": "0"}]}]}
+    array = {
+        "zarr_format": 2,
+        "shape": [4, 4, 4],
+        "chunks": [2, 2, 2],
+        "dtype": "|u1",
+        "fill_value": 0,
+        "order": "C",
+        "compressor": None,
+        "filters": None,
+    }
+    documents = {".zgroup": {"zarr_format": 2}, ".zattrs": image, "0/.zarray": array}
+    server = archive({f"bucket/x.zarr/{key}": json.dumps(value).encode() for key, value in documents.items()})
+    program = Program(capsys, {"s3://bucket": f"{server.url}/bucket"})
+
+    said = program("ls", "s3://bucket/x.zarr", "--json")
+
+    (row,) = said.rows("array")
+    assert (row["level"], row["objects"]) == (0, 8)
+    assert "voxel_size" not in row
+
+
+def test_markers_of_folders_are_no_files(archive: Start, capsys: Capture) -> None:
+    server = archive({"bucket/a/": b"", "bucket/a/x": b"1", "bucket/a/b/": b""})
+    program = Program(capsys, {"s3://bucket": f"{server.url}/bucket"})
+
+    said = program("ls", "s3://bucket/a/", "--json")
+
+    assert [(row["kind"], row["path"]) for row in said.document["rows"]] == [("folder", "b/"), ("file", "x")]
+
+
+class _Endless:
+    """A plug-in's source that never ends by itself."""
+
+    closed: ClassVar[bool] = False
+
+    def __init__(self, context: SourceContext) -> None:
+        del context
+
+    async def resolve(self, entry: Any) -> AsyncIterator[Finding]:
+        try:
+            while True:
+                yield Setback(error=SourceError("one more"))
+        finally:
+            _Endless.closed = True
+
+
+class _Installed:
+    name = "endless"
+
+    def load(self) -> type[_Endless]:
+        return _Endless
+
+
+async def test_a_source_that_is_left_early_is_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [_Installed()])
+    context = SourceContext(fetcher=MemoryFetcher(), settings=Settings(), on_event=ignore_event)
+    rows = Surveyor(context, recursive=False).rows(SimpleNamespace(id="x", source_name="endless"))
+
+    assert (await anext(rows)).message == "one more"
+    await rows.aclose()
+
+    assert _Endless.closed

@@ -84,6 +84,7 @@ PLAIN = {
     "ftp://ftp.ebi.ac.uk/pub/databases/IDR/idr0086-x/y.tif": web(
         "https://ftp.ebi.ac.uk/pub/databases/IDR/idr0086-x/y.tif"
     ),
+    "https://bucket.s3.amazonaws.com:8443/x.tif": web("https://bucket.s3.amazonaws.com:8443/x.tif"),
     "https://host.org/x.ome.zarr.zip": web("https://host.org/x.ome.zarr.zip"),
     "https://host.org/file.tif#page=2": web("https://host.org/file.tif"),
     "https://host.org/": bucket("https://host.org/"),

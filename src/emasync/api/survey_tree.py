@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, Literal
 
 from emasync.api.listed_row import ListedRow
-from emasync.errors import AccessDeniedError, ErrorKind, NotFoundError, RefusedError, SourceError
+from emasync.errors import AccessDeniedError, NotFoundError, RefusedError
 from emasync.formats.interface import ArrayDescription, Format, Found, LevelDescription, MultiscaleDescription
 from emasync.manifest.entry import SPATIAL_AXES, UNCROPPABLE_FORMATS
 from emasync.plan.choice import Choice
@@ -101,14 +101,7 @@ class _Inside:
         if name is None:
             complete = first is not None and first.last
             name = await (self._format_by_names(first) if complete and first else format_at(self._tree))
-        if name is None or name in UNCROPPABLE_FORMATS:
-            return None
-        try:
-            return format_called(name, self._tree)
-        except SourceError as error:
-            if error.kind is ErrorKind.NOT_BUILT:
-                return None
-            raise
+        return None if name is None or name in UNCROPPABLE_FORMATS else format_called(name, self._tree)
 
     async def _format_by_names(self, page: ListPage) -> str | None:
         """As :func:`~emasync.plan.signs.format_at`, without asking for documents that are not there."""

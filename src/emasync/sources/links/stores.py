@@ -111,8 +111,7 @@ def _web_draft(location: Location) -> Draft:
     tree = _HIERARCHY.search(unquote(location.path)) or location.path.endswith("/")
     if tree or _without_document(location)[1]:
         return bucket_draft(Place(replace(location, query="")))
-    url = str(location).replace("{", "{{").replace("}", "}}")
-    return Draft(name=Path(location.name).stem, entry={"source": "web", "files": [{"url": url}]})
+    return Draft(name=Path(location.name).stem, entry={"source": "web", "files": [{"url": str(location)}]})
 
 
 def _local_draft(path: Path) -> Draft:
