@@ -170,7 +170,7 @@ async def test_draws_end_and_the_best_is_told(bench: Bench) -> None:
     fetcher = fetcher_of(lambda z, y, x: DATA if (z, y, x) == (4, 4, 4) else None)
     failure = await refused(bench, fetcher)
     assert failure.kind == ErrorKind.NO_DATA
-    assert f"none of {MAX_DRAWS} boxes drawn" in failure.message
+    assert f"none of {MAX_DRAWS} different boxes drawn" in failure.message
     assert "holds data in 100% of the chunks looked at; the best, number" in failure.message
     assert " in 1 of 27. Lower min_nonzero" in failure.message or " in 1 of 1" in failure.message
     assert len(looked_at(fetcher)) <= 27 * MAX_DRAWS
@@ -180,14 +180,14 @@ async def test_bytes_end_draws_too(bench: Bench, monkeypatch: pytest.MonkeyPatch
     """The box that the bound is passed in is looked at to its end."""
     monkeypatch.setattr(sampling, "MAX_SAMPLED_BYTES", 10_000)
     fetcher = fetcher_of(lambda *_: ZERO)
-    assert "none of 1 boxes drawn" in (await refused(bench, fetcher)).message
+    assert "none of 1 different boxes drawn" in (await refused(bench, fetcher)).message
     assert len(looked_at(fetcher)) == 27
 
 
 async def test_one_possible_place_is_looked_at_once(bench: Bench) -> None:
     fetcher = fetcher_of(lambda *_: None)
     failure = await refused(bench, fetcher, shape=[64, 64, 64])
-    assert "(1 different ones)" in failure.message
+    assert "none of 1 different boxes" in failure.message
     assert len(looked_at(fetcher)) == 27
 
 

@@ -151,10 +151,10 @@ def _content_test(item: Picked, array: ArrayDescription, form: Format) -> Conten
 
 def _no_data(array: ArrayDescription, wanted: float, tried: dict[Box, Draw]) -> SourceError:
     best = max(tried, key=lambda box: tried[box].share)
-    draw, draws = tried[best], max(draw.draws for draw in tried.values())
+    draw = tried[best]
     return SourceError(
-        f"{place_name(array.path)}: none of {draws} boxes drawn ({len(tried)} different ones) holds data in "
-        f"{wanted:.0%} of the chunks looked at; the best, number {draw.draws} at {list(best.start)} (z, y, x), in "
+        f"{place_name(array.path)}: none of {len(tried)} different boxes drawn holds data in {wanted:.0%} of "
+        f"the chunks looked at; the best, number {draw.draws} at {list(best.start)} (z, y, x), in "
         f"{draw.nonzero} of {draw.sampled}. Lower min_nonzero, draw inside another within, or write the box as start "
         "and shape",
         kind=ErrorKind.NO_DATA,
