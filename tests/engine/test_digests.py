@@ -2,10 +2,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from emasync.disk.crc import crc32c_of
+from emasync.engine.digest_multipart import MultipartMd5, UploadParts, dandi_part_bytes
 from emasync.engine.digests import (
     Checks,
     hash_pieces,
@@ -15,7 +20,7 @@ from emasync.engine.digests import (
     wanted_hashes,
 )
 from emasync.errors import ErrorKind, IntegrityError
-from emasync.model.digest import Digest, Validator
+from emasync.model.digest import Digest, Span, Validator
 
 BODY = b"emasync" * 1000
 MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
@@ -97,3 +102,64 @@ def test_files_are_read_in_order_and_a_short_one_ends_early() -> None:
 
     assert b"".join(read_pieces(read, len(BODY))) == BODY
     assert b"".join(read_pieces(read, len(BODY) + 5)) == BODY
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "parts", "part_bytes"),
+    [
+        (3_055_088_659, 46, 67_108_864),
+        (671_021_531_136, 9_999, 67_108_864),
+        (671_021_531_137, 10_000, 67_102_154),
+        (671_088_640_000, 10_000, 67_108_864),
+        (671_088_640_001, 10_000, 67_108_865),
+        (5_497_558_138_880, 10_000, 549_755_814),
+    ],
+)
+def test_parts_of_a_dandi_etag_grow_from_the_ten_thousandth_on(size_bytes: int, parts: int, part_bytes: int) -> None:
+    assert dandi_part_bytes(size_bytes) == part_bytes
+    assert -(-size_bytes // part_bytes) == parts
+
+
+@pytest.mark.parametrize(
+    ("data", "etag"),
+    [
+        (b"", "d41d8cd98f00b204e9800998ecf8427e-0"),
+        (b"123", "d022646351048ac0ba397d12dfafa304-1"),
+        (b"\0", "7e4696ef25d5faececd853ce5e2a233b-1"),
+        (bytes(64 << 20), "a78211a9709e5a28de9e2fd6eda275f2-1"),
+        (bytes((64 << 20) + 1), "d4b4f6056a5f5a23cda477d1895a2bbd-2"),
+    ],
+)
+def test_dandi_etags_are_those_of_the_archive(data: bytes, etag: str) -> None:
+    view = memoryview(data)
+    pieces = [view[start : start + 5_000_001] for start in range(0, len(data), 5_000_001)]
+    assert hash_pieces(pieces, ("dandi-etag",), len(data))[1] == {"dandi-etag": etag}
+
+
+@given(
+    data=st.binary(max_size=200),
+    part_bytes=st.integers(1, 60),
+    cuts=st.sets(st.integers(1, 199), max_size=20),
+    order=st.randoms(use_true_random=False),
+    earlier=st.integers(0, 20),
+)
+def test_parts_that_land_in_any_order_compose(
+    data: bytes, part_bytes: int, cuts: set[int], order: Random, earlier: int
+) -> None:
+    serial = MultipartMd5(part_bytes)
+    serial.update(data)
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    landed = [Span(start, stop) for start, stop in itertools.pairwise(bounds) if start < stop]
+    order.shuffle(landed)
+    upload, read = UploadParts(len(data), part_bytes), []
+
+    def reader(offset: int, count: int) -> bytes:
+        read.append(offset)
+        return data[offset : offset + count]
+
+    for number, span in enumerate(landed):
+        for part in upload.add(span):
+            if number >= earlier:
+                upload.hash(part, reader)
+    assert upload.etag(reader) == serial.hexdigest()
+    assert len(read) == len(set(read)) == -(-len(data) // part_bytes), "every part is read once"

@@ -16,6 +16,7 @@ import emasync
 from emasync.plan.preview import DryDocuments
 from emasync.testing import Archive
 from emasync.testing.dandi import DandiTwin
+from emasync.testing.dandi_records import blob_key
 from emasync.testing.memory import MemoryStore
 
 Start = Callable[..., Archive]
@@ -185,6 +186,31 @@ async def test_trap_12_an_etag_of_the_archive_is_no_md5(serve: Start, tmp_path: 
     assert (await run(serve(twin), tmp_path, version="draft")).ok
 
 
+async def test_a_blob_of_several_parts_is_held_against_its_etag(serve: Start, tmp_path: Path) -> None:
+    """70 MiB of zeros, as dandischema digests them: parts of 64 MiB, ranges of 8 MiB."""
+    twin = twin_of({})
+    twin.add_blob("000027", "a.nwb", bytes(70 << 20), sha256=False)
+    (asset,) = twin.version("000027").assets
+    assert asset.digest == {"dandi:dandi-etag": "0ef6853a49de0853d16d64fa8190564d-2"}
+    receipt = await run(serve(twin), tmp_path, version="draft")
+    assert receipt.datasets[0].verified.published == 1
+    table = (tmp_path / "checksums" / "d.tsv").read_text()
+    assert table.count("dandi-etag:0ef6853a49de0853d16d64fa8190564d-2") == 2, "published, and computed"
+
+
+async def test_a_blob_whose_second_part_is_another_is_no_file(serve: Start, tmp_path: Path) -> None:
+    twin = twin_of({})
+    twin.add_blob("000027", "a.nwb", bytes(70 << 20), sha256=False)
+    (asset,) = twin.version("000027").assets
+    assert asset.blob is not None
+    twin.store.put(f"dandiarchive/{blob_key(asset.blob)}", bytes((70 << 20) - 1) + b"\1")
+    receipt = await run(serve(twin), tmp_path, version="draft")
+    (failure,) = receipt.datasets[0].failures
+    assert failure.kind == "checksum_mismatch"
+    assert "dandi-etag is" in failure.message
+    assert on_disk(tmp_path) == {}
+
+
 async def test_trap_15_a_record_may_lack_blob_or_zarr(serve: Start, tmp_path: Path) -> None:
     twin = twin_of(NWB)
     assert "zarr" not in twin.version("000027").assets[0].row("", "", metadata=False)
@@ -288,10 +314,11 @@ def test_a_plan_of_a_large_published_version_costs_three_requests(serve: Start) 
     ]
 
 
-async def test_wrong_bytes_are_dropped(serve: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoilt", [{"dandi:sha2-256": "0" * 64}, {"dandi:dandi-etag": "0" * 32 + "-1"}])
+async def test_wrong_bytes_are_dropped(serve: Start, tmp_path: Path, spoilt: dict[str, str]) -> None:
     twin = twin_of(NWB)
     asset = twin.version("000027").assets[0]
-    asset.digest["dandi:sha2-256"] = "0" * 64
+    asset.digest |= spoilt
     receipt = await run(serve(twin), tmp_path, version="draft")
     (failure,) = receipt.datasets[0].failures
     assert failure.kind == "checksum_mismatch"

@@ -49,7 +49,7 @@ def test_a_record_of_a_manifest() -> None:
         zarr_id=None,
         embargoed=False,
         stored=Location("s3", "dandiarchive", f"blobs/2eb/027/{BLOB}"),
-        digests=(Digest("sha256", SHA256),),
+        digests=(Digest("sha256", SHA256), Digest("dandi-etag", "190a4eebd0c0d8797f1ea1709a788920-1")),
     )
 
 

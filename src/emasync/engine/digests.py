@@ -11,6 +11,7 @@ from typing_extensions import Buffer
 
 from emasync.disk.crc import crc32c_of
 from emasync.disk.interface import Sink
+from emasync.engine.digest_multipart import MultipartMd5, dandi_part_bytes
 from emasync.errors import ErrorKind, IntegrityError
 from emasync.model.digest import Digest, DigestKind, Validator
 from emasync.model.location import Location
@@ -42,12 +43,14 @@ class _Crc32c:
         return f"{self.value:08x}"
 
 
-_HASHES: dict[str, Callable[[], _Hash]] = {
-    "md5": lambda: hashlib.md5(usedforsecurity=False),
-    "sha1": lambda: hashlib.sha1(usedforsecurity=False),
-    "sha256": hashlib.sha256,
-    "crc32c": _Crc32c,
+_HASHES: dict[str, Callable[[int], _Hash]] = {
+    "md5": lambda _: hashlib.md5(usedforsecurity=False),
+    "sha1": lambda _: hashlib.sha1(usedforsecurity=False),
+    "sha256": lambda _: hashlib.sha256(),
+    "crc32c": lambda _: _Crc32c(),
+    "dandi-etag": lambda size_bytes: MultipartMd5(dandi_part_bytes(size_bytes)),
 }
+"""States for an object of so many bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,10 +179,23 @@ def _compare(
     return checked
 
 
-def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str]) -> tuple[int, dict[str, str]]:
-    """Run bytes through CRC32C and the hashes `kinds`; gives the CRC and hexadecimal digests by kind."""
+def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str], size_bytes: int = 0) -> tuple[int, dict[str, str]]:
+    """Run bytes through CRC32C and the hashes `kinds`.
+
+    Parameters
+    ----------
+    pieces : iterable of buffer
+    kinds : iterable of str
+    size_bytes : int
+        Of all pieces; asked for by digests of parts.
+
+    Returns
+    -------
+    tuple of (int, dict of str to str)
+        The CRC, and digests by kind.
+    """
     crc = 0
-    hashes = {kind: _HASHES[kind]() for kind in kinds}
+    hashes = {kind: _HASHES[kind](size_bytes) for kind in kinds}
     for piece in pieces:
         crc = crc32c_of(piece, crc)
         for state in hashes.values():

@@ -71,7 +71,7 @@ def _adopt(sink: Sink, task: Task, checks: Checks) -> Existing:
         return sink.read_final(task.destination, offset, count)
 
     try:
-        crc, computed = hash_pieces(read_pieces(read, size_bytes), wanted_hashes(task.digests, checks))
+        crc, computed = hash_pieces(read_pieces(read, size_bytes), wanted_hashes(task.digests, checks), size_bytes)
         findings = judge(task.digests, computed, crc, task.hint, checks=checks, location=task.destination)
     except EmasyncError as error:
         return Existing(task=task, error=error)

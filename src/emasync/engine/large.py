@@ -10,6 +10,7 @@ from emasync.disk.crc import combine
 from emasync.disk.interface import Partial
 from emasync.engine.committer import Note, Release
 from emasync.engine.context import MoveContext
+from emasync.engine.digest_multipart import UploadParts, dandi_part_bytes
 from emasync.engine.digests import (
     Findings,
     check_size,
@@ -251,8 +252,35 @@ class LargeObject:
         if version.total_bytes is None:
             version.total_bytes = receiver.result()[1]
         await self.reserve(version)
-        if (done := self._part_done(version, receiver)) and version.partial is not None:
+        done, whole = self._part_done(version, receiver), self._whole_parts(version, receiver)
+        if done and version.partial is not None:
             await self._context.committer.tell_part(done, version.partial)
+        await self._hash_parts(version, whole)
+
+    def _whole_parts(self, version: Version, receiver: PartReceiver) -> list[Span]:
+        """Parts of the publisher's upload that are whole with what came, where he hashed it part by part."""
+        start, stop, _ = receiver.result()
+        wanted = wanted_hashes(self.task.digests, self._context.settings.checksums)
+        if "dandi-etag" not in wanted or version is not self._version or version.total_bytes is None or start == stop:
+            return []
+        if version.upload is None:
+            version.upload = UploadParts(version.total_bytes, dandi_part_bytes(version.total_bytes))
+            for span in version.spans:
+                if span.start != start:
+                    version.upload.add(span)  # of an earlier run: hashed at the end
+        return version.upload.add(Span(start, stop))
+
+    async def _hash_parts(self, version: Version, parts: list[Span]) -> None:
+        """Hash parts while they are still in the system's memory (law 4: no second read)."""
+        for part in parts:
+            if version.upload is None or version is not self._version:
+                return
+            job = self._context.threads.submit(version.upload.hash, part, (await self.reserve(version)).read)
+            try:
+                await asyncio.shield(job)
+            finally:
+                if not job.done():
+                    await asyncio.wait([job])  # it owns the partial until it ends (law 5)
 
     def _park(self, version: Version, receiver: PartReceiver) -> None:
         """Keep what a broken or cancelled part brought: the next run asks for the rest only."""
@@ -356,9 +384,12 @@ class LargeObject:
             crc = combine(crc, part.crc32c, part.stop - part.start)
         checks = self._context.settings.checksums
         computed: dict[str, str] = {}
-        if kinds := wanted_hashes(promised, checks):
-            read_crc, computed = hash_pieces(read_pieces(partial.read, version.total_bytes or 0), kinds)
-            crc = read_crc
+        kinds = [kind for kind in wanted_hashes(promised, checks) if kind != "dandi-etag" or version.upload is None]
+        if kinds:
+            size_bytes = version.total_bytes or 0
+            crc, computed = hash_pieces(read_pieces(partial.read, size_bytes), kinds, size_bytes)
+        if version.upload is not None:
+            computed["dandi-etag"] = version.upload.etag(partial.read)
         validator = version.validator or Validator()
         return judge(promised, computed, crc, validator, checks=checks, location=self.task.location)
 

@@ -136,7 +136,7 @@ def _checked(item: SmallObject, checks: Checks) -> SealedRow:
         crc = crc32c_of(body)
         return SealedRow(task.set_id, task.key, len(body), crc, "computed", item.validator, generation=task.generation)
     kinds = wanted_hashes(item.promised, checks)
-    crc, computed = hash_pieces((body,), kinds)
+    crc, computed = hash_pieces((body,), kinds, len(body))
     found = judge(item.promised, computed, crc, item.validator, checks=checks, location=task)
     return SealedRow(
         task.set_id, task.key, len(body), crc, found.verified, item.validator, found.digests, task.generation

@@ -231,7 +231,7 @@ class FileTemplate(Record):
     @property
     def digests(self) -> tuple[Digest, ...]:
         """Digests that are named."""
-        named = ((kind, getattr(self, kind)) for kind in get_args(DigestKind))
+        named = ((kind, getattr(self, kind)) for kind in get_args(DigestKind) if kind in type(self).model_fields)
         return tuple(Digest(kind, value) for kind, value in named if value is not None)
 
     def files(self) -> Iterator[WebFile]:

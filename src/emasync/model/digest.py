@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-DigestKind = Literal["md5", "sha1", "sha256", "crc32c", "etag"]
+DigestKind = Literal["md5", "sha1", "sha256", "crc32c", "etag", "dandi-etag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +14,10 @@ class Digest:
 
     Attributes
     ----------
-    kind : {"md5", "sha1", "sha256", "crc32c", "etag"}
+    kind : {"md5", "sha1", "sha256", "crc32c", "etag", "dandi-etag"}
     value : str
-        Lower-case hexadecimal; for ``etag`` the opaque text without quotes.
+        Lower-case hexadecimal; for ``etag`` the opaque text without quotes, for ``dandi-etag`` hexadecimal digits, a
+        dash and the number of parts.
     """
 
     kind: DigestKind

@@ -23,6 +23,7 @@ ZARR_FORMAT = "application/x-zarr"
 EMBARGOED = "dandi:EmbargoedAccess"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_ETAG = re.compile(r"[0-9a-f]{32}-[0-9]{1,5}")
 _ZARR_CHECKSUM = re.compile(r"[0-9a-f]{32}-(?P<objects>[0-9]{1,12})--(?P<size_bytes>[0-9]{1,18})")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -88,7 +89,7 @@ class Asset:
     stored : Location or None
         Object, or prefix of a Zarr, in the archive's bucket; without query.
     digests : tuple of Digest
-        SHA-256 where it is computed. The ``dandi-etag`` is not an MD5, not even of one part, and is left out.
+        The ``dandi-etag``, which is no MD5, not even of one part; SHA-256 where the archive has computed it.
     promise : ZarrPromise or None
     """
 
@@ -191,7 +192,9 @@ def _zarr_id(told: str | None, stored: Location | None) -> str | None:
 
 def _digests(published: dict[str, str | None]) -> tuple[Digest, ...]:
     sha256 = (published.get("dandi:sha2-256") or "").lower()
-    return (Digest("sha256", sha256),) if _SHA256.fullmatch(sha256) else ()
+    etag = (published.get("dandi:dandi-etag") or "").lower()
+    found = [Digest("sha256", sha256)] if _SHA256.fullmatch(sha256) else []
+    return tuple(found + ([Digest("dandi-etag", etag)] if _ETAG.fullmatch(etag) else []))
 
 
 def _promise(checksum: str | None) -> ZarrPromise | None:
