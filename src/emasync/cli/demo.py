@@ -37,8 +37,9 @@ def demo(
     """
     from tempfile import mkdtemp  # noqa: PLC0415 - random numbers and more come with it
 
-    from emasync.testing.demonstration import demonstrate  # noqa: PLC0415 - a fifth of a second to import
+    from emasync.testing.demonstration import chosen, demonstrate  # noqa: PLC0415 - a fifth of a second to import
 
+    chosen(only or ())
     folder = root if root is not None else Path(mkdtemp(prefix="emasync-demo-"))
     show = typer.echo if not (as_json or quiet) else _silent
     show(f"data, receipts and checksums: {folder}\n\n{HEADER}", err=True)

@@ -125,6 +125,7 @@ class Lane(Generic[P]):
         self._ended: asyncio.Future[LaneEnd] = self._loop.create_future()
         self._asked_at = 0
         self._asked_s = 0.0
+        self._judged = (-1, 0, 0.0)  # request, bytes of the connection and moment that a crawl is counted from
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -252,7 +253,7 @@ class Lane(Generic[P]):
         self._timer = self._loop.call_later(CHECK_S, self._check, received, since_s, self._loop.time() + CHECK_S)
 
     def _check(self, received: int, since_s: float, due_s: float) -> None:
-        """Abort a connection over which nothing came for too long."""
+        """Abort a connection over which nothing came for too long, or next to nothing."""
         now_s = self._clock.monotonic_s()
         stood_still = self._loop.time() - due_s > STANDSTILL_S
         if received != self._connection.received or stood_still or self.parcel is None:
@@ -264,5 +265,26 @@ class Lane(Generic[P]):
                 limiter.cut_short()
             where = "before the answer" if waiting else "in the middle of the body"
             self._connection.abort(BrokenConnectionError(f"no byte for {limit_s:g} s {where}", silent=True))
+        elif crawl := self._crawl(now_s, anew=stood_still or waiting or self.parcel is None):
+            self._connection.abort(BrokenConnectionError(crawl, silent=True))
         elif not self._ended.done():
             self._look_again(received, since_s)
+
+    def _crawl(self, now_s: float, *, anew: bool) -> str:
+        """What is wrong with the speed of one body over twice the silence (law 7); empty when nothing is.
+
+        Parameters
+        ----------
+        now_s : float
+        anew : bool
+            What was counted so far does not count.
+        """
+        policy, (request, before, since_s) = self._limiter.policy, self._judged
+        if not anew and request == self._asked_at and now_s - since_s < 2 * policy.stall_timeout_s:
+            return ""
+        received = self._connection.received
+        self._judged = (self._asked_at, received, now_s)
+        if anew or request != self._asked_at:
+            return ""
+        rate, least = (received - before) / (now_s - since_s), policy.crawl_bytes_per_s
+        return f"crawls at {rate:.0f} B/s, expected at least {least:.0f} B/s" if rate < least else ""

@@ -16,6 +16,7 @@ KINDS: Mapping[str, Fault] = {
     "end in the body": Fault(close_after=150),
     "silence in the body": Fault(stall_after=150),
     "silence before the answer": Fault(delay_s=600.0),
+    "drip": Fault(drip=50.0),
     "503": Fault(status=503),
     "429 with Retry-After": Fault(status=429, retry_after=0.1),
     "500": Fault(status=500),
