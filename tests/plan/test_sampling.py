@@ -20,8 +20,9 @@ from emasync.model.geometry import Box
 from emasync.model.location import Location
 from emasync.model.receipt import Failure
 from emasync.plan import sampling
-from emasync.plan.sampling import MAX_DRAWS, spread
+from emasync.plan.sampling import MAX_DRAWS
 from emasync.plan.select import select_array
+from emasync.plan.spread import spread
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import Document
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, product
+from itertools import islice
 from math import prod
 from typing import Final, NamedTuple
 
@@ -24,11 +24,11 @@ from emasync.formats.interface import ArrayDescription, Format
 from emasync.manifest.crop import DrawnCrop
 from emasync.model.digest import Span
 from emasync.model.geometry import Box
-from emasync.model.grid import ChunkGrid, VoxelGrid
+from emasync.model.grid import ChunkGrid
 from emasync.model.location import Location
 from emasync.model.packing import unpack_validator
 from emasync.model.slices import Packing
-from emasync.plan.boxes import place_name, spatial_axes
+from emasync.plan.boxes import place_name
 from emasync.plan.choice import Choice
 from emasync.plan.choose import Picked, at_box, drawn_boxes, reference_array
 from emasync.plan.draw import Draw
@@ -36,13 +36,12 @@ from emasync.plan.indexes import Indexes, require_same, side_by_side
 from emasync.plan.select import Chosen, select_array
 from emasync.plan.sharded import shards_at_once, wanted_shards
 from emasync.plan.shards import shard_reader
+from emasync.plan.spread import chunk_shape, chunk_voxels, spread
 from emasync.sources.interface import Tree
 from emasync.transport.interface import Fetcher
 
 MAX_DRAWS: Final = 64
 """Boxes; with 27 chunks each that is 1,728 requests, beside those for the indexes of shards."""
-
-SAMPLES_AN_AXIS: Final = 3
 
 MAX_SAMPLED_BYTES: Final = 4 << 30
 """Of all boxes drawn for one image; the box that this is passed in is looked at to its end."""
@@ -175,7 +174,7 @@ class _Looker:
         numbers, grid, array = spread(chosen), chosen.grid, chosen.array
         if grid is None:
             return 0, 0
-        shape = _chunk_shape(chosen)
+        shape = chunk_shape(chosen)
         size_bytes = prod(shape) * (array.itemsize_bytes or 1)
         if size_bytes > MAX_CHUNK_BYTES:
             raise SourceError(
@@ -203,7 +202,7 @@ class _Looker:
         return found
 
     async def _holds_data(self, sample: Sample, chosen: Chosen, slots: asyncio.Semaphore) -> bool:
-        shape = _voxels(chosen, sample.number)
+        shape = chunk_voxels(chosen, sample.number)
         limit_bytes = 2 * prod(shape) * (chosen.array.itemsize_bytes or 1) + SLACK_BYTES
         async with slots:
             data = await self._read(sample, limit_bytes)
@@ -238,46 +237,3 @@ def _test(test: ContentTest, chunk: ChunkBytes, packing: Packing, limit_bytes: i
         return test(replace(chunk, data=decompress(packing, chunk.data, limit_bytes)))
     except ValueError as error:
         raise broken_shard(chunk.name, f"the chunk {error}") from error
-
-
-def spread(chosen: Chosen) -> list[int]:
-    """Numbers of the chunks that are looked at: up to three on each spatial axis, the first on any other. Pure.
-
-    Of more than three chunks on an axis they are those in the middle of its thirds.
-    """
-    grid, array = chosen.grid, chosen.array
-    if grid is None:
-        return []
-    count = len(grid.shape)
-    spatial = range(count) if isinstance(grid, VoxelGrid) else spatial_axes(array.axes, count)
-    axes = [_positions(size) if axis in spatial else [0] for axis, size in enumerate(grid.shape)]
-    return [_number(grid, cell) for cell in product(*axes)]
-
-
-def _positions(size: int) -> list[int]:
-    if size <= SAMPLES_AN_AXIS:
-        return list(range(size))
-    return [(2 * part + 1) * size // (2 * SAMPLES_AN_AXIS) for part in range(SAMPLES_AN_AXIS)]
-
-
-def _number(grid: ChunkGrid, cell: Sequence[int]) -> int:
-    number = 0
-    for at, size in zip(cell, grid.shape, strict=True):
-        number = number * size + at
-    return number
-
-
-def _chunk_shape(chosen: Chosen) -> tuple[int, ...]:
-    """Voxels of a chunk that is not cut at an edge."""
-    inner = chosen.array.inner_chunks if chosen.unsharded else None
-    return inner or chosen.array.chunks
-
-
-def _voxels(chosen: Chosen, number: int) -> tuple[int, ...]:
-    """Voxels of one chunk: precomputed volumes cut theirs at the far edge."""
-    shape, grid = _chunk_shape(chosen), chosen.grid
-    if not isinstance(grid, VoxelGrid):
-        return shape
-    cell = [at + first for at, first in zip(grid.coordinates(number), grid.start, strict=True)]
-    cut = [min(part, size - at * part) for at, part, size in zip(cell, grid.chunk, grid.size, strict=True)]
-    return (*shape[: -len(cut)], *cut)
