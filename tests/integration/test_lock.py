@@ -277,6 +277,37 @@ def test_a_dataset_that_cannot_be_planned_holds_the_others_back(desk: Desk) -> N
     assert desk.asked_for_data() == []
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_drift_is_named_beside_what_cannot_be_planned(desk: Desk, begun: bool) -> None:
+    desk.make_lock()
+    if begun:
+        desk.run(locked=True)
+    desk.store.delete("bucket/em.zarr/em/.zarray")
+    grow(desk.store)
+    receipt = desk.run(locked=True, refresh=begun)
+    assert receipt.exit_code == 1
+    assert {dataset.id: dataset.failures[0].kind for dataset in receipt.datasets} == {
+        "files": ErrorKind.DRIFT,
+        "box": ErrorKind.SOURCE,
+    }
+
+
+def test_a_box_that_is_taken_over_is_compared_without_its_lender(desk: Desk) -> None:
+    axes = [{"name": name, "type": "space", "unit": "nanometer"} for name in "zyx"]
+    scale = {"type": "scale", "scale": [1.0, 1.0, 1.0]}
+    image = {"version": "0.4", "axes": axes, "datasets": [{"path": "em", "coordinateTransformations": [scale]}]}
+    desk.store.put("bucket/em.zarr/.zattrs", json.dumps({"multiscales": [image]}).encode())
+    _, lender = desk.manifest["datasets"]
+    desk.datasets = [lender, {**lender, "id": "same", "crop": {"same_as": "box"}}]
+    written = desk.make_lock()["datasets"]
+    assert written["same"]["boxes"] == written["box"]["boxes"]
+    assert desk.run(locked=True).exit_code == 0
+    assert desk.run(locked=True, refresh=True, only=("same",)).exit_code == 0
+    desk.store.put("bucket/em.zarr/.zattrs", json.dumps({"multiscales": [{**image, "name": "new"}]}).encode())
+    desk.make_lock()
+    assert desk.run(locked=True).exit_code == 0
+
+
 def test_a_lock_is_not_written_when_something_cannot_be_planned(desk: Desk) -> None:
     desk.store.delete("bucket/em.zarr/em/.zarray")
     with package.plan(desk.manifest, options=desk.options(), lock=True) as plan:

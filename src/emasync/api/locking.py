@@ -22,12 +22,14 @@ from emasync.model.geometry import Box
 from emasync.model.receipt import Failure
 from emasync.model.version import VERSION
 from emasync.plan.compile import compile_datasets
+from emasync.plan.layout import source_metadata
+from emasync.plan.lending import BOXES
 from emasync.plan.lock import Hurry, lock_of
 from emasync.plan.lock_drift import Drift, drift_between
 from emasync.plan.lock_file import DatasetLock, Lock, read_lock
 from emasync.plan.lock_record import NotedDocuments
 from emasync.plan.preview import DryDocuments
-from emasync.plan.tools import PlanTools
+from emasync.plan.tools import PlanTools, RemovesDocuments
 
 SUFFIX = ".lock"
 
@@ -125,6 +127,8 @@ class LockedPlanning:
     lock : Lock
     tools : PlanTools
         Of the root.
+    known : sequence of manifest entries
+        All of the manifest's (Any: each source has its own entry model): boxes may be taken over from any of them.
     dry_tools : callable
         Gives those of a plan beside the root, over a ledger and documents.
     refresh : bool
@@ -135,6 +139,7 @@ class LockedPlanning:
 
     lock: Lock
     tools: PlanTools
+    known: Sequence[Any]
     dry_tools: Callable[..., PlanTools]
     refresh: bool
     hurry: Hurry
@@ -174,7 +179,7 @@ class LockedPlanning:
             for entry in entries
             if (self.refresh and not entry.immutable if entry.id in held else entry.id in on_disk)
         ]
-        if asked and not await self._look_ahead(asked, entries):
+        if asked and not await self._look_ahead(asked):
             return False
         return await self._plan([entry for entry in entries if entry.id not in held])
 
@@ -189,50 +194,55 @@ class LockedPlanning:
         tallies: list[Tally] = await self.tools.ledger.call("tallies")
         return {tally.dataset for tally in tallies if tally.on_disk}
 
-    async def _look_ahead(self, asked: Sequence[Any], entries: Sequence[Any]) -> bool:
+    async def _look_ahead(self, asked: Sequence[Any]) -> bool:
         """Plan beside the root and compare (Any: as above)."""
         folder = await asyncio.to_thread(TemporaryDirectory, prefix="emasync-lock-")
         try:
             documents = NotedDocuments(DryDocuments())
             async with scratch_ledger(Path(folder.name)) as ledger:
                 dry = self.dry_tools(ledger=ledger, documents=documents)
-                await compile_datasets(with_lenders(asked, entries), dry)
+                await compile_datasets(with_lenders(asked, self.known), dry)
                 found = await describe(asked, dry, documents, self.hurry)
                 failed = [await failure_of(entry.id, dry) for entry in asked if entry.id not in found]
         finally:
             await asyncio.to_thread(folder.cleanup)
         for dataset, failure in failed:
-            await self._tell(dataset, failure.kind, failure.message, failure.location)
-        return not failed and not await self._report(drifts(self.lock, found))
+            await self._fail(dataset, failure.kind, failure.message, failure.location)  # the plan has told it
+        drifted = await self._report(drifts(self.lock, found))
+        return not failed and not drifted
 
     async def _plan(self, entries: Sequence[Any]) -> bool:
-        """Plan into the root's ledger and compare; a plan that drifted is dropped (Any: as above)."""
+        """Plan into the root's ledger and compare; what is not marked is listed anew the next time (Any: as above)."""
         documents = NotedDocuments(self.tools.documents)
         for entry in entries:
             facts: PlanFacts | None = await self.tools.ledger.call("plan_facts", entry.id)
             if facts is not None and facts.complete:
                 await self.tools.ledger.call("begin_plan", entry.id, entry.digest, refresh=True)
+                await self._forget_boxes(entry.id)
         planned = await compile_datasets(entries, replace(self.tools, documents=documents))
         found = await describe(entries, self.tools, documents, self.hurry)
         drifted = drifts(self.lock, found)
-        for drift in drifted:
-            await self.tools.ledger.call(
-                "begin_plan", drift.dataset, self.lock.datasets[drift.dataset].entry, refresh=True
-            )
         for name in set(found) - {drift.dataset for drift in drifted}:
             await self.tools.ledger.call("mark_held", name, self.lock.datasets[name].digest)
-        return planned and not await self._report(drifted)
+        return not await self._report(drifted) and planned
+
+    async def _forget_boxes(self, dataset: str) -> None:
+        """Boxes of an older plan would be kept beside those of the new one."""
+        place = f"{source_metadata(self.tools.layout.folder(dataset))}/{BOXES}"
+        documents = self.tools.documents
+        if isinstance(documents, RemovesDocuments) and await documents.read(place) is not None:
+            await documents.remove(place)
 
     async def _report(self, drifted: Sequence[Drift]) -> bool:
         """Tell of drift, and leave it in the ledger; whether there is any."""
         for drift in drifted:
-            await self._tell(drift.dataset, ErrorKind.DRIFT, drift.message, "")
+            await self._fail(drift.dataset, ErrorKind.DRIFT, drift.message, "")
+            fields: dict[str, EventValue] = {"dataset": drift.dataset, "location": "", "kind": str(ErrorKind.DRIFT)}
+            self.tools.context.on_event(Event("failed", {**fields, "message": drift.message}))
         return bool(drifted)
 
-    async def _tell(self, dataset: str, kind: ErrorKind, message: str, location: str) -> None:
+    async def _fail(self, dataset: str, kind: ErrorKind, message: str, location: str) -> None:
         await self.tools.ledger.call("fail_plan", dataset, kind, message, location)
-        fields: dict[str, EventValue] = {"dataset": dataset, "kind": str(kind), "message": message}
-        self.tools.context.on_event(Event("failed", {**fields, "location": location}))
 
 
 def with_lenders(asked: Sequence[Any], entries: Sequence[Any]) -> list[Any]:

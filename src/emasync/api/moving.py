@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emasync.api.books import close_books, require_something
+from emasync.api.manifests import remember
 from emasync.api.options import RunOptions
 from emasync.api.progress import Ticker
 from emasync.api.stopping import Stopper
@@ -93,6 +94,7 @@ class Move:
         workers = await self._workers(settings, entries)
         make_sink = self.make_sink or LocalSink
         async with open_resources(spec, self.on_event, make_sink=make_sink, surroundings=surroundings) as resources:
+            await asyncio.to_thread(remember, resources.state_dir, self.manifest)
             return await self._run(resources, settings, entries, workers=workers, lock=lock)
 
     async def _lock(self, wanted: Collection[str]) -> Lock | None:
@@ -152,6 +154,7 @@ class Move:
         planning = LockedPlanning(
             lock=lock,
             tools=tools,
+            known=self.manifest.datasets,
             dry_tools=partial(dry_copy, tools),
             refresh=self.options.refresh,
             hurry=lambda: self.stopper.asked,
