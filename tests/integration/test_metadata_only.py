@@ -331,3 +331,42 @@ def test_nothing_that_describes_anything_is_an_error(archive: Callable[..., Arch
     receipt = light(bucket(server, []), tmp_path / "data")
     assert receipt.exit_code == 1
     assert "nothing describes it" in receipt.failures[0].message
+
+
+SCALE = {
+    "key": "8_8_8",
+    "size": [8, 8, 8],
+    "resolution": [8, 8, 8],
+    "chunk_sizes": [[8, 8, 8]],
+    "encoding": "raw",
+    "voxel_offset": [0, 0, 0],
+}
+INFO = {
+    "@type": "neuroglancer_multiscale_volume",
+    "type": "image",
+    "data_type": "uint8",
+    "num_channels": 1,
+    "scales": [SCALE],
+}
+BLOCKS = {"dimensions": [8, 8, 8], "blockSize": [8, 8, 8], "dataType": "uint8", "compression": {"type": "raw"}}
+
+
+@pytest.mark.parametrize(
+    ("documents", "chunk"),
+    [
+        ({"info": INFO}, "8_8_8/0-8_0-8_0-8"),
+        ({"attributes.json": {"n5": "2.0.0"}, "em/attributes.json": BLOCKS}, "em/0/0/0"),
+    ],
+    ids=["precomputed", "n5"],
+)
+def test_other_formats_keep_their_metadata_too(
+    archive: Callable[..., Archive], tmp_path: Path, documents: dict[str, Any], chunk: str
+) -> None:
+    written = {path: json.dumps(value).encode() for path, value in documents.items()}
+    objects = {**written, chunk: bytes(512)}
+    server = archive(MemoryStore({f"bucket/f/{path}": data for path, data in objects.items()}))
+    assert light(bucket(server, []), tmp_path / "data").exit_code == 0
+    assert files_below(tmp_path / "data/d.source-metadata") == written
+    assert chunk not in {path.removeprefix("bucket/f/") for path in asked(server)}
+    assert run_within(bucket(server, []), tmp_path / "data").exit_code == 0
+    assert files_below(tmp_path / "data/d") == objects
