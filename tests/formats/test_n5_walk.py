@@ -92,13 +92,14 @@ def test_trap_2_nulls_in_multiscales(tmp_path: Path, walk: Discover) -> None:
 @pytest.mark.parametrize("order", ["C", "F", None])
 def test_trap_11_a_transform_says_in_which_order_it_counts(tmp_path: Path, walk: Discover, order: str | None) -> None:
     transform: dict[str, Any] = cosem_transform((6.0, 5.0, 4.0), 1)
-    transform = {**transform, "translate": [30.0, 20.0, 10.0], "units": ["nm", "um", "mm"], "order": order}
+    more = {"axes": ["x", "z", "y"], "translate": [30.0, 20.0, 10.0], "units": ["nm", "um", "mm"], "order": order}
+    transform |= more
     if order == "F":
         transform = {name: value[::-1] if isinstance(value, list) else value for name, value in transform.items()}
     put_array(tmp_path, "a", [40, 24, 16], transform=transform)
     image = walk(tmp_path).images["a"]
     assert places(image) == [((6.0, 5.0, 4.0), (30.0, 20.0, 10.0))]
-    assert [(axis.name, axis.unit) for axis in image.axes] == [("z", "nm"), ("y", "um"), ("x", "mm")]
+    assert [(axis.name, axis.unit) for axis in image.axes] == [("x", "nm"), ("z", "um"), ("y", "mm")]
 
 
 def test_trap_4_float_noise_is_no_contradiction(tmp_path: Path, walk: Discover) -> None:
@@ -232,6 +233,29 @@ def test_names_of_levels_alone_make_no_image(tmp_path: Path, walk: Discover) -> 
     found = walk(tmp_path)
     assert sorted(found.arrays) == ["im/s0", "im/s01", "im/s1"]
     assert not found.images
+
+
+def test_a_resolution_of_fewer_numbers_than_axes_is_that_of_the_first(tmp_path: Path, walk: Discover) -> None:
+    resolution = {"dimensions": [4.0, 5.0, 6.0], "unit": "nm"}
+    put_array(tmp_path, "a", [8, 8, 8, 3], axes=["x", "y", "z", "c"], pixelResolution=resolution)
+    image = walk(tmp_path).images["a"]
+    assert places(image) == [((1.0, 6.0, 5.0, 4.0), (0.0,) * 4)]
+    assert [(axis.name, axis.type) for axis in image.axes] == [
+        ("c", None), ("z", "space"), ("y", "space"), ("x", "space"),
+    ]  # fmt: skip
+
+
+def test_labels_beside_an_image_are_no_level_of_it(tmp_path: Path, walk: Discover) -> None:
+    put_array(tmp_path, "im/s0", [8, 8, 8])
+    put_array(tmp_path, "im/s1", [4, 4, 4], dataType="uint64")
+    assert sorted(walk(tmp_path).arrays) == ["im/s0", "im/s1"]
+
+
+def test_a_level_of_any_name_is_placed_by_its_group_when_it_is_named_alone(tmp_path: Path, walk: Discover) -> None:
+    put_array(tmp_path, "im/fine", [40, 24, 16])
+    transform = cosem_transform((6.0, 5.0, 4.0), 2)
+    put(tmp_path, "im", multiscales=[{"datasets": [{"path": "fine", "transform": transform}]}])
+    assert places(walk(tmp_path, ["im/fine"]).images["im/fine"]) == [((12.0, 10.0, 8.0), (3.0, 2.5, 2.0))]
 
 
 def test_axes_of_a_lone_dataset(tmp_path: Path, walk: Discover) -> None:

@@ -498,11 +498,20 @@ def test_cut_blocks_of_the_java_writer(real: Callable[[str], Real], tmp_path: Pa
     assert blocks(root / "part" / "raw") == {(0, 0): (served.folder / "raw" / "1" / "1").read_bytes()}
 
 
-@pytest.mark.parametrize("compression", ["raw", "gzip", "bzip2", "xz", "lz4"])
-def test_a_crop_of_every_compression_of_the_java_writer(
-    real: Callable[[str], Real], tmp_path: Path, compression: str
+@pytest.mark.parametrize(
+    ("name", "compression"),
+    [
+        ("zarr_implementations_n5-java.n5", "raw"),
+        ("zarr_implementations_n5-java.n5", "bzip2"),
+        ("zarr_implementations_n5-java.n5", "xz"),
+        ("zarr_implementations_n5-java.n5", "lz4"),
+        ("zarr_implementations_zarr.n5", "gzip"),
+    ],
+)
+def test_a_crop_of_what_other_writers_wrote(
+    real: Callable[[str], Real], tmp_path: Path, name: str, compression: str
 ) -> None:
-    served = real("zarr_implementations_n5-java.n5")
+    served = real(name)
     root = tmp_path / "data"
     served.run(root, arrays=[compression], crop={"start": [450, 390, 1], "shape": [62, 20, 1]})
     source = blocks(served.folder / compression)

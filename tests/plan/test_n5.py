@@ -335,6 +335,13 @@ def test_a_dataset_that_nobody_placed_gets_no_place() -> None:
     assert json.loads(new) == {**arrays("")["s0"], "dimensions": [10, 16, 8]}
 
 
+def test_a_name_that_is_no_levels_is_not_counted_as_one() -> None:
+    dataset = {**arrays("")["s0"], "pixelResolution": [4.0, 5.0, 6.0]}
+    documents = encode({"em": {"kept": 1}, "em/s01": dataset})
+    chosen = select_image(image_in(walk(documents)), box=EVEN)
+    assert part_of(documents, chosen)["em/attributes.json"] == documents["em/attributes.json"]
+
+
 @pytest.mark.parametrize(("unit", "nanometres"), [("nm", 1.0), ("um", 1e3), ("µm", 1e3), ("μm", 1e3), ("mm", 1e6)])
 def test_boxes_are_carried_over_in_the_symbols_that_n5_uses(unit: str, nanometres: float) -> None:
     made = neuroglancer()
