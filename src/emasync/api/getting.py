@@ -142,17 +142,17 @@ async def record(
         As :func:`get`.
     """
     settled = await settle(location, mirrors=mirrors, on_event=on_event)
-    folder, mark = await asyncio.to_thread(root.expanduser), link_mark(location)
-    made = await asyncio.to_thread(_made, settled, wish, mirrors or {}, (location, mark), folder)
+    folder = await asyncio.to_thread(root.expanduser)
+    made = await asyncio.to_thread(_made, location, settled, wish, mirrors or {}, folder)
     for note in made.notes:
         on_event(Event("warning", {"message": note}))
     return await _keep(made.text, folder, made.ids)
 
 
-def _made(
-    settled: Settled, wish: Wish, mirrors: Mapping[str, str], link: tuple[str, str], root: Path
-) -> LinkedManifest:
-    location, mark = link
+def _made(location: str, settled: Settled, wish: Wish, mirrors: Mapping[str, str], root: Path) -> LinkedManifest:
+    from emasync.sources.links.interface import Ready  # noqa: PLC0415 - pydantic, by way of the manifest
+
+    mark = "" if isinstance(settled, Ready) else link_mark(settled)
     return compose(
         settled,
         comments=(f"emasync get {location}", mark),
@@ -164,7 +164,7 @@ def _made(
 
 
 def _is_anothers(root: Path, name: str, mark: str) -> bool:
-    """Whether a dataset of this id is there, and was not made from this link."""
+    """Whether a dataset of this id is there, and is not of this place."""
     kept, ours = root / f"{name}.source-metadata", f"# {mark.partition(',')[0]}"
     try:
         with (kept / RECORDED).open(encoding="utf-8") as file:

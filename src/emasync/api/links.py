@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     from emasync.api.asking import Settle
     from emasync.formats.json_document import Json
     from emasync.manifest.manifest import Manifest
-    from emasync.sources.links.interface import Draft, Ready, Settled
+    from emasync.sources.links.interface import Draft, Reading, Ready, Settled
     from emasync.sources.links.narrowing import Narrowing
 
 MADE: Final = "<link>"
 """Name of a manifest that was made of a link, in messages."""
+
+
+NARROWING: Final = frozenset(("include", "exclude", "arrays", "scales", "crop", "format", "role", "region"))
+"""Keys of a dataset that say how much of a place is wanted, or what is known of it, and not which place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +200,8 @@ def checked(text: str) -> Manifest:
     return parse_manifest(text, file=MADE, environ=os.environ)
 
 
-def link_mark(location: str) -> str:
-    """A comment that tells manifests of one link from those of others."""
-    digest = hashlib.blake2b(location.strip().encode(), digest_size=12).hexdigest()
+def link_mark(settled: Reading) -> str:
+    """A comment that tells manifests of one place from those of others: all spellings of its links have the same."""
+    named = [{key: value for key, value in draft.entry.items() if key not in NARROWING} for draft in settled.drafts]
+    digest = hashlib.blake2b(json.dumps(named, sort_keys=True).encode(), digest_size=12).hexdigest()
     return f"link {digest}, emasync {VERSION}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -75,7 +76,7 @@ def get(
         manifest = _recorded(location, root, wish, options, logged(on_event))
         receipt = run_with_signals(manifest, None, logged(on_event), options)
     if not (as_json or quiet):
-        typer.echo(f"the same again: emasync run {manifest}", err=True)
+        typer.echo(f"the same again: emasync run {quote(str(manifest))}", err=True)
     raise typer.Exit(receipt.exit_code)
 
 

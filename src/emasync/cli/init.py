@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -37,7 +38,8 @@ def init(
         typer.echo(made.text, nl=False)
         return
     _write(path, made.text)
-    typer.echo(f"{path} is written: emasync plan {path} shows what it would fetch, emasync run {path} fetches it")
+    name = quote(str(path))
+    typer.echo(f"{path} is written: emasync plan {name} shows what it would fetch, emasync run {name} fetches it")
 
 
 def _write(path: Path, text: str) -> None:

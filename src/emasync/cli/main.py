@@ -77,7 +77,8 @@ def _program(
     """Download public 3D microscopy and neurophysiology data: one manifest in, verified files out.
 
     Begin with `emasync demo`: the whole path on made-up volumes, without network. `emasync catalog` lists datasets
-    with manifests that are ready to run; `emasync run MANIFEST` fetches them. Run it again to resume.
+    with manifests that are ready to run; `emasync run MANIFEST` fetches them. Run it again to resume. `emasync ls LINK`
+    and `emasync get LINK` do without a manifest.
     """
 
 

@@ -13,6 +13,7 @@ import orjson
 from emasync.errors import ErrorKind, InputError, SourceError
 from emasync.formats.json_document import Json
 from emasync.manifest.dandi_links import DANDISET, INSTANCES, VERSION, DandiInstance, DandiLink, globs_of, parse_link
+from emasync.manifest.web import FileTemplate
 from emasync.model.location import Location
 from emasync.sources.dandi_assets import Asset, read_asset
 from emasync.sources.links.interface import Draft, Outcome, Question, Reading
@@ -113,7 +114,8 @@ def _lone(asset: Asset, api: Location) -> Draft:
         return replace(bucket_draft(Place(asset.stored)), name=name)
     url = str(api.join(f"assets/{asset.asset_id}/download/"))
     size: dict[str, Json] = {} if asset.size_bytes is None else {"size": asset.size_bytes}
-    digests: dict[str, Json] = {digest.kind: digest.value for digest in asset.digests}
+    named = (digest for digest in asset.digests if digest.kind in FileTemplate.model_fields)  # a manifest can say these
+    digests: dict[str, Json] = {digest.kind: digest.value for digest in named}
     file: dict[str, Json] = {"url": url, "path": name.replace("{", "{{").replace("}", "}}"), **size, **digests}
     return Draft(name=name, entry={"source": "web", "files": [file]})
 
