@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from emasync.api import aget as aget
     from emasync.api import als as als
     from emasync.api import arun as arun
+    from emasync.api import averify as averify
     from emasync.api import bench as bench
     from emasync.api import catalog as catalog
     from emasync.api import get as get
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from emasync.api import run as run
     from emasync.api import schema as schema
     from emasync.api import status as status
+    from emasync.api import verify as verify
     from emasync.errors import EmasyncError as EmasyncError
     from emasync.errors import ErrorKind as ErrorKind
     from emasync.errors import InputError as InputError
@@ -59,6 +61,8 @@ _HOMES = {
     "run": "emasync.api",
     "schema": "emasync.api",
     "status": "emasync.api",
+    "averify": "emasync.api",
+    "verify": "emasync.api",
     "EmasyncError": "emasync.errors",
     "ErrorKind": "emasync.errors",
     "InputError": "emasync.errors",

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from emasync.api.running import arun as arun
     from emasync.api.running import run as run
     from emasync.api.stopping import Stopper as Stopper
+    from emasync.api.verifying import VerifyReport as VerifyReport
+    from emasync.api.verifying import averify as averify
+    from emasync.api.verifying import verify as verify
     from emasync.manifest.mirrors import parse_mirror as parse_mirror
     from emasync.manifest.quantities import parse_duration as parse_duration
     from emasync.manifest.quantities import parse_rate as parse_rate
@@ -48,12 +51,14 @@ _HOMES = {
     "Plan": "emasync.api.preview",
     "RunOptions": "emasync.api.options",
     "Stopper": "emasync.api.stopping",
+    "VerifyReport": "emasync.api.verifying",
     "Wish": "emasync.api.getting",
     "abench": "emasync.api.benchmark",
     "aget": "emasync.api.getting",
     "ainit": "emasync.api.links",
     "als": "emasync.api.listing",
     "arun": "emasync.api.running",
+    "averify": "emasync.api.verifying",
     "bench": "emasync.api.benchmark",
     "catalog": "emasync.api.look",
     "get": "emasync.api.getting",
@@ -71,6 +76,7 @@ _HOMES = {
     "run": "emasync.api.running",
     "schema": "emasync.api.options",
     "status": "emasync.api.look",
+    "verify": "emasync.api.verifying",
 }
 
 __all__ = list(_HOMES)

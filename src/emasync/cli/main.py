@@ -20,6 +20,7 @@ from emasync.cli.init import init
 from emasync.cli.ls import ls
 from emasync.cli.report import plan_text, status_text
 from emasync.cli.run import mirrors_of, run
+from emasync.cli.verify import verify
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
 
 COLLECT_EVERY = 10_000
@@ -57,6 +58,7 @@ app.command()(init)
 app.command()(catalog)
 app.command()(demo)
 app.command()(bench)
+app.command()(verify)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
 from typing import final
 
 from emasync.disk.faults import translate
@@ -85,6 +88,19 @@ class FinalFiles:
 
     def read(self, destination: str, offset: int, size_bytes: int) -> bytes:
         """Read back part of a final file."""
+        with self._opened(destination) as fd:
+            return read_at(fd, offset, size_bytes)
+
+    def scan(self, destination: str, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """Read a span of a final file piece by piece into `buffer`."""
+        with self._opened(destination) as fd, FileIO(fd, closefd=False) as file:
+            file.seek(start)
+            while start < stop and (got := file.readinto(buffer[: stop - start])):
+                yield buffer[:got]
+                start += got
+
+    @contextmanager
+    def _opened(self, destination: str) -> Iterator[int]:
         check_relative(destination)
         parent, _, name = destination.rpartition("/")
         try:
@@ -93,7 +109,7 @@ class FinalFiles:
             try:
                 if not stat.S_ISREG(os.fstat(fd).st_mode):
                     raise self._missing(destination)
-                return read_at(fd, offset, size_bytes)
+                yield fd
             finally:
                 self._system.close(fd)
         except OSError as error:

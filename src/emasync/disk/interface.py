@@ -191,6 +191,10 @@ class Sink(Protocol):
         """Read back part of a final file."""
         ...
 
+    def scan_final(self, destination: str, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """Read bytes `start` to `stop` (exclusive) of a final file piece by piece into `buffer`; less at its end."""
+        ...
+
     def sync_folders(self) -> None:
         """Make renames since the last call durable (fsync of the folders touched)."""
         ...

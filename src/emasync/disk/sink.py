@@ -216,6 +216,20 @@ class LocalSink:
         """
         return self._finals.read(destination, offset, size_bytes)
 
+    def scan_final(self, destination: str, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """Read bytes `start` to `stop` (exclusive) of a final file piece by piece; each lies in `buffer`.
+
+        Ends early where the file does. No memory is taken: half of the time of reading large files in fresh memory
+        goes into the memory.
+
+        Raises
+        ------
+        IntegrityError
+            There is no such file.
+        MachineError
+        """
+        return self._finals.scan(destination, start, stop, buffer)
+
     def sync_folders(self) -> None:
         """Make creations, renames and removals since the last call durable.
 

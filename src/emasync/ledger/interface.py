@@ -143,6 +143,14 @@ class Part:
     epoch: int
 
 
+class Piece(NamedTuple):
+    """A span of a file, `stop` exclusive, in bytes, and its CRC-32C."""
+
+    start: int
+    stop: int
+    crc32c: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialState:
     """What the ledger knows of an unfinished large object."""
@@ -388,6 +396,10 @@ class Ledger(Protocol):
 
     def partial(self, set_id: int, key: TaskKey) -> PartialState | None:
         """What is known of an unfinished large object."""
+        ...
+
+    def pieces(self, set_id: int, key: TaskKey) -> tuple[Piece, ...]:
+        """CRCs of the parts that a placed large object was fetched in; none where that is not known."""
         ...
 
     def generation(self, set_id: int, key: TaskKey) -> int:

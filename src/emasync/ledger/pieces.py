@@ -6,20 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import pairwise
 from struct import Struct
-from typing import NamedTuple
 
-from emasync.ledger.interface import Part
+from emasync.ledger.interface import Part, Piece
 from emasync.ledger.sidenotes import StoredKey
 
 _PIECE = Struct("<QI")  # where the piece ends, its CRC-32C; it begins where the one before it ends
-
-
-class Piece(NamedTuple):
-    """A span of a file, `stop` exclusive, in bytes, and its CRC-32C."""
-
-    start: int
-    stop: int
-    crc32c: int
 
 
 class Pieces:

@@ -29,6 +29,7 @@ from emasync.ledger.interface import (
     Fact,
     OpenSet,
     PartialState,
+    Piece,
     PlanFacts,
     PlanState,
     Row,
@@ -40,7 +41,7 @@ from emasync.ledger.listed import lease_objects, stored_key
 from emasync.ledger.machine import boot_id as this_boot
 from emasync.ledger.naming import name_set
 from emasync.ledger.opening import open_database
-from emasync.ledger.pieces import Piece, Pieces
+from emasync.ledger.pieces import Pieces
 from emasync.ledger.places import Places
 from emasync.ledger.planned import Planned, walk_planned
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases

@@ -199,6 +199,10 @@ class CrashDisk:
         """As LocalSink."""
         return self._sink.read_final(destination, offset, size_bytes)
 
+    def scan_final(self, destination: str, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """As LocalSink."""
+        return self._sink.scan_final(destination, start, stop, buffer)
+
     def sync_folders(self) -> None:
         """As LocalSink."""
         with self.step("sync_folders", ""):
