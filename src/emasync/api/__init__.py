@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from emasync.api.listing import als as als
     from emasync.api.listing import ls as ls
     from emasync.api.look import catalog as catalog
+    from emasync.api.look import catalog_entry as catalog_entry
+    from emasync.api.look import described as described
     from emasync.api.look import status as status
     from emasync.api.options import RunOptions as RunOptions
     from emasync.api.options import load as load
@@ -61,6 +63,8 @@ _HOMES = {
     "averify": "emasync.api.verifying",
     "bench": "emasync.api.benchmark",
     "catalog": "emasync.api.look",
+    "catalog_entry": "emasync.api.look",
+    "described": "emasync.api.look",
     "get": "emasync.api.getting",
     "init": "emasync.api.links",
     "load": "emasync.api.options",

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from emasync import api
-from emasync.api.look import catalog_entry, described
 from emasync.cli.report import megabytes
 
 
@@ -34,8 +33,8 @@ def catalog(
 
 
 def _show(name: str, *, as_json: bool) -> None:
-    entry = catalog_entry(name)
+    entry = api.catalog_entry(name)
     if as_json:
         typer.echo(json.dumps({**entry.to_dict(), "manifest": entry.text}))
     else:
-        typer.echo(described(entry), nl=False)
+        typer.echo(api.described(entry), nl=False)
