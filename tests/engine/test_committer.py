@@ -87,6 +87,7 @@ class WatchedSink:
         self.stat = self._inner.stat
         self.has_folder = self._inner.has_folder
         self.read_final = self._inner.read_final
+        self.scan_final = self._inner.scan_final
         self.discard = self._inner.discard
         self.reopen = self._inner.reopen
         self.retract = self._inner.retract
