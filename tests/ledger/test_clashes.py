@@ -184,7 +184,7 @@ def test_a_changed_plan_keeps_what_it_still_names(ledger: SqliteLedger) -> None:
     assert ledger.removable("d/b") is None
     assert ledger.removable("d/zzz") is None
     check_tallies(ledger)
-    ledger.forget_unwanted(list(ledger.unwanted()))
+    ledger.retire(list(ledger.unwanted()))
     assert list(ledger.unwanted()) == []
     check_tallies(ledger)
     replan(ledger, "3", (SPEC, [entry("a"), entry("b")]))

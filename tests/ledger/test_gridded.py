@@ -223,7 +223,7 @@ def test_a_listed_object_may_take_the_place_of_an_unwanted_chunk(ledger: SqliteL
     ledger.forget_leftovers(["d/a.zarr/s0/1.1"])
     assert ledger.removable("d/a.zarr/s0/1.1") is None
     assert ledger.tallies()[0].unwanted == 1
-    ledger.forget_unwanted(list(ledger.unwanted()))
+    ledger.retire(list(ledger.unwanted()))
     assert ledger.tallies()[0].unwanted == 0
 
 

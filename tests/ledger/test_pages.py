@@ -174,7 +174,7 @@ def test_unwanted_files_of_pages_are_found_and_forgotten(ledger: SqliteLedger) -
     unwanted = list(ledger.unwanted())
     assert [row.key for row in unwanted] == [f"{number:05}" for number in range(10)]
     assert ledger.removable("d/00003") is not None
-    ledger.forget_unwanted(unwanted[:4])
+    ledger.retire(unwanted[:4])
     assert [row.key for row in ledger.unwanted()] == [f"{number:05}" for number in range(4, 10)]
     assert ledger.tallies()[0].unwanted == 6
 

@@ -117,6 +117,10 @@ class System:
         """mkdirat(2), with the user's umask."""
         os.mkdir(name, 0o777, dir_fd=dir_fd)
 
+    def rmdir(self, name: str, dir_fd: int) -> None:
+        """unlinkat(2) of a folder; one that is not empty stays."""
+        os.rmdir(name, dir_fd=dir_fd)
+
     def unlink(self, name: str, dir_fd: int) -> None:
         """unlinkat(2)."""
         os.unlink(name, dir_fd=dir_fd)

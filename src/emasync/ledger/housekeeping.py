@@ -33,8 +33,8 @@ class Housekeeping(Protocol):
         """Names of the partials that hold finished parts; any other, once nothing is sealed, is nobody's."""
         ...
 
-    def leftovers(self, limit: int) -> list[Leftover]:
-        """Files that were placed and then invalidated, replaced in the plan or lost a clash, by name.
+    def leftovers(self, limit: int, after: str = "") -> list[Leftover]:
+        """Files that were placed and then invalidated, replaced in the plan or lost a clash, by name behind `after`.
 
         They may lie in the way of a newer file, and may be gone already.
         """
@@ -59,6 +59,10 @@ class Housekeeping(Protocol):
         """Walk objects on disk that the present plan no longer names, in (set, key) order in pages."""
         ...
 
-    def forget_unwanted(self, rows: Sequence[Row]) -> None:
-        """These files are gone, and so are their rows."""
+    def retire(self, rows: Sequence[Row]) -> None:
+        """These unwanted objects are about to go: their rows do now, their files are leftovers until they are gone."""
+        ...
+
+    def forget_dataset(self, dataset: str) -> bool:
+        """Forget a dataset of which nothing is on disk any more; False where something still is."""
         ...

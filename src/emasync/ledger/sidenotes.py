@@ -103,14 +103,15 @@ class Leftovers:
         if self._some:
             self._connection.execute("DELETE FROM leftovers WHERE destination = ?", (pack_name(destination),))
 
-    def read(self, limit: int) -> list[Leftover]:
-        """The first `limit`, in the order of their names."""
+    def read(self, limit: int, after: str = "") -> list[Leftover]:
+        """The first `limit` behind the name `after`, in the order of their names."""
         if not self._some:
             return []
         rows = self._connection.execute(
-            "SELECT destination, size, crc FROM leftovers ORDER BY destination LIMIT ?", (limit,)
+            "SELECT destination, size, crc FROM leftovers WHERE destination > ? ORDER BY destination LIMIT ?",
+            (pack_name(after), limit),
         ).fetchall()
-        self._some = bool(rows) or limit <= 0
+        self._some = bool(rows) or bool(after) or limit <= 0
         return [Leftover(destination=unpack_name(name), size_bytes=size, crc32c=crc) for name, size, crc in rows]
 
 

@@ -45,7 +45,7 @@ from emasync.ledger.pieces import Pieces
 from emasync.ledger.places import Places
 from emasync.ledger.planned import Planned, walk_planned
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
-from emasync.ledger.removal import forget_file, removable
+from emasync.ledger.removal import forget_dataset, forget_file, removable, retire
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
 from emasync.ledger.sittings import Sittings
 from emasync.ledger.tasksets import TaskSet, TaskSets
@@ -385,10 +385,10 @@ class SqliteLedger:
         """Names of the partials that hold finished parts; any other is nobody's."""
         return self._desk.partials.names()
 
-    def leftovers(self, limit: int) -> list[Leftover]:
+    def leftovers(self, limit: int, after: str = "") -> list[Leftover]:
         """Files that were placed and then invalidated, replaced in the plan or lost a clash, by name."""
         with self._database.errors():
-            return self._desk.leftovers.read(limit)
+            return self._desk.leftovers.read(limit, after)
 
     def removable(self, destination: str) -> Leftover | None:
         """The file of ours under a final name that may make room there: a leftover, or unwanted."""
@@ -408,12 +408,20 @@ class SqliteLedger:
         with self._database.errors():
             yield from walk_unwanted(Shelf(self._connection, self._sets, self._batches.settle), dataset)
 
-    def forget_unwanted(self, rows: Sequence[Row]) -> None:
-        """These files are gone, and so are their rows."""
+    def retire(self, rows: Sequence[Row]) -> None:
+        """These unwanted objects are about to go: their rows do now, their files are leftovers until they are gone.
+
+        Synced, so that no row stands for a file that is gone (law 2).
+        """
+        self._batches.settle()
+        with self.write(durable=True):
+            retire(self._desk, rows)
+
+    def forget_dataset(self, dataset: str) -> bool:
+        """Forget a dataset of which nothing is on disk any more; False where something still is."""
         self._batches.settle()
         with self.write():
-            for row in rows:
-                forget_file(self._desk, row.destination)
+            return forget_dataset(self._desk, dataset)
 
     # --- answers ------------------------------------------------------------------------------------------------
 
