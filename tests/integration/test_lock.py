@@ -308,6 +308,22 @@ def test_a_box_that_is_taken_over_is_compared_without_its_lender(desk: Desk) -> 
     assert desk.run(locked=True).exit_code == 0
 
 
+def test_what_an_older_plan_knew_better_is_no_drift(desk: Desk) -> None:
+    """A listing told dates and sizes of documents that a box names without them."""
+    desk.store.put("bucket/em.zarr/notes.txt", b"n")
+    whole = {"id": "box", "source": "bucket", "url": "s3://bucket/em.zarr"}
+    desk.datasets = [whole]
+    assert desk.run().exit_code == 0
+    desk.datasets = [{**whole, "crop": {"start": [0, 0, 0], "shape": [10, 10, 10]}}]
+    desk.make_lock()
+    receipt = desk.run(locked=True)
+    assert receipt.failures == ()
+    assert receipt.exit_code == 0
+    desk.asked()
+    assert desk.run(locked=True).exit_code == 0
+    assert desk.asked() == []
+
+
 def test_a_lock_is_not_written_when_something_cannot_be_planned(desk: Desk) -> None:
     desk.store.delete("bucket/em.zarr/em/.zarray")
     with package.plan(desk.manifest, options=desk.options(), lock=True) as plan:

@@ -173,15 +173,18 @@ class LockedPlanning:
 
     async def _run(self, entries: Sequence[Any]) -> bool:
         held = {entry.id for entry in entries if await self._is_held(entry)}
-        on_disk = await self._on_disk()
         asked = [
             entry
             for entry in entries
-            if (self.refresh and not entry.immutable if entry.id in held else entry.id in on_disk)
+            if (self.refresh and not entry.immutable if entry.id in held else await self._knows(entry))
         ]
-        if asked and not await self._look_ahead(asked):
-            return False
-        return await self._plan([entry for entry in entries if entry.id not in held])
+        if asked:
+            found, failed = await self._beside(asked)
+            for dataset, failure in failed:
+                await self._fail(dataset, failure.kind, failure.message, failure.location)  # the plan has told it
+            if await self._report(drifts(self.lock, found)) or failed:
+                return False
+        return await self._plan([entry for entry in entries if entry.id not in held], {entry.id for entry in asked})
 
     async def _is_held(self, entry: Any) -> bool:
         """Whether the root's plan is complete and known to be the lock's (Any: as above)."""
@@ -189,13 +192,15 @@ class LockedPlanning:
         lock = self.lock.datasets[entry.id].digest
         return facts is not None and facts.complete and (facts.digest, facts.held) == (entry.digest, lock)
 
-    async def _on_disk(self) -> set[str]:
-        """Datasets of which the root holds anything."""
+    async def _knows(self, entry: Any) -> bool:
+        """Whether the root holds anything of a dataset, or knows it from another plan (Any: as above)."""
+        facts: PlanFacts | None = await self.tools.ledger.call("plan_facts", entry.id)
         tallies: list[Tally] = await self.tools.ledger.call("tallies")
-        return {tally.dataset for tally in tallies if tally.on_disk}
+        on_disk = any(tally.on_disk for tally in tallies if tally.dataset == entry.id)
+        return on_disk or (facts is not None and facts.digest != entry.digest)
 
-    async def _look_ahead(self, asked: Sequence[Any]) -> bool:
-        """Plan beside the root and compare (Any: as above)."""
+    async def _beside(self, asked: Sequence[Any]) -> tuple[dict[str, DatasetLock], list[tuple[str, Failure]]]:
+        """Plan beside the root (Any: as above): what came out, and what could not be planned."""
         folder = await asyncio.to_thread(TemporaryDirectory, prefix="emasync-lock-")
         try:
             documents = NotedDocuments(DryDocuments())
@@ -206,12 +211,9 @@ class LockedPlanning:
                 failed = [await failure_of(entry.id, dry) for entry in asked if entry.id not in found]
         finally:
             await asyncio.to_thread(folder.cleanup)
-        for dataset, failure in failed:
-            await self._fail(dataset, failure.kind, failure.message, failure.location)  # the plan has told it
-        drifted = await self._report(drifts(self.lock, found))
-        return not failed and not drifted
+        return found, failed
 
-    async def _plan(self, entries: Sequence[Any]) -> bool:
+    async def _plan(self, entries: Sequence[Any], looked_at: Collection[str]) -> bool:
         """Plan into the root's ledger and compare; what is not marked is listed anew the next time (Any: as above)."""
         documents = NotedDocuments(self.tools.documents)
         for entry in entries:
@@ -221,10 +223,23 @@ class LockedPlanning:
                 await self._forget_boxes(entry.id)
         planned = await compile_datasets(entries, replace(self.tools, documents=documents))
         found = await describe(entries, self.tools, documents, self.hurry)
-        drifted = drifts(self.lock, found)
-        for name in set(found) - {drift.dataset for drift in drifted}:
+        drifted = {drift.dataset: drift for drift in drifts(self.lock, found)}
+        for name in await self._cleared([entry for entry in entries if entry.id in drifted and entry.id in looked_at]):
+            del drifted[name]
+        for name in found.keys() - drifted.keys():
             await self.tools.ledger.call("mark_held", name, self.lock.datasets[name].digest)
-        return not await self._report(drifted) and planned
+        return not await self._report(list(drifted.values())) and planned
+
+    async def _cleared(self, doubtful: Sequence[Any]) -> list[str]:
+        """Datasets whose source is the lock's before the root's plan was made, and still is (Any: as above).
+
+        A ledger keeps what it knew of an object where the present plan says less (a date that an older listing told):
+        then the root's plan reads differently though it is the same.
+        """
+        if not doubtful:
+            return []
+        found, _ = await self._beside(doubtful)
+        return [name for name in found if drift_between(name, self.lock.datasets[name], found[name]) is None]
 
     async def _forget_boxes(self, dataset: str) -> None:
         """Boxes of an older plan would be kept beside those of the new one."""
