@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Callable
 from math import prod
@@ -15,13 +16,16 @@ from tests.sources.dandi_desk import asked, described, on_disk, run, twin_of
 
 import emasync
 from emasync.model.events import Event
+from emasync.model.location import Location
 from emasync.model.receipt import Receipt
 from emasync.plan.preview import DatasetPreview
-from emasync.sources.dandi_zarr import END, Coverage
+from emasync.sources.dandi_zarr import END, Coverage, ZarrTree
+from emasync.sources.walk import BucketTree, closing
 from emasync.testing import Archive
 from emasync.testing.content import BucketRules
 from emasync.testing.dandi import DandiTwin
 from emasync.testing.dandi_records import zarr_checksum
+from emasync.testing.fetcher import MemoryFetcher
 from emasync.testing.memory import MemoryStore
 from emasync.testing.volumes import write_ome_zarr_04
 from emasync.transport.interface import ListedObject
@@ -171,6 +175,39 @@ async def test_trap_14_a_zarr_that_grows_is_told(serve: Start, tmp_path: Path, i
     assert receipt.ok
     messages = [str(event.fields["message"]) for event in told if event.event == "warning"]
     assert any("is being changed" in message for message in messages)
+
+
+async def test_a_chunk_that_is_another_of_the_same_size_is_told_from_the_listing(
+    serve: Start, tmp_path: Path, image: dict[str, bytes]
+) -> None:
+    """Count and bytes are as promised, and each object is what its entity tag says: only the tree's digest tells."""
+    twin = twin_of({})
+    asset = twin.add_zarr("000027", IMAGE, image)
+    key = next(key for key in image if key.startswith("s0/") and not key.endswith(".zarray"))
+    twin.store.put(f"dandiarchive/zarr/{asset.zarr}/{key}", bytes(len(image[key]) - 1) + b"\7")
+    receipt = await run(serve(twin), tmp_path, version="draft")
+    (failure,) = receipt.datasets[0].failures
+    assert failure.kind == "checksum_mismatch"
+    assert str(asset.digest["dandi:dandi-zarr-checksum"]) in failure.message
+    assert not receipt.ok
+
+
+@pytest.mark.parametrize("options", [{"page_limit": 7}, {"page_limit": 1000}])
+async def test_the_listing_of_a_zarr_gives_its_checksum(
+    serve: Start, image: dict[str, bytes], options: dict[str, int]
+) -> None:
+    """Level by level, coarse ones first, and then what lies around them: as a plan lists it."""
+    files = {**image, "labels/cells/.zattrs": b"{}", "labels/.zgroup": b"x", "zz": b"1", "s1-notes/a": b"2"}
+    fetcher = MemoryFetcher({f"s3://b/z/{key}": data for key, data in files.items()}, **options)
+    tree = ZarrTree(BucketTree(fetcher, Location.parse("s3://b/z")), summed=True)
+    for folder in ("s2", "labels/cells", "s1", "s0"):
+        async with closing(tree.list(folder)) as pages:
+            assert [page async for page in pages]
+    assert tree.checksum is None, "not all of it"
+    async with closing(tree.list("")) as pages:
+        assert [page async for page in pages]
+    rows = {key: (hashlib.md5(data, usedforsecurity=False).hexdigest(), len(data)) for key, data in files.items()}
+    assert tree.checksum == zarr_checksum(rows)
 
 
 def big_zarr(twin: DandiTwin, chunks: int) -> None:

@@ -26,7 +26,7 @@ from emasync.sources.dandi_listing import (
     published_records,
     resolved_facts,
 )
-from emasync.sources.dandi_zarr import ZarrTree, embargoed_files, shortfall
+from emasync.sources.dandi_zarr import ZarrTree, altered, embargoed_files, shortfall
 from emasync.sources.interface import FilesFound, Finding, Kept, Setback, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree
 
@@ -199,7 +199,8 @@ class _Visit:
                     yield found
                 return
             base = Location(asset.stored.scheme, asset.stored.authority, asset.stored.path.rstrip("/"))
-            tree = ZarrTree(BucketTree(self._context.fetcher, base, self._context.on_event))
+            bucket = BucketTree(self._context.fetcher, base, self._context.on_event)
+            tree = ZarrTree(bucket, summed=asset.promise is not None and not self._chooses)
             yield TreeFound(tree=tree, path=asset.path, part=True)
             # whoever took the tree has listed what he wanted of it
             self._compare(asset, tree)
@@ -216,6 +217,9 @@ class _Visit:
             raise SourceError(message, kind=tree.denied.kind, location=str(tree.base))
         told = shortfall(asset, tree.coverage)
         if told is None:
+            if (words := altered(asset, tree)) is not None:
+                message = f"{self._words}: {words} ({tree.base}). Run again with --refresh, or tell the archive"
+                raise SourceError(message, kind=ErrorKind.CHECKSUM_MISMATCH, location=str(tree.base))
             return
         words, missing = told
         if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from emasync.errors import AccessDeniedError, NotFoundError, RefusedError, SourceError, TransportError
+from emasync.formats.zarr.tree_checksum import HashedFile, NotComparableError, TreeChecksum
 from emasync.model.packing import pack_listed
 from emasync.model.task import ObjectEntry
 from emasync.sources.dandi_api import PAGE_ASSETS, DandiApi
@@ -42,13 +44,14 @@ class Coverage:
         """Whether everything was listed."""
         return self._stretches == [("", END)]
 
-    def take(self, low: str, high: str, rows: Sequence[ListedObject]) -> None:
-        """All objects of the half-open stretch from `low` to `high`."""
+    def take(self, low: str, high: str, rows: Sequence[ListedObject]) -> Sequence[ListedObject]:
+        """All objects of the half-open stretch from `low` to `high`; gives those that were not listed before."""
         if any(start < high and low < stop for start, stop in self._stretches):
             rows = [row for row in rows if not self._holds(row.key)]
         self.objects += len(rows)
         self.size_bytes += sum(row.size_bytes for row in rows)
         self._join(low, high)
+        return rows
 
     def _holds(self, key: str) -> bool:
         at = bisect_right(self._stretches, (key, END)) - 1
@@ -67,6 +70,8 @@ class ZarrTree:
     Parameters
     ----------
     tree : BucketTree
+    summed : bool
+        Whether the MD5s of its listing are to be put together to the checksum of the tree.
 
     Attributes
     ----------
@@ -76,9 +81,10 @@ class ZarrTree:
         Why nothing was listed: without a listing, what the metadata do not name stays unknown.
     """
 
-    def __init__(self, tree: BucketTree) -> None:
+    def __init__(self, tree: BucketTree, *, summed: bool = False) -> None:
         self.base = tree.base
         self.coverage = Coverage()
+        self._sums = TreeChecksum() if summed else None
         self.denied: TransportError | None = None
         self._tree = tree
 
@@ -99,12 +105,14 @@ class ZarrTree:
         at = prefix if start_after is None else max(prefix, start_after + "\0")
         stop = prefix[:-1] + "0" if prefix else END  # "0" follows "/": the first key behind the folder
         pages = self._tree.list(folder, start_after=start_after)
+        if self._sums is not None:
+            self._sums.begin(folder)
         try:
             async with aclosing(pages):  # type: ignore[type-var]  # an async generator behind the Protocol
                 async for page in pages:
                     if page.objects:
                         after = page.objects[-1].key + "\0"
-                        self.coverage.take(at, after, page.objects)
+                        self._sum(self.coverage.take(at, after, page.objects))
                         at = after
                     yield page
         except (AccessDeniedError, NotFoundError, RefusedError) as error:
@@ -112,6 +120,45 @@ class ZarrTree:
             raise
         if at < stop:
             self.coverage.take(at, stop, ())
+
+    def _sum(self, rows: Sequence[ListedObject]) -> None:
+        if self._sums is None:
+            return
+        hashed = [HashedFile(row.key, (row.etag or "").strip('"'), row.size_bytes) for row in rows]
+        if not all(_is_md5(file.md5) for file in hashed):
+            self._sums = None
+            return
+        try:
+            self._sums.add(hashed)
+        except NotComparableError:
+            self._sums = None
+
+    @property
+    def checksum(self) -> str | None:
+        """Checksum of the tree by its listing; None where not all of it was listed, or in an order that gives none."""
+        if self._sums is None or not self.coverage.complete:
+            return None
+        try:
+            return self._sums.result()
+        except NotComparableError:
+            return None
+
+
+_is_md5 = re.compile(r"[0-9a-f]{32}").fullmatch
+
+
+def altered(asset: Asset, tree: ZarrTree) -> str | None:
+    """What the MD5s of a whole listing say against the asset's checksum, in words; None: nothing.
+
+    Objects in the bucket have MD5s as entity tags: they are uploaded in one piece (``dandiapi/zarr``).
+    """
+    found = tree.checksum
+    if asset.promise is None or found in (None, asset.promise.checksum):
+        return None
+    return (
+        f"{asset.path}: the MD5s that the bucket lists give the checksum {found}, the archive promises "
+        f"{asset.promise.checksum}; some object is not the one that the archive has taken in"
+    )
 
 
 def shortfall(asset: Asset, coverage: Coverage) -> tuple[str, bool] | None:
