@@ -109,7 +109,7 @@ class Move:
             return None
         if self.options.metadata_only:
             raise InputError("a lock describes all of the data: use --locked or --metadata-only")
-        from emasync.api.locking import load_lock  # noqa: PLC0415 - most runs have none
+        from emasync.api.locks import load_lock  # noqa: PLC0415 - most runs have none
 
         return await load_lock(self.manifest, self.options.lock_file, wanted)
 
@@ -147,7 +147,8 @@ class Move:
 
     async def _held(self, lock: Lock, entries: list[Any], tools: PlanTools, outcome: EngineOutcome) -> bool:
         """Whether the plan is the lock's, so that data may move; what stopped that is in `outcome` (Any: as above)."""
-        from emasync.api.locking import LockedPlanning, boxes_of  # noqa: PLC0415 - most runs have no lock
+        from emasync.api.locking import LockedPlanning  # noqa: PLC0415 - most runs have no lock
+        from emasync.api.locks import boxes_of  # noqa: PLC0415 - as above
         from emasync.api.scratch import dry_copy  # noqa: PLC0415 - as above
 
         tools = replace(tools, boxes=boxes_of(lock))

@@ -15,7 +15,7 @@ from typing import Any, Self
 from weakref import finalize
 
 from emasync.api.blocking import blocking
-from emasync.api.locking import boxes_of, describe, drifts, load_lock, save_lock
+from emasync.api.locks import boxes_of, describe, drifts, load_lock, save_lock
 from emasync.api.options import ManifestLike, RunOptions, load
 from emasync.api.scratch import scratch_ledger, scratch_tools
 from emasync.errors import ErrorKind
