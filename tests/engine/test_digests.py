@@ -17,10 +17,12 @@ from emasync.engine.digests import (
     judge,
     promised_digests,
     read_pieces,
+    told_digests,
     wanted_hashes,
 )
 from emasync.errors import ErrorKind, IntegrityError
 from emasync.model.digest import Digest, Span, Validator
+from emasync.transport.interface import Head
 
 BODY = b"emasync" * 1000
 MD5 = hashlib.md5(BODY, usedforsecurity=False).hexdigest()
@@ -163,3 +165,22 @@ def test_parts_that_land_in_any_order_compose(
                 upload.hash(part, reader)
     assert upload.etag(reader) == serial.hexdigest()
     assert len(read) == len(set(read)) == -(-len(data) // part_bytes), "every part is read once"
+
+
+@pytest.mark.parametrize(
+    ("headers", "encoding", "expected"),
+    [
+        ({"x-goog-hash": "crc32c=n03x6A==, md5=Ojk9c3dhfxgoKVVHYwFbHQ=="}, None, (Digest("crc32c", "9f4df1e8"),)),
+        ({"x-goog-hash": "md5=Ojk9c3dhfxgoKVVHYwFbHQ==,crc32c=AAAAAA=="}, None, (Digest("crc32c", "00000000"),)),
+        ({"x-goog-hash": "crc32c=n03x6A==", "x-goog-stored-content-encoding": "gzip"}, None, ()),
+        ({"x-goog-hash": "crc32c=n03x6A=="}, "gzip", ()),
+        ({"x-goog-hash": "crc32c=n03x"}, None, ()),
+        ({"x-goog-hash": "crc32c=?"}, None, ()),
+        ({}, None, ()),
+    ],
+)
+def test_google_tells_a_crc_of_what_it_stores(
+    headers: dict[str, str], encoding: str | None, expected: tuple[Digest, ...]
+) -> None:
+    head = Head(status=206, start=0, stop=9, total_bytes=9, headers=headers, content_encoding=encoding)
+    assert told_digests(head) == expected

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
+import emasync
 from emasync.errors import AccessDeniedError, RefusedError
 from emasync.manifest.bucket import BucketEntry
 from emasync.manifest.load import manifest_from_object
@@ -14,7 +16,10 @@ from emasync.model.task import TaskSetSpec
 from emasync.settings import Settings
 from emasync.sources.bucket import BucketSource
 from emasync.sources.interface import FilesFound, Finding, SourceContext, TreeFound
+from emasync.testing import Archive
+from emasync.testing.content import BucketRules
 from emasync.testing.fetcher import MemoryFetcher
+from emasync.testing.memory import MemoryStore
 from emasync.transport.interface import BucketAccess
 
 
@@ -102,3 +107,14 @@ async def test_access_is_granted_to_the_bucket_under_its_one_name() -> None:
         scales=[0],
     )
     assert granted == {"s3://bk": BucketAccess(anonymous=False, requester_pays=True, region="eu-west-1")}
+
+
+async def test_large_objects_of_google_are_held_against_the_crc_of_their_answer(tmp_path: Path) -> None:
+    store = MemoryStore(buckets=("lab",))
+    store.put("lab/big.raw", bytes(range(256)) * (3 << 12))
+    with Archive.start(store, buckets={"lab": BucketRules(kind="google")}) as server:
+        data = {"id": "d", "source": "bucket", "url": "gs://lab/big.raw", "format": "raw"}
+        mirrors = {"gs://lab": f"{server.url}/lab"}
+        receipt = await emasync.arun({"version": 1, "mirrors": mirrors, "datasets": [data]}, root=tmp_path)
+    assert receipt.ok, receipt.failures
+    assert receipt.datasets[0].verified.published == 1

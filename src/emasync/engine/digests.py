@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from emasync.errors import ErrorKind, IntegrityError
 from emasync.model.digest import Digest, DigestKind, Validator
 from emasync.model.location import Location
 from emasync.model.task import Task
+from emasync.transport.interface import Head
 
 Checks = Literal["published", "sha256", "size"]
 Verified = Literal["published", "computed", "size_only"]
@@ -109,6 +112,30 @@ def promised_digests(published: tuple[Digest, ...], validator: Validator, *, eta
     if etag_is_md5 and (etag := _plain_md5(validator)):
         found.append(Digest("md5", etag))
     return tuple(dict.fromkeys(found))
+
+
+def told_digests(head: Head) -> tuple[Digest, ...]:
+    """CRC-32C that Google Cloud Storage tells with every answer, of the whole object as it is stored.
+
+    (Cloud Storage XML API reference, "x-goog-hash": Base64 of the big-endian value.) Parts compose to it, so that it
+    costs nothing; a body that was decoded on its way is another one.
+    """
+    stored = head.headers.get("x-goog-stored-content-encoding", "identity")
+    if head.content_encoding is not None or stored != "identity":
+        return ()
+    for item in head.headers.get("x-goog-hash", "").split(","):
+        name, _, value = item.strip().partition("=")
+        if name == "crc32c":
+            return _crc_digest(value)
+    return ()
+
+
+def _crc_digest(text: str) -> tuple[Digest, ...]:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return ()
+    return (Digest("crc32c", data.hex()),) if len(data) == 4 else ()  # noqa: PLR2004 - 32 bits
 
 
 def _plain_md5(validator: Validator) -> str | None:

@@ -18,6 +18,7 @@ from emasync.engine.digests import (
     judge,
     promised_digests,
     read_pieces,
+    told_digests,
     wanted_hashes,
 )
 from emasync.engine.parts import missing_spans
@@ -359,7 +360,8 @@ class LargeObject:
         partial = await self.reserve(version)
         head = version.head or Head(status=206, start=0, stop=None, total_bytes=None, validator=Validator())
         vouched = head.content_encoding is None and self._context.policy(self.task).etag_is_md5
-        promised = promised_digests(self.task.digests, head.validator, etag_is_md5=vouched)
+        published = (*self.task.digests, *told_digests(head))
+        promised = promised_digests(published, head.validator, etag_is_md5=vouched)
         try:
             findings = await self._context.threads.submit(self._judge, version, partial, promised)
         except IntegrityError as error:
