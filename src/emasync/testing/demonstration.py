@@ -70,8 +70,7 @@ class Shown:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON (Any: its values)."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**fields, "problems": list(self.problems), "look": str(self.look)}
+        return {**asdict(self), "look": str(self.look)}
 
 
 def demonstrate(root: Path, *, only: Sequence[str] = (), faults_percent: float = 0.0) -> Iterator[Shown]:
