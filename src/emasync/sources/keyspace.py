@@ -140,6 +140,8 @@ class KeySpace:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._samples: deque[list[str]] = deque(maxlen=SAMPLED_PAGES)
+        self._learned = self._due = self._width = 0
+        self._places: list[list[str]] = []
 
     def __repr__(self) -> str:
         return f"<KeySpace below {self._prefix!r}, {len(self._samples)} pages seen>"
@@ -147,21 +149,29 @@ class KeySpace:
     def learn(self, keys: Sequence[str]) -> None:
         """Look at the keys of a page."""
         if keys:
+            self._learned += 1
             self._samples.append([*keys[:: max(1, len(keys) // SAMPLED_KEYS)], keys[-1]])
 
     def ruler(self, spacing: Spacing) -> Ruler:
         """Keys as numbers, fine enough for what lies between the two keys of `spacing`."""
-        start = len(self._prefix)
-        shared = _shared(spacing.low, spacing.high) - start
-        keys = [key for sample in self._samples for key in sample]
-        seen = [_usual(key[start + place : start + place + 1] for key in keys) for place in range(shared + MOST_PLACES)]
+        shared = _shared(spacing.low, spacing.high) - len(self._prefix)
         places, fineness = [], 1
-        for place, characters in enumerate(_related(seen)):
-            places.append(sorted(characters))
+        for place, characters in enumerate(self._characters(shared + MOST_PLACES)):
+            places.append(characters)
             fineness *= len(characters) if place > shared else 1
             if fineness >= RESOLUTION:
                 break
         return Ruler(self._prefix, tuple(places))
+
+    def _characters(self, width: int) -> list[list[str]]:
+        """Sorted characters of the first places behind the prefix; looked up anew after some pages only."""
+        if self._learned >= self._due or width > self._width:
+            start = len(self._prefix)
+            keys = [key for sample in self._samples for key in sample]
+            seen = [_usual(key[place : place + 1] for key in keys) for place in range(start, start + width)]
+            self._places, self._width = [sorted(characters) for characters in _related(seen)], width
+            self._due = self._learned + 1 + min(self._learned // 4, SAMPLED_PAGES)
+        return self._places[:width]
 
     def midpoint(self, low: str, high: str | None) -> str | None:
         """A key amid two others, by code points; None where there is no room (`high` None: to the end)."""
