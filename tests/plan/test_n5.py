@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.plan.conftest import Bench
 
 from emasync.errors import ErrorKind, SourceError
-from emasync.formats.interface import Found, MultiscaleDescription, Part
+from emasync.formats.interface import ArrayDescription, Found, MultiscaleDescription, Part
 from emasync.formats.n5 import N5Format
 from emasync.model.geometry import Box
 from emasync.plan.extents import box_of, extent_of
-from emasync.plan.select import Chosen, select_image
+from emasync.plan.select import Chosen, select_array, select_image
 from emasync.plan.subset import rewrite, wanted_documents
 from emasync.plan.whole import documents_of
 from emasync.testing.n5 import cosem_transform
@@ -256,7 +256,10 @@ def test_lists_of_factors_are_cut_or_go() -> None:
 
 
 def test_factors_of_a_level_go_where_levels_no_longer_begin_at_one_place() -> None:
-    assert rewritten(n5_viewer, "em/im/s1", scales=[0, 1], box=EVEN)["downsamplingFactors"] == [2, 2, 2]
+    even = rewritten(n5_viewer, "em/im/s1", scales=[0, 1], box=EVEN)
+    assert even["downsamplingFactors"] == [2, 2, 2]
+    first = [3.0 + 8 * 12.0, 2.5 + 16 * 10.0, 2.0 + 10 * 8.0]
+    assert even["transform"]["translate"] == first, "nothing else can say where it begins"
     uneven = rewritten(n5_viewer, "em/im/s1", scales=[0, 1], box=UNEVEN)
     assert "downsamplingFactors" not in uneven
     assert uneven["pixelResolution"] == {"dimensions": [8.0, 10.0, 12.0], "unit": "nm"}, "no longer to be multiplied"
@@ -284,6 +287,8 @@ def test_a_setup_whose_timepoints_keep_different_levels_tells_none() -> None:
     one, two = sorted(images, key=lambda image: image.path)
     chosen = [*select_image(one, scales=[0, 1]), *select_image(two, scales=[0])]
     assert "downsamplingFactors" not in json.loads(part_of(documents, chosen)["em/attributes.json"])
+    chosen = [*select_image(one, scales=[0, 1]), *select_image(two, scales=[0, 2])]
+    assert "downsamplingFactors" not in json.loads(part_of(documents, chosen)["em/attributes.json"])
     chosen = [*select_image(one, scales=[0, 1]), *select_image(two, scales=[0, 1])]
     assert len(json.loads(part_of(documents, chosen)["em/attributes.json"])["downsamplingFactors"]) == 2
 
@@ -294,6 +299,15 @@ def test_offsets_of_paintera_move_or_go() -> None:
     assert "offset" not in rewritten(paintera, "em/im", scales=[0, 1], box=UNEVEN)
     level = rewritten(paintera, "em/im/s1", scales=[0, 1], box=UNEVEN)
     assert level["pixelResolution"] == {"dimensions": [8.0, 10.0, 12.0], "unit": "pixel"}
+
+
+def test_an_offset_of_a_dataset_moves_with_it() -> None:
+    def made() -> Documents:
+        own = {"resolution": [*reversed(SIZES)], "offset": [1.0, 2.0, 3.0]}
+        return arrays("em/im", lambda number: {**own, "downsamplingFactors": factors(number)})
+
+    level = rewritten(made, "em/im/s1", scales=[0, 1], box=EVEN)
+    assert level["offset"] == [1.0 + 10 * 8.0, 2.0 + 16 * 10.0, 3.0 + 8 * 12.0]
 
 
 def test_an_image_of_which_nothing_is_kept_is_none() -> None:
@@ -324,8 +338,8 @@ def test_documents_of_other_names_stay() -> None:
 
 def test_a_dataset_that_nobody_placed_gets_no_place() -> None:
     documents = encode({"a": {**arrays("")["s0"]}})
-    (array,) = (item for item in walk(documents) if not hasattr(item, "children"))
-    part = Part(array, Box((8, 16, 10), (16, 32, 20)))  # type: ignore[arg-type]  # an array, being no group
+    (array,) = (item for item in walk(documents) if isinstance(item, ArrayDescription))
+    part = Part(array, Box((8, 16, 10), (16, 32, 20)))
     new = (
         N5Format()
         .rewriter({"a": part}, ["a/attributes.json"])
@@ -333,6 +347,15 @@ def test_a_dataset_that_nobody_placed_gets_no_place() -> None:
     )
     assert new is not None
     assert json.loads(new) == {**arrays("")["s0"], "dimensions": [10, 16, 8]}
+
+
+def test_datasets_that_are_only_called_levels_become_no_image() -> None:
+    small, large = arrays("")["s1"], arrays("")["s0"]
+    documents = encode({"em": {"kept": 1}, "em/s0": small, "em/s1": large})
+    array = next(item for item in walk(documents) if isinstance(item, ArrayDescription) and item.path == "em/s1")
+    assert part_of(documents, [select_array(array)]) == {
+        name: data for name, data in documents.items() if "s0" not in name
+    }
 
 
 def test_a_name_that_is_no_levels_is_not_counted_as_one() -> None:
