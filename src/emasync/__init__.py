@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from emasync.api import abench as abench
     from emasync.api import aget as aget
     from emasync.api import als as als
+    from emasync.api import aprune as aprune
     from emasync.api import arun as arun
     from emasync.api import averify as averify
     from emasync.api import bench as bench
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from emasync.api import init as init
     from emasync.api import ls as ls
     from emasync.api import plan as plan
+    from emasync.api import prune as prune
     from emasync.api import run as run
     from emasync.api import schema as schema
     from emasync.api import status as status
@@ -51,6 +53,7 @@ _HOMES = {
     "abench": "emasync.api",
     "aget": "emasync.api",
     "als": "emasync.api",
+    "aprune": "emasync.api",
     "arun": "emasync.api",
     "bench": "emasync.api",
     "catalog": "emasync.api",
@@ -58,6 +61,7 @@ _HOMES = {
     "init": "emasync.api",
     "ls": "emasync.api",
     "plan": "emasync.api",
+    "prune": "emasync.api",
     "run": "emasync.api",
     "schema": "emasync.api",
     "status": "emasync.api",

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from emasync.api.options import schema as schema
     from emasync.api.preview import Plan as Plan
     from emasync.api.preview import plan as plan
+    from emasync.api.pruning import PruneReport as PruneReport
+    from emasync.api.pruning import aprune as aprune
+    from emasync.api.pruning import prune as prune
     from emasync.api.running import arun as arun
     from emasync.api.running import run as run
     from emasync.api.stopping import Stopper as Stopper
@@ -51,6 +54,7 @@ _HOMES = {
     "ListedRow": "emasync.api.listed_row",
     "Look": "emasync.api.listing",
     "Plan": "emasync.api.preview",
+    "PruneReport": "emasync.api.pruning",
     "RunOptions": "emasync.api.options",
     "Stopper": "emasync.api.stopping",
     "VerifyReport": "emasync.api.verifying",
@@ -59,6 +63,7 @@ _HOMES = {
     "aget": "emasync.api.getting",
     "ainit": "emasync.api.links",
     "als": "emasync.api.listing",
+    "aprune": "emasync.api.pruning",
     "arun": "emasync.api.running",
     "averify": "emasync.api.verifying",
     "bench": "emasync.api.benchmark",
@@ -76,6 +81,7 @@ _HOMES = {
     "parse_scales": "emasync.sources.links.narrowing",
     "parse_size": "emasync.manifest.quantities",
     "plan": "emasync.api.preview",
+    "prune": "emasync.api.pruning",
     "record": "emasync.api.getting",
     "run": "emasync.api.running",
     "schema": "emasync.api.options",

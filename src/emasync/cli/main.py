@@ -18,8 +18,9 @@ from emasync.cli.demo import demo
 from emasync.cli.get import get
 from emasync.cli.init import init
 from emasync.cli.ls import ls
+from emasync.cli.prune import prune
 from emasync.cli.report import plan_text, status_text
-from emasync.cli.run import mirrors_of, run
+from emasync.cli.run import AllowPrivateFlag, mirrors_of, run
 from emasync.cli.verify import verify
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
 
@@ -59,6 +60,7 @@ app.command()(catalog)
 app.command()(demo)
 app.command()(bench)
 app.command()(verify)
+app.command()(prune)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -97,6 +99,7 @@ def plan(
     lock_file: Annotated[
         Path | None, typer.Option("--lock-file", "-o", help="The lock, in place of the one beside the manifest.")
     ] = None,
+    allow_private: AllowPrivateFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a run would do: objects, bytes, requests a host, space, names. Fetches no data; writes the lock only.
@@ -112,6 +115,7 @@ def plan(
         max_total_bytes=api.parse_size(max_total) if max_total else None,
         locked=locked,
         lock_file=lock_file,
+        allow_private=allow_private,
     )
     with api.plan(manifest, root=root, options=options, lock=lock) as preview:
         document = preview.to_dict()

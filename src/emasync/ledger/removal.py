@@ -109,7 +109,11 @@ def retire(desk: Desk, rows: Sequence[Row]) -> None:
 
     A file that an object of the present plan stands for too is no leftover: chunks of two grids may have one place.
     """
-    deltas, book, grids = Deltas(), GriddedBook(desk.connection), _current_grids(desk, rows)
+    deltas, book, grids = (
+        Deltas(),
+        GriddedBook(desk.connection),
+        _current_grids(desk, [row.destination for row in rows]),
+    )
     gone: list[tuple[Row, StoredKey, Standing]] = []
     for row in rows:
         key, task_set = stored_key(row.key), desk.sets.get(row.set_id)
@@ -146,9 +150,14 @@ def _release(desk: Desk, gone: Iterable[tuple[Row, StoredKey]]) -> None:
     desk.places.forget()
 
 
-def _current_grids(desk: Desk, rows: Iterable[Row]) -> dict[bytes, list[TaskSet]]:
-    """Gridded sets of present plans whose folders lead to the files of `rows`, by folder."""
-    folders = list({b"", *(folder for row in rows for folder in above(pack_name(row.destination)))})
+def stands(desk: Desk, destination: str) -> bool:
+    """Whether an object of a present plan is on disk under this very name."""
+    return _stands(desk, destination, _current_grids(desk, [destination]))
+
+
+def _current_grids(desk: Desk, destinations: Iterable[str]) -> dict[bytes, list[TaskSet]]:
+    """Gridded sets of present plans whose folders lead to `destinations`, by folder."""
+    folders = list({b"", *(folder for name in destinations for folder in above(pack_name(name)))})
     found: dict[bytes, list[TaskSet]] = {}
     for start in range(0, len(folders), _ASKED_AT_ONCE):
         part = folders[start : start + _ASKED_AT_ONCE]
@@ -162,7 +171,6 @@ def _current_grids(desk: Desk, rows: Iterable[Row]) -> dict[bytes, list[TaskSet]
 
 
 def _stands(desk: Desk, destination: str, grids: dict[bytes, list[TaskSet]]) -> bool:
-    """Whether an object of a present plan is on disk under this very name."""
     owner = desk.places.owner(desk.places.of(destination))
     if owner is not None and owner.key is not None:
         task_set, standing = desk.sets.get(owner.set_id), read_standing(desk.connection, owner.set_id, owner.key)

@@ -45,7 +45,7 @@ from emasync.ledger.pieces import Pieces
 from emasync.ledger.places import Places
 from emasync.ledger.planned import Planned, walk_planned
 from emasync.ledger.recorder import ListedBook, Recorder, negative, settle_leases
-from emasync.ledger.removal import forget_dataset, forget_file, removable, retire
+from emasync.ledger.removal import forget_dataset, forget_file, removable, retire, stands
 from emasync.ledger.sidenotes import FailureDetails, Leftovers, Partials
 from emasync.ledger.sittings import Sittings
 from emasync.ledger.tasksets import TaskSet, TaskSets
@@ -416,6 +416,12 @@ class SqliteLedger:
         self._batches.settle()
         with self.write(durable=True):
             retire(self._desk, rows)
+
+    def stands(self, destination: str) -> bool:
+        """Whether an object of a present plan is on disk under this very name."""
+        self._batches.settle()
+        with self._database.errors():
+            return stands(self._desk, destination)
 
     def forget_dataset(self, dataset: str) -> bool:
         """Forget a dataset of which nothing is on disk any more; False where something still is."""
