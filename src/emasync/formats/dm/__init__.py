@@ -1,0 +1,1 @@
+"""Gatan DigitalMicrograph files, DM3 and DM4."""
