@@ -101,6 +101,9 @@ class Settings:
         Policy fields by host key, merged over :data:`BUILT_IN_POLICIES`.
     mirrors : mapping of str to str
         Canonical prefix to the place to ask instead.
+    allow_private : bool
+        Whether loopback, private and link-local addresses and local paths may be named by anything but a mirror.
+        False for what comes from somebody else: whoever runs it did not choose its hosts.
     """
 
     max_bandwidth: float | None = None
@@ -111,6 +114,7 @@ class Settings:
     checksums: Literal["published", "sha256", "size"] = "published"
     hosts: Mapping[str, Mapping[str, float | int | bool | None]] = field(default_factory=dict)
     mirrors: Mapping[str, str] = field(default_factory=dict)
+    allow_private: bool = True
 
     commit_objects: int = 512  # the most small objects that a crash may cost
     commit_bytes: int = 64 * MIB  # the most bytes that a crash may cost

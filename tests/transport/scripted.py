@@ -31,21 +31,22 @@ class Script:
     """What a server was asked, and over how many connections."""
 
     port: int = 0
+    host: str = "127.0.0.1"
     asked: list[bytes] = field(default_factory=list)
     connections: int = 0
     open: int = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/x"
+        return f"http://{self.host}:{self.port}/x"
 
 
 @asynccontextmanager
 async def scripted(
-    answer: Callable[[int, bytes], Say] | Sequence[Say], *, tls: ssl.SSLContext | None = None
+    answer: Callable[[int, bytes], Say] | Sequence[Say], *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[Script]:
     """A server on this loop that answers request number n as told; the last of a row is said again and again."""
-    script = Script()
+    script = Script(host=host)
     tasks: set[asyncio.Task[None]] = set()
 
     def say(request: bytes) -> Say:
@@ -84,7 +85,7 @@ async def scripted(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(connected, host, 0, ssl=tls)
     script.port = server.sockets[0].getsockname()[1]
     try:
         yield script

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from emasync.api.blocking import blocking
-from emasync.api.links import LinkedManifest, compose, link_mark, settle
+from emasync.api.links import LinkedManifest, compose, guard, link_mark, settle
 from emasync.api.options import RunOptions
 from emasync.api.running import arun
 from emasync.api.stopping import Stopper
 from emasync.model.events import Event, OnEvent, ignore_event
 
 if TYPE_CHECKING:
+    from emasync.api.asking import Linked
     from emasync.model.receipt import Receipt
-    from emasync.sources.links.interface import Settled
     from emasync.sources.links.narrowing import Narrowing
 
 RECORDED: Final = "emasync-get.yaml"
@@ -122,13 +122,11 @@ async def aget(
 ) -> Receipt:
     """As :func:`get`; cancellable (what is whole is committed first)."""
     options = options if options is not None else RunOptions()
-    manifest = await record(location, Path(root), wish or Wish(), mirrors=options.mirrors, on_event=on_event)
+    manifest = await record(location, Path(root), wish or Wish(), options=options, on_event=on_event)
     return await arun(manifest, on_event=on_event, options=options, stopper=stopper)
 
 
-async def record(
-    location: str, root: Path, wish: Wish, *, mirrors: Mapping[str, str] | None, on_event: OnEvent
-) -> Path:
+async def record(location: str, root: Path, wish: Wish, *, options: RunOptions, on_event: OnEvent) -> Path:
     """Make the manifest of a link and keep it below `root`.
 
     Returns
@@ -141,24 +139,25 @@ async def record(
     InputError, SourceError, MachineError
         As :func:`get`.
     """
-    settled = await settle(location, mirrors=mirrors, on_event=on_event)
+    mirrors = options.mirrors or {}
+    linked = await settle(location, mirrors=mirrors, on_event=on_event, allow_private=options.allow_private)
     folder = await asyncio.to_thread(root.expanduser)
-    made = await asyncio.to_thread(_made, location, settled, wish, mirrors or {}, folder)
+    made = await asyncio.to_thread(_made, location, linked, wish, mirrors, folder)
     for note in made.notes:
         on_event(Event("warning", {"message": note}))
     return await _keep(made.text, folder, made.ids)
 
 
-def _made(location: str, settled: Settled, wish: Wish, mirrors: Mapping[str, str], root: Path) -> LinkedManifest:
+def _made(location: str, linked: Linked, wish: Wish, mirrors: Mapping[str, str], root: Path) -> LinkedManifest:
     from emasync.sources.links.interface import Ready  # noqa: PLC0415 - pydantic, by way of the manifest
 
-    mark = "" if isinstance(settled, Ready) else link_mark(settled)
+    mark = "" if isinstance(linked.settled, Ready) else link_mark(linked.settled)
     return compose(
-        settled,
+        linked.settled,
         comments=(f"emasync get {location}", mark),
         dataset=wish.dataset,
         narrowing=wish.narrowing(),
-        head={"root": "..", **({"mirrors": dict(mirrors)} if mirrors else {})},
+        head={"root": "..", **guard(linked), **({"mirrors": dict(mirrors)} if mirrors else {})},
         taken=lambda name: _is_anothers(root, name, mark),
     )
 

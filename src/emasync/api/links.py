@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from emasync.api.blocking import blocking
@@ -16,7 +17,7 @@ from emasync.model.events import OnEvent, ignore_event
 from emasync.model.version import VERSION
 
 if TYPE_CHECKING:
-    from emasync.api.asking import Settle
+    from emasync.api.asking import Linked, Settle
     from emasync.formats.json_document import Json
     from emasync.manifest.manifest import Manifest
     from emasync.sources.links.interface import Draft, Reading, Ready, Settled
@@ -55,6 +56,7 @@ def init(
     dataset: str | None = None,
     mirrors: Mapping[str, str] | None = None,
     on_event: OnEvent = ignore_event,
+    allow_private: bool = False,
 ) -> str:
     """Write a short commented manifest for a link, a path or a name; gives its text.
 
@@ -70,6 +72,8 @@ def init(
     mirrors : mapping of str to str, optional
         Where to ask instead, as in a manifest.
     on_event : callable
+    allow_private : bool
+        Documents that the link leads to may name loopback, private and link-local addresses.
 
     Returns
     -------
@@ -83,7 +87,9 @@ def init(
     SourceError
         What has to be asked for is not there, or does not answer.
     """
-    return blocking(lambda: ainit(location, dataset=dataset, mirrors=mirrors, on_event=on_event)).text
+    return blocking(
+        lambda: ainit(location, dataset=dataset, mirrors=mirrors, on_event=on_event, allow_private=allow_private)
+    ).text
 
 
 async def ainit(
@@ -92,14 +98,16 @@ async def ainit(
     dataset: str | None = None,
     mirrors: Mapping[str, str] | None = None,
     on_event: OnEvent = ignore_event,
+    allow_private: bool = False,
 ) -> LinkedManifest:
     """As :func:`init`, with what else is known of it."""
-    settled = await settle(location, mirrors=mirrors, on_event=on_event)
+    linked = await settle(location, mirrors=mirrors, on_event=on_event, allow_private=allow_private)
     comments = (f"from {location}", "emasync plan FILE shows what it would fetch, emasync run FILE fetches it")
-    return await asyncio.to_thread(compose, settled, comments=comments, dataset=dataset, hints=True)
+    made = partial(compose, linked.settled, comments=comments, dataset=dataset, head=guard(linked), hints=True)
+    return await asyncio.to_thread(made)
 
 
-async def settle(location: str, *, mirrors: Mapping[str, str] | None, on_event: OnEvent) -> Settled:
+async def settle(location: str, *, mirrors: Mapping[str, str] | None, on_event: OnEvent, allow_private: bool) -> Linked:
     """What a pasted text names; opens the network only where it has to.
 
     Raises
@@ -108,7 +116,12 @@ async def settle(location: str, *, mirrors: Mapping[str, str] | None, on_event: 
         As :func:`init`.
     """
     asked = await asyncio.to_thread(_asking)
-    return await asked(location, mirrors=mirrors or {}, on_event=on_event)
+    return await asked(location, mirrors=mirrors or {}, on_event=on_event, allow_private=allow_private)
+
+
+def guard(linked: Linked) -> dict[str, Json]:
+    """Top-level keys that keep the manifest of a link from this machine and its network, now and whenever it is run."""
+    return {} if linked.allow_private else {"settings": {"allow_private": False}}
 
 
 def _asking() -> Settle:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emasync.api.blocking import blocking
-from emasync.api.links import checked, compose, settle
+from emasync.api.links import checked, compose, guard, settle
 from emasync.api.listed_row import ListedRow
 from emasync.api.options import RunOptions
 from emasync.errors import InputError
 from emasync.model.events import OnEvent, ignore_event
 
 if TYPE_CHECKING:
+    from emasync.api.asking import Linked
     from emasync.api.survey import Survey
     from emasync.manifest.manifest import Manifest
-    from emasync.sources.links.interface import Settled
 
 MOST_ROWS: Final = 100_000
 """Rows that :func:`ls` keeps; :func:`als` gives any number, one by one."""
@@ -59,7 +59,7 @@ def ls(
     look : Look, optional
     on_event : callable
     options : RunOptions, optional
-        ``mirrors`` are used.
+        ``mirrors`` and ``allow_private`` are used.
 
     Returns
     -------
@@ -94,8 +94,8 @@ async def als(
 ) -> AsyncGenerator[ListedRow]:
     """As :func:`ls`, one row after the other as answers come; memory does not grow with their number."""
     look, options = look or Look(), options or RunOptions()
-    settled = await settle(location, mirrors=options.mirrors, on_event=on_event)
-    manifest, notes = await asyncio.to_thread(_manifest, settled, look)
+    linked = await settle(location, mirrors=options.mirrors, on_event=on_event, allow_private=options.allow_private)
+    manifest, notes = await asyncio.to_thread(_manifest, linked, look)
     for note in notes:
         yield ListedRow(kind="note", dataset="", message=note)
     survey = await asyncio.to_thread(_survey)
@@ -105,12 +105,12 @@ async def als(
             yield row
 
 
-def _manifest(settled: Settled, look: Look) -> tuple[Manifest, Sequence[str]]:
+def _manifest(linked: Linked, look: Look) -> tuple[Manifest, Sequence[str]]:
     """What is to be looked at, as a manifest."""
     from emasync.sources.links.narrowing import Narrowing  # noqa: PLC0415 - pydantic, by way of the manifest
 
     narrowing = Narrowing(include=look.include, exclude=look.exclude, arrays=look.arrays)
-    made = compose(settled, comments=(), narrowing=narrowing)
+    made = compose(linked.settled, comments=(), narrowing=narrowing, head=guard(linked))
     return checked(made.text), made.notes
 
 

@@ -47,6 +47,8 @@ class RunOptions:
         An event for each placed object.
     workers : int or "auto" or None
         Processes.
+    allow_private : bool
+        Loopback, private and link-local addresses and local paths may be asked, whatever the manifest says.
     executor : {"local", "processes"} or None
         Where engines run; None: here for one worker, in processes for more.
     """
@@ -65,6 +67,7 @@ class RunOptions:
     objects: bool = False
     workers: int | Literal["auto"] | None = None
     executor: Literal["local", "processes"] | None = None
+    allow_private: bool = False
 
     def wanted(self, manifest: Manifest) -> tuple[str, ...]:
         """Ids of the datasets a run is about.
@@ -91,6 +94,8 @@ class RunOptions:
             settings = replace(settings, checksums=self.checksums)
         if self.workers is not None:
             settings = replace(settings, workers=self.workers)
+        if self.allow_private:
+            settings = replace(settings, allow_private=True)
         return settings
 
 

@@ -12,7 +12,7 @@ import typer
 from emasync import api
 from emasync.cli.display import display_for
 from emasync.cli.log import log_to, logged
-from emasync.cli.run import checks_of, mirrors_of, run_with_signals, workers_of
+from emasync.cli.run import AllowPrivateFlag, checks_of, mirrors_of, run_with_signals, workers_of
 from emasync.model.events import OnEvent
 
 
@@ -39,6 +39,7 @@ def get(
     ] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="List the source again, to find what changed.")] = False,
     adopt: Annotated[bool, typer.Option("--adopt", help="Check and take over files that are there already.")] = False,
+    allow_private: AllowPrivateFlag = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="NDJSON events on stdout; --json=objects for each object too.")
     ] = False,
@@ -71,6 +72,7 @@ def get(
         adopt=adopt,
         objects=json_objects,
         workers=workers_of(workers),
+        allow_private=allow_private,
     )
     with log_to(log_file), display_for(as_json=as_json, quiet=quiet) as on_event:
         manifest = _recorded(location, root, wish, options, logged(on_event))
@@ -82,4 +84,4 @@ def get(
 
 def _recorded(location: str, root: Path, wish: api.Wish, options: api.RunOptions, on_event: OnEvent) -> Path:
     with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
-        return runner.run(api.record(location, root, wish, mirrors=options.mirrors, on_event=on_event))
+        return runner.run(api.record(location, root, wish, options=options, on_event=on_event))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from emasync import api
-from emasync.cli.run import mirrors_of
+from emasync.cli.run import AllowPrivateFlag, mirrors_of
 from emasync.errors import ErrorKind, InputError, MachineError
 
 STDOUT = Path("-")
@@ -24,13 +24,14 @@ def init(
     ] = None,
     dataset: Annotated[str | None, typer.Option("--id", help="Id of the dataset, and name of its folder.")] = None,
     mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
+    allow_private: AllowPrivateFlag = False,
 ) -> None:
     """Write a short commented manifest for a link or a name; a file that is there is left alone.
 
     Exit codes: 0 written; 1 what the link names cannot be found out; 2 it is not understood, or the file is there.
     """
     with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
-        made = runner.run(api.ainit(location, dataset=dataset, mirrors=mirrors_of(mirror)))
+        made = runner.run(api.ainit(location, dataset=dataset, mirrors=mirrors_of(mirror), allow_private=allow_private))
     for note in made.notes:
         typer.echo(f"warning: {note}", err=True)
     path = output if output is not None else Path(f"{made.ids[0]}.yaml")

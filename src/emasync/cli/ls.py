@@ -17,7 +17,7 @@ import typer
 from emasync import api
 from emasync.cli.display import told
 from emasync.cli.report import megabytes
-from emasync.cli.run import mirrors_of
+from emasync.cli.run import AllowPrivateFlag, mirrors_of
 from emasync.model.events import Event
 from emasync.model.task import escape_for_log
 
@@ -32,6 +32,7 @@ def ls(
     arrays: Annotated[list[str] | None, typer.Option(help="Group or array below the link; may be repeated.")] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="All objects, at any depth.")] = False,
     mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
+    allow_private: AllowPrivateFlag = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what is there: assets and files with sizes, folders, arrays with levels, shapes, chunks and voxel sizes.
@@ -43,10 +44,11 @@ def ls(
     look = api.Look(
         include=tuple(include or ()), exclude=tuple(exclude or ()), arrays=tuple(arrays or ()), recursive=recursive
     )
+    options = api.RunOptions(mirrors=mirrors_of(mirror), allow_private=allow_private)
     shown: _Shown = _Document(location) if as_json else _Lines()
     try:
         with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
-            runner.run(_listed(location, look, api.RunOptions(mirrors=mirrors_of(mirror)), shown))
+            runner.run(_listed(location, look, options, shown))
         shown.end()
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has seen enough, such as `head`

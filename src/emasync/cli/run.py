@@ -23,6 +23,12 @@ MOST_WORKERS = 256
 """More processes than any machine of today feeds from one ledger; a typing error in all likelihood."""
 
 
+AllowPrivateFlag = Annotated[
+    bool,
+    typer.Option("--allow-private", help="What others wrote may name loopback and private addresses and local paths."),
+]
+
+
 def run(
     manifest: Annotated[Path, typer.Argument(help="The YAML manifest.")],
     *,
@@ -47,6 +53,7 @@ def run(
     no_hooks: Annotated[bool, typer.Option("--no-hooks", help="Write receipt and checksums only.")] = False,
     break_lock: Annotated[bool, typer.Option("--break-lock", help="Take the root whoever holds it.")] = False,
     ui: Annotated[bool, typer.Option("--ui", help="The live page. Not built yet.")] = False,
+    allow_private: AllowPrivateFlag = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="NDJSON events on stdout; --json=objects for each object too.")
     ] = False,
@@ -82,6 +89,7 @@ def run(
         objects=json_objects,
         workers=workers_of(workers),
         executor=_executor(executor),
+        allow_private=allow_private,
     )
     with log_to(log_file), display_for(as_json=as_json, quiet=quiet) as on_event:
         receipt = run_with_signals(manifest, root, logged(on_event), options)

@@ -154,6 +154,9 @@ class SettingsRecord(Record):
     hosts: Annotated[dict[HostKey, HostRecord], distinct_keys(_host_key)] = Field(default_factory=dict)
     """Policies by ``s3://bucket``, ``gs://bucket``, host or glob over hosts."""
 
+    allow_private: Flag | None = None
+    """Whether loopback, private and link-local addresses and local paths may be named (true); false: mirrors only."""
+
     def build(self, mirrors: Mapping[str, str]) -> Settings:
         """Settings of a run: what was said, over the defaults of :mod:`emasync.settings`."""
         named = {
@@ -163,6 +166,7 @@ class SettingsRecord(Record):
             "reserve_bytes": self.reserve,
             "workers": self.workers,
             "checksums": self.checksums,
+            "allow_private": self.allow_private,
         }
         said = {key: value for key, value in named.items() if value is not None}
         hosts = {key: record.policy() for key, record in self.hosts.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -27,6 +27,7 @@ from emasync.transport.delivery import Delivery, ReceiverError, put_down
 from emasync.transport.dialogue import OpenAnswer, Session
 from emasync.transport.interface import Head, Receiver
 from emasync.transport.limiter import OriginGivenUpError, OriginLimiter
+from emasync.transport.neighbourhood import Neighbourhood
 from emasync.transport.object_store import Ask, ObjectStores
 from emasync.transport.patience import rate_hold_s
 from emasync.transport.pursuit import Pursuit
@@ -108,8 +109,8 @@ class Exchange:
     on_event : callable
     limiter_of : callable
         Limiter of a location's origin.
-    lies_inside : callable
-        Whether a location's host is on a private or loopback address.
+    neighbours : Neighbourhood
+        Where requests and redirects may lead.
     shortcuts : Shortcuts
         Where redirects of data led.
     """
@@ -123,7 +124,7 @@ class Exchange:
     rng: random.Random
     on_event: OnEvent
     limiter_of: Callable[[Location], OriginLimiter]
-    lies_inside: Callable[[Location], Awaitable[bool]]
+    neighbours: Neighbourhood
     shortcuts: Shortcuts
 
     async def fetch(
@@ -174,6 +175,7 @@ class Exchange:
             try:
                 async with limiter.slot(urgent=urgent) if begun is None else begun.slot:
                     ask = await self.stores.prepare(here)
+                    self.neighbours.admit_location(ask.location)
                     trail = trail or Trail(pursuit.name, ask.location)
                     hop = _Hop(
                         pursuit=pursuit,
@@ -274,9 +276,9 @@ class Exchange:
         raise error
 
     async def _redirect(self, trail: Trail, answer: OpenAnswer) -> Location:
-        start = trail.start
+        came = (trail.start, trail.here)
         there = trail.follow(answer.headers.get("location"))
-        if there.authority != start.authority and await self.lies_inside(there) and not await self.lies_inside(start):
+        if there.authority != trail.start.authority and not await self.neighbours.may_lead(came, there):
             message = f"{trail.name}: a redirect from a public host to a private address ({there.authority}); refused"
             raise RefusedError(message, location=trail.name)
         return there

@@ -11,7 +11,7 @@ import anyio.to_thread
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.transport.dialogue import OpenAnswer
-from emasync.transport.resolver import DaemonResolver
+from emasync.transport.resolver import Admit, DaemonResolver, everywhere
 from emasync.transport.surroundings import Surroundings
 
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ class GeneralSession:
     ----------
     surroundings : Surroundings
     resolver : DaemonResolver
+    admit : callable
+        As for :class:`~emasync.transport.session.HttpSession`.
     """
 
-    def __init__(self, surroundings: Surroundings, resolver: DaemonResolver) -> None:
+    def __init__(self, surroundings: Surroundings, resolver: DaemonResolver, admit: Admit = everywhere) -> None:
+        self._admit = admit
         self._surroundings = surroundings
         self._resolver = resolver
         self._making = anyio.Lock()
@@ -41,7 +44,7 @@ class GeneralSession:
         async with self._making:
             if self._made is None:
                 made = await anyio.to_thread.run_sync(_session_class)
-                self._made = made(self._surroundings, self._resolver)
+                self._made = made(self._surroundings, self._resolver, self._admit)
         return await self._made.open(location, headers, policy, name)
 
     def forget_addresses(self, location: Location) -> None:

@@ -39,12 +39,13 @@ from emasync.transport.interface import (
 from emasync.transport.limiter import OriginLimiter, Sharing
 from emasync.transport.listing import PAGE_BYTES, Cursor, RawPage, parse_page
 from emasync.transport.mirrors import Mirrors, Route
-from emasync.transport.neighbourhood import Neighbourhood
+from emasync.transport.neighbourhood import Judge, Neighbourhood
 from emasync.transport.object_store import Endpoints, ObjectStores
 from emasync.transport.places import ListingPlace, PlaceFinder
 from emasync.transport.pool import WirePool
 from emasync.transport.pursuit import Pursuit
 from emasync.transport.redaction import redact
+from emasync.transport.redirects import is_private
 from emasync.transport.remembered import Remembered
 from emasync.transport.resolver import DaemonResolver
 from emasync.transport.shortcuts import Shortcuts
@@ -105,6 +106,8 @@ class GovernedFetcher:
         Whether requests go over this package's own connections; False: all of them over aiohttp.
     remembered : mapping of str to Remembered, optional
         What an earlier run found out, by origin.
+    judge : callable
+        Whether an address lies inside.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class GovernedFetcher:
         heartbeat_s: float = HEARTBEAT_S,
         wire: bool = True,
         remembered: Mapping[str, Remembered] | None = None,
+        judge: Judge = is_private,
     ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
@@ -134,6 +138,8 @@ class GovernedFetcher:
         self._mirrors = Mirrors(settings.mirrors)
         self._watch = Watch(self._clock, heartbeat_s=heartbeat_s, on_beat=self._beat)
         self._remembered = remembered or {}
+        self._judge = judge
+        self._neighbours: Neighbourhood | None = None
         self._limiters: dict[str, OriginLimiter] = {}
         self._sharing: Sharing | None = None
         self._bandwidth = Bandwidth(settings.max_bandwidth, self._clock)
@@ -155,11 +161,18 @@ class GovernedFetcher:
         surroundings = self._surroundings
         if surroundings is None:
             surroundings = await anyio.to_thread.run_sync(Surroundings.read)
-        self._general = general = GeneralSession(surroundings, self._resolver)
+        self._neighbours = neighbours = Neighbourhood(
+            self._resolver,
+            surroundings,
+            allow_private=self._settings.allow_private,
+            named=self._mirrors.places(),
+            judge=self._judge,
+        )
+        self._general = general = GeneralSession(surroundings, self._resolver, neighbours.admit)
         self._stores = ObjectStores(self._endpoints, self._credentials, surroundings, self._clock)
         for origin, access in self._granted.items():
             self._stores.grant(origin, access)
-        self._pool = pool = WirePool(surroundings, self._resolver, self._clock)
+        self._pool = pool = WirePool(surroundings, self._resolver, self._clock, neighbours.admit)
         wire = WireSession(pool, general, surroundings)
         self._exchange = Exchange(
             documents=WireSession(pool, general, surroundings, measured=False) if self._wire else general,
@@ -171,7 +184,7 @@ class GovernedFetcher:
             rng=self._rng,
             on_event=self._on_event,
             limiter_of=self.limiter,
-            lies_inside=Neighbourhood(self._resolver, surroundings).lies_inside,
+            neighbours=neighbours,
             shortcuts=Shortcuts(self._clock),
         )
         self._express = Express(
@@ -307,6 +320,7 @@ class GovernedFetcher:
 
     async def _fetch(self, wanted: Wanted, receiver: Receiver, begun: Begun | None = None) -> Head:
         if wanted.route.asked.scheme == "file":
+            self._admit_file(wanted.route.asked, mirrored=wanted.route.mirror is not None)
             return await self._copy(wanted, receiver)
         asked, name = wanted.route.asked, wanted.name or str(wanted.route)
         # Google stores bodies encoded and decodes them on the way unless the client takes them as they are; then
@@ -328,6 +342,11 @@ class GovernedFetcher:
             limiter.bytes_received += (head.stop or 0) - head.start
             return head
 
+    def _admit_file(self, asked: Location, *, mirrored: bool) -> None:
+        """A mirror is this user's own word."""
+        if self._neighbours is not None and not mirrored:
+            self._neighbours.admit_file(asked)
+
     def _running(self) -> Exchange:
         if self._exchange is None:
             raise TransientError("the fetcher is closed; use it inside `async with`")
@@ -348,6 +367,8 @@ class GovernedFetcher:
             The server does not list, or what it lists makes no sense.
         """
         place = await self._places.find(prefix)
+        if place.endpoint.scheme == "file":
+            self._admit_file(place.endpoint, mirrored=place.root.scheme != "file")
         pages = self._folder_pages if place.endpoint.scheme == "file" else self._bucket_pages
         async for page in pages(place, start_after, delimiter):
             yield place.canonical(page)

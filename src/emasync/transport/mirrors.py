@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from emasync.errors import RefusedError
 from emasync.model.location import Location
 from emasync.transport.redaction import redact
+from emasync.transport.surroundings import host_and_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class Mirrors:
 
     def __repr__(self) -> str:
         return f"<Mirrors {', '.join(f'{prefix} -> {target}' for prefix, target in self._rows) or 'none'}>"
+
+    def places(self) -> frozenset[tuple[str, int]]:
+        """Hosts and ports of all http(s) targets."""
+        return frozenset(host_and_port(target) for _, target in self._rows if target.scheme in ("http", "https"))
 
     def route(self, location: Location) -> Route:
         """The place to ask for an object.

@@ -18,7 +18,7 @@ from emasync.settings import HostPolicy
 from emasync.transport import failures
 from emasync.transport.addresses import AddressBook
 from emasync.transport.dialogue import CLOSE_TIMEOUT_S, DEFAULT_PORTS, KEEP_ALIVE_S
-from emasync.transport.resolver import AddressInfo, DaemonResolver
+from emasync.transport.resolver import AddressInfo, Admit, DaemonResolver, everywhere
 from emasync.transport.surroundings import Surroundings
 from emasync.transport.wire import Phase, WireConnection
 
@@ -42,9 +42,14 @@ class WirePool:
     resolver : DaemonResolver
     clock : Clock
         What idleness is measured with.
+    admit : callable
+        Asked about each connection before it is made.
     """
 
-    def __init__(self, surroundings: Surroundings, resolver: DaemonResolver, clock: Clock) -> None:
+    def __init__(
+        self, surroundings: Surroundings, resolver: DaemonResolver, clock: Clock, admit: Admit = everywhere
+    ) -> None:
+        self._admit = admit
         self._tls = surroundings.tls
         self._tls_told = False
         self._clock = clock
@@ -101,7 +106,7 @@ class WirePool:
         TransientError
             ``unreachable`` when no connection came about.
         RefusedError
-            A certificate that does not hold.
+            A certificate that does not hold; a place that must not be reached.
         """
         kept = None if fresh else self.take_idle(location)
         return kept or await self._connect((location.scheme, location.authority), policy, name)
@@ -133,6 +138,7 @@ class WirePool:
             rows = await self._addresses.find(host, port)
         except OSError as error:
             raise failures.unresolved(name, error) from error
+        self._admit(host, port, [str(row[4][0]) for row in rows])
         try:
             async with asyncio.timeout(policy.connect_timeout_s):
                 connection = await self._reach(rows, tls, host, name)

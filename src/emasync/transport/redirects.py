@@ -13,6 +13,8 @@ from emasync.transport.surroundings import host_of
 
 MAX_REDIRECTS = 10
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 @dataclass(slots=True)
 class Trail:
@@ -24,15 +26,17 @@ class Trail:
         Of the object, for messages.
     start : Location
         The place asked first.
+    here : Location
+        The place asked last.
     """
 
     name: str
     start: Location
-    _here: Location = field(init=False)
+    here: Location = field(init=False)
     _seen: set[Location] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._here = self.start
+        self.here = self.start
 
     def follow(self, target: str | None) -> Location:
         """The next place, from a ``Location`` header (RFC 9110, section 10.2.2).
@@ -42,22 +46,22 @@ class Trail:
         RefusedError
             No target, a loop, too many hops, another scheme than http(s), from https to http.
         """
-        self._seen.add(self._here)
+        self._seen.add(self.here)
         there = self._parse(target)
-        if self._here.scheme == "https" and there.scheme != "https":
+        if self.here.scheme == "https" and there.scheme != "https":
             raise self._refused(f"a redirect from https to {redact(there)} would give up encryption")
         if there in self._seen:
             raise self._refused(f"the redirects go in a circle ({redact(there)})")
         if len(self._seen) > MAX_REDIRECTS:
             raise self._refused(f"more than {MAX_REDIRECTS} redirects")
-        self._here = there
+        self.here = there
         return there
 
     def _parse(self, target: str | None) -> Location:
         if not target:
             raise self._refused("a redirect without a target")
         try:
-            there = Location.parse(urljoin(str(self._here), target))
+            there = Location.parse(urljoin(str(self.here), target))
         except (InputError, ValueError):
             raise self._refused("a redirect to something that is no http(s) URL") from None
         if there.scheme not in ("http", "https"):
@@ -83,8 +87,15 @@ def is_private(address: str) -> bool | None:
         parsed = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
         return None
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return not (mapped or parsed).is_global
+    inner = _inner(parsed) if parsed.version == 6 else None  # noqa: PLR2004 - the protocol's name
+    return not (inner or parsed).is_global
+
+
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to: mapped, 6to4, or by way of NAT64 (RFC 6052, section 2.1)."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def literal_private(location: Location) -> bool | None:

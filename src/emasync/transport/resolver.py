@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Thread
 
 AddressInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 """A row of ``socket.getaddrinfo``; raw bytes as address only where Python has no IPv6."""
 
 Lookup = Callable[[str, int, int], list[AddressInfo]]
+
+
+Admit = Callable[[str, int, Iterable[str]], None]
+"""Told host, port and addresses before a connection is made; raises RefusedError where none may be."""
+
+
+def everywhere(_host: str, _port: int, _addresses: Iterable[str]) -> None:
+    """No connection is refused."""
 
 
 def system_lookup(host: str, port: int, family: int) -> list[AddressInfo]:

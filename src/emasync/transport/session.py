@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -18,9 +17,9 @@ from emasync.errors import ErrorKind, RefusedError, TransientError
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.transport import failures
-from emasync.transport.dialogue import CLOSE_TIMEOUT_S, DEFAULT_PORTS
-from emasync.transport.resolver import AddressInfo, DaemonResolver
-from emasync.transport.surroundings import Surroundings, host_of
+from emasync.transport.dialogue import CLOSE_TIMEOUT_S
+from emasync.transport.resolver import AddressInfo, Admit, DaemonResolver, everywhere
+from emasync.transport.surroundings import Surroundings, host_and_port
 
 READ_BUFFER_BYTES = 512 << 10
 """aiohttp pauses the socket at twice this; smaller buffers cost a wake-up every few kilobytes."""
@@ -79,8 +78,9 @@ class Answer:
 class _Resolver(AbstractResolver):
     """:class:`DaemonResolver` as aiohttp wants it; the connector caches and rotates the answers."""
 
-    def __init__(self, resolver: DaemonResolver) -> None:
+    def __init__(self, resolver: DaemonResolver, admit: Admit) -> None:
         self._resolver = resolver
+        self._admit = admit
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -91,8 +91,12 @@ class _Resolver(AbstractResolver):
         ------
         OSError
             The look-up failed.
+        RefusedError
+            No connection may be made there.
         """
-        return [_result(host, row) for row in await self._resolver.look_up(host, port, family)]
+        rows = await self._resolver.look_up(host, port, family)
+        self._admit(host.lower(), port, [str(row[4][0]) for row in rows])
+        return [_result(host, row) for row in rows]
 
     async def close(self) -> None:
         """Nothing is kept open."""
@@ -117,13 +121,15 @@ class HttpSession:
     ----------
     surroundings : Surroundings
     resolver : DaemonResolver
+    admit : callable
+        Asked about each look-up before a connection is made: the addresses found are the ones connected to.
     """
 
-    def __init__(self, surroundings: Surroundings, resolver: DaemonResolver) -> None:
+    def __init__(self, surroundings: Surroundings, resolver: DaemonResolver, admit: Admit = everywhere) -> None:
         self._surroundings = surroundings
         self._connector = aiohttp.TCPConnector(
             limit=0,  # limits belong to the origin, not to the pool
-            resolver=_Resolver(resolver),
+            resolver=_Resolver(resolver, admit),
             ttl_dns_cache=10,  # addresses rotate from one connection to the next
             keepalive_timeout=IDLE_S,
             ssl=surroundings.tls if surroundings.tls is not None else True,
@@ -157,8 +163,7 @@ class HttpSession:
 
     def forget_addresses(self, location: Location) -> None:
         """Look the host up again for the next connection (a stalled one may have had a bad address)."""
-        port = urlsplit(str(location)).port or DEFAULT_PORTS[location.scheme]
-        self._connector.clear_dns_cache(host_of(location), port)
+        self._connector.clear_dns_cache(*host_and_port(location))
 
     async def aclose(self) -> None:
         """Close all connections, within :data:`CLOSE_TIMEOUT_S`."""

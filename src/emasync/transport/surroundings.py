@@ -6,7 +6,7 @@ import netrc
 import os
 import ssl
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 from emasync.errors import InputError
 from emasync.model.location import Location
 from emasync.model.version import VERSION
+from emasync.transport.dialogue import DEFAULT_PORTS
 from emasync.transport.tokens import name_of, read_tokens
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -82,6 +83,13 @@ class Surroundings:
             )
         return proxy
 
+    def proxy_places(self) -> Iterator[tuple[str, int]]:
+        """Hosts and ports of all proxies."""
+        for scheme, proxy in self.proxies.items():
+            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+            if scheme != "no" and parts.hostname:
+                yield parts.hostname.lower(), parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+
     def login_for(self, location: Location) -> str | None:
         """``Authorization`` for `location` from netrc: over TLS (or to this machine) and to its own host only."""
         return self.logins.get(host_of(location)) if _is_safe(location) else None
@@ -99,6 +107,12 @@ def _is_safe(location: Location) -> bool:
 def host_of(location: Location) -> str:
     """Host of an http(s) location, lower case, without port and brackets."""
     return (urlsplit(f"//{location.authority}").hostname or "").lower()
+
+
+def host_and_port(location: Location) -> tuple[str, int]:
+    """Host as :func:`host_of`, and port of an http(s) location."""
+    port = urlsplit(f"//{location.authority}").port
+    return host_of(location), port or DEFAULT_PORTS[location.scheme]
 
 
 def read_logins(path: Path) -> Mapping[str, str]:

@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from emasync.errors import AccessDeniedError, InputError, NotFoundError, SourceError, TransportError
 from emasync.manifest.problems import shown
+from emasync.model.location import Location
 from emasync.registry import LINKS
 from emasync.sources.links.interface import DOCUMENT_BYTES, LinkRule, Outcome, Question, Settled, Wrapped
 from emasync.sources.links.open_data import Slugs
-from emasync.sources.links.stores import StoreLinks
+from emasync.sources.links.stores import StoreLinks, is_local
 from emasync.transport.interface import Fetcher
+from emasync.transport.redirects import literal_private
 
 MAX_CHARACTERS: Final = 4 << 20
 """Longest text; a viewer's state is in the link as a whole."""
@@ -49,6 +51,21 @@ def read_link(text: str) -> Settled | Question:
             return found
         text = _bare(found.text)
     raise InputError(f"{shown(text)}: links inside links without end; paste the URL of the data")
+
+
+def names_inside(text: str) -> bool:
+    """Whether the text itself, for all to see, is a path or the URL of a place on this machine or network.
+
+    Whoever pastes that means it. What only a look-up or a document tells may be somebody else's wish.
+    """
+    text = _bare(text)
+    if "://" not in text:
+        return is_local(text)
+    try:
+        location = Location.parse(text)
+    except InputError:
+        return False
+    return location.scheme == "file" or (location.scheme in ("http", "https") and bool(literal_private(location)))
 
 
 async def settled(text: str, question: Question, fetcher: Fetcher) -> Settled:
