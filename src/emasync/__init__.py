@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emasync.api import RunOptions as RunOptions
     from emasync.api import Wish as Wish
     from emasync.api import abench as abench
+    from emasync.api import aexport as aexport
     from emasync.api import aget as aget
     from emasync.api import als as als
     from emasync.api import aprune as aprune
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from emasync.api import averify as averify
     from emasync.api import bench as bench
     from emasync.api import catalog as catalog
+    from emasync.api import export as export
     from emasync.api import get as get
     from emasync.api import init as init
     from emasync.api import ls as ls
@@ -51,12 +53,14 @@ _HOMES = {
     "RunOptions": "emasync.api",
     "Wish": "emasync.api",
     "abench": "emasync.api",
+    "aexport": "emasync.api",
     "aget": "emasync.api",
     "als": "emasync.api",
     "aprune": "emasync.api",
     "arun": "emasync.api",
     "bench": "emasync.api",
     "catalog": "emasync.api",
+    "export": "emasync.api",
     "get": "emasync.api",
     "init": "emasync.api",
     "ls": "emasync.api",

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from emasync.api.benchmark import abench as abench
     from emasync.api.benchmark import bench as bench
     from emasync.api.blocking import loop_factory as loop_factory
+    from emasync.api.exporting import ExportReport as ExportReport
+    from emasync.api.exporting import aexport as aexport
+    from emasync.api.exporting import export as export
     from emasync.api.getting import Wish as Wish
     from emasync.api.getting import aget as aget
     from emasync.api.getting import get as get
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BenchReport": "emasync.api.bench_report",
+    "ExportReport": "emasync.api.exporting",
     "LinkedManifest": "emasync.api.links",
     "ListedRow": "emasync.api.listed_row",
     "Look": "emasync.api.listing",
@@ -60,6 +64,7 @@ _HOMES = {
     "VerifyReport": "emasync.api.verifying",
     "Wish": "emasync.api.getting",
     "abench": "emasync.api.benchmark",
+    "aexport": "emasync.api.exporting",
     "aget": "emasync.api.getting",
     "ainit": "emasync.api.links",
     "als": "emasync.api.listing",
@@ -70,6 +75,7 @@ _HOMES = {
     "catalog": "emasync.api.look",
     "catalog_entry": "emasync.api.look",
     "described": "emasync.api.look",
+    "export": "emasync.api.exporting",
     "get": "emasync.api.getting",
     "init": "emasync.api.links",
     "load": "emasync.api.options",

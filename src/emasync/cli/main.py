@@ -15,6 +15,7 @@ from emasync import api
 from emasync.cli.bench import bench
 from emasync.cli.catalog import catalog
 from emasync.cli.demo import demo
+from emasync.cli.export import export
 from emasync.cli.get import get
 from emasync.cli.init import init
 from emasync.cli.ls import ls
@@ -61,6 +62,7 @@ app.command()(demo)
 app.command()(bench)
 app.command()(verify)
 app.command()(prune)
+app.command()(export)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
