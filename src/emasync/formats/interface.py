@@ -168,10 +168,13 @@ class Place:
     transform : Transform
     units : tuple of str or None
         Of each axis, as the publisher spells them.
+    inferred : bool
+        Nobody says so: it follows from the shapes of the levels beside it.
     """
 
     transform: Transform
     units: tuple[str | None, ...]
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,8 @@ class Placing:
         own = read_resolution(member.attributes, self._count)
         factors = self._factors(level, member)
         self.stated = self.stated or factors is not None or self._base is not None
-        if factors is None and own is not None and not close(own.sizes, base):
+        inferred = factors is None and (own is None or close(own.sizes, base))
+        if factors is None and own is not None and not inferred:
             sizes = own.sizes
         else:
             ratio = factors or _ratio(self._first.array.shape, member.array.shape)
@@ -125,7 +126,7 @@ class Placing:
         shift = tuple((size - fine) / 2 for size, fine in zip(sizes, base, strict=True))
         offset = self._offset(member)
         at = tuple(a + b for a, b in zip(shift, offset, strict=True))
-        return Place(transform=Transform(scale=sizes, translation=at), units=self._units(member))
+        return Place(transform=Transform(scale=sizes, translation=at), units=self._units(member), inferred=inferred)
 
     def _meanings(self, own: Resolution, level: LevelEntry, member: Member) -> list[tuple[float, ...]]:
         """Sizes that a level's resolution may stand for: its own, or the finest level's (n5-viewer)."""

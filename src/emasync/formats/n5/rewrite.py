@@ -68,7 +68,7 @@ class AttributesRewriter:
         transform = old.member("transform")
         if transform.value is not None:
             new["transform"] = moved_transform(transform, part.hull.start)
-        elif any(part.hull.start) or (pyramid is not None and not pyramid.counted):
+        elif any(part.hull.start) or (pyramid is not None and not (pyramid.counted and pyramid.told)):
             new |= _new_transform(part)
         return new
 
@@ -129,6 +129,12 @@ class _Pyramid:
     def counted(self) -> bool:
         """Whether conventions that count levels hold: none of the first is missing, and all begin at one place."""
         return sorted(self.parts) == [*range(len(self.parts))] and not self.shifted
+
+    @property
+    def told(self) -> bool:
+        """Whether sizes of voxels stand somewhere, or still follow from the shapes: those of parts are no measure."""
+        whole = all(part.whole for part in self.parts.values())
+        return whole or not any(part.array.place and part.array.place.inferred for part in self.parts.values())
 
     @property
     def shifted(self) -> bool:
