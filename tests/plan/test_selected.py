@@ -109,7 +109,7 @@ async def test_the_rest_is_listed_around_the_levels(bench: Bench) -> None:
     assert set(await bench.destinations()) == set(objects)
     flat = -(-len(objects) // 10)
     lists = sum(call.verb == "list" for call in bench.fetcher.log)
-    assert lists < 2 * flat, f"{lists} listings where a flat one takes {flat}"
+    assert lists < 3 * flat, f"{lists} listings where a flat one takes {flat}, and some guesses more"
 
 
 async def test_what_cannot_be_understood_is_taken_as_it_is(bench: Bench) -> None:
