@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from httptools import HttpParserError, HttpResponseParser
 
+FRAMING_BYTES = 256 << 10
+FRAMING_RATIO = 16
+"""Chunk sizes, extensions and trailers may take this much, and so much for each byte of the body: servers that send it
+byte by byte need 5. Beyond, they are sent for their own sake, and need never end."""
+
 _PREFACE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 """The parser wants to see a header; with this one it refuses whatever follows the body."""
 
@@ -26,12 +31,13 @@ class ChunkedBody:
         Bytes came behind the end: they poison the connection (law 8).
     """
 
-    __slots__ = ("_found", "_parser", "complete", "surplus")
+    __slots__ = ("_found", "_framing_bytes", "_parser", "complete", "surplus")
 
     def __init__(self) -> None:
         self.complete = False
         self.surplus = False
         self._found: list[bytes] = []
+        self._framing_bytes = FRAMING_BYTES
         self._parser = HttpResponseParser(self)
         self._parser.feed_data(_PREFACE)
 
@@ -49,6 +55,7 @@ class ChunkedBody:
         Raises
         ------
         MalformedChunksError
+            No chunks, or hardly anything but their framing.
         """
         self.surplus = self.surplus or (self.complete and bool(data))
         if not self.surplus:
@@ -59,4 +66,7 @@ class ChunkedBody:
                     raise MalformedChunksError(f"no chunk ({error})") from error
                 self.surplus = True
         found, self._found = b"".join(self._found), []
+        self._framing_bytes += FRAMING_RATIO * len(found) - len(data)
+        if self._framing_bytes < 0:
+            raise MalformedChunksError("more framing of chunks than can be meant")
         return found

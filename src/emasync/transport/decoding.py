@@ -13,6 +13,13 @@ PIECE_BYTES = 1 << 20
 MAX_DECODED_BYTES = 4 << 30
 """Encoded bodies are chunks and documents; a larger one is taken for a bomb (deflate can grow 1,032 times)."""
 
+SLICE_BYTES = 64 << 10
+"""Most stored bytes taken at once: what follows a member is copied, and members may be 20 bytes each."""
+
+PADDING_BYTES = 256 << 10
+"""Stored bytes that may come beyond the decoded ones; real ones are some headers, and 5 for each block that did not
+shrink (RFC 1951, section 3.2.4). Empty members and endless names in headers decode to nothing, for ever."""
+
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -30,6 +37,7 @@ class GzipDecoder:
     def __init__(self, name: str, limit_bytes: int = MAX_DECODED_BYTES) -> None:
         self._name = name
         self._left_bytes = limit_bytes
+        self._padding_bytes = PADDING_BYTES
         self._member = zlib.decompressobj(_GZIP)
         self._begun = False
 
@@ -39,8 +47,13 @@ class GzipDecoder:
         Raises
         ------
         RefusedError
-            Not gzip, or more than the limit.
+            Not gzip, more than the limit, or little more than padding.
         """
+        for start in range(0, len(data), SLICE_BYTES):
+            yield from self._feed(data[start : start + SLICE_BYTES])
+
+    def _feed(self, data: bytes) -> Iterator[bytes]:
+        self._padding_bytes -= len(data)
         while data:
             if self._member.eof:
                 self._member = zlib.decompressobj(_GZIP)
@@ -48,7 +61,10 @@ class GzipDecoder:
             self._begun = True
             data = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
             if piece:
+                self._padding_bytes += len(piece) + len(piece) // 64
                 yield piece
+        if self._padding_bytes < 0:
+            raise RefusedError(f"{self._name}: the encoded body is hardly more than padding; refused")
 
     def _decode(self, data: bytes) -> bytes:
         try:
