@@ -20,7 +20,7 @@ from emasync.plan.lending import as_recorded, borrowed_extent, is_recorded, keep
 from emasync.plan.subset import Rewritten, rewrite, wanted_documents
 from emasync.plan.tools import PlanTools
 from emasync.plan.whole import add_documents, documents_of
-from emasync.plan.written import keep_sources, write_subset
+from emasync.plan.written import keep_sources, make_way, write_subset
 from emasync.sources.interface import Tree
 
 MOST_WITNESSES = 3
@@ -75,6 +75,8 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
         wanted = wanted_documents(found, chosen)
         rewritten = rewrite(wanted, chosen, form)
         await write_subset(intake, rewritten, choice.digest, tools.documents)
+        changed = {item.key for item in rewritten}
+        await make_way(intake, {key: data for key, data in wanted.items() if key not in changed}, tools.documents)
         await take_documents(intake, tree, wanted, rewritten)
     else:
         await take_documents(intake, tree, read, ())

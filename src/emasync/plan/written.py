@@ -135,6 +135,27 @@ async def write_subset(intake: Intake, rewritten: Iterable[Rewritten], digest: s
     intake.count_written(len(items))
 
 
+async def make_way(intake: Intake, wanted: Mapping[str, bytes], documents: Documents) -> None:
+    """Take back what an earlier plan wrote where this one fetches the source's own documents.
+
+    Parameters
+    ----------
+    intake : Intake
+    wanted : mapping of str to bytes
+        Documents that are fetched, by key.
+    documents : Documents
+        One that cannot remove leaves all of it; the transfer then says what lies in its way.
+    """
+    former = WrittenRecord.from_bytes(await documents.read(record_path(intake.home))).former
+    if not former or not isinstance(documents, RemovesDocuments):
+        return
+    for key, data in wanted.items():
+        path = within(intake, key)
+        text = former.get(path, "").encode()
+        if text and text != data and await documents.read(f"{intake.home}/{path}") == text:
+            await documents.remove(f"{intake.home}/{path}")
+
+
 def within(intake: Intake, key: str) -> str:
     """Path of a tree's key below the dataset's folder."""
     place = intake.place(key)
