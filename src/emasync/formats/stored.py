@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from emasync.errors import FormatError
 from emasync.formats.json_document import Json
 from emasync.model.digest import Span
@@ -66,6 +69,29 @@ class Codec:
     configuration: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChunkTable:
+    """Places of an array's chunks: numbers and no objects, for there may be millions.
+
+    All tables have the shape of the chunk grid: along each axis the shape over the chunk, rounded up.
+
+    Attributes
+    ----------
+    starts : ndarray of uint64
+        Offset in the file, bytes. Chunks may lie in any order, and share a place.
+    sizes : ndarray of uint64
+        Length in the file, bytes; 0 where a chunk was never written: its voxels have the fill value. Chunks that are
+        there lie inside the file.
+    skipped : ndarray of uint32, optional
+        Bit n of a chunk says that its bytes went without step n of the array's codecs (the filter mask of HDF5); None
+        where all chunks went through all steps.
+    """
+
+    starts: npt.NDArray[np.uint64]
+    sizes: npt.NDArray[np.uint64]
+    skipped: npt.NDArray[np.uint32] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredArray:
     """One array inside a file.
@@ -85,7 +111,16 @@ class StoredArray:
     whole : Span or None
         Of an array that is one uncompressed piece: its bytes.
     codecs : tuple of Codec
-    role : {"image", "thumbnail"}
+        Where there is none, a chunk's voxels follow each other in C order, so that a part of one can be read alone.
+    role : {"image", "thumbnail", "reduced"}
+        ``reduced``: a lower resolution of another array of the file.
+    table : ChunkTable or None
+        Where the chunks are; None where `whole` says it. An array that has neither lies in other files, or in the
+        headers of this one; a note says which.
+    edges : {"full", "cut"}
+        What chunks hold that reach beyond the array: a chunk of full shape, or its voxels inside of the array only.
+    fill_value : Json
+        Of voxels whose chunk was never written; a complex number is a list of two.
     """
 
     path: str
@@ -96,7 +131,10 @@ class StoredArray:
     measures: tuple[Measure | None, ...]
     whole: Span | None
     codecs: tuple[Codec, ...] = ()
-    role: Literal["image", "thumbnail"] = "image"
+    role: Literal["image", "thumbnail", "reduced"] = "image"
+    table: ChunkTable | None = None
+    edges: Literal["full", "cut"] = "full"
+    fill_value: Json = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

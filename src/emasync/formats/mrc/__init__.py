@@ -1,0 +1,1 @@
+"""MRC2014 and CCP4 maps."""
