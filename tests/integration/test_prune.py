@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.integration.folders import files_below, run_within
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 
 import emasync
 from emasync import api
-from emasync.api.pruning import aprune
+from emasync.api.pruning import PruneReport, aprune
 from emasync.cli.main import app
+from emasync.disk.interface import Sink
+from emasync.disk.sink import LocalSink
 from emasync.errors import InputError, MachineError
 from emasync.ledger.lock import RootLock
 from emasync.ledger.store import SqliteLedger
@@ -228,6 +231,35 @@ def test_a_stop_at_any_step_leaves_nothing_that_nobody_stands_for(place: Place, 
     assert not (place.root / "d/old").exists()
     assert list((place.root / ".emasync/partial").iterdir()) == []
     assert place.receipt()["d"]["unwanted"] == 0
+
+
+class Meddling:
+    """A sink whose files somebody changes as soon as they were read; otherwise the real one."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._sink = LocalSink(root)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sink, name)
+
+    def scan_final(self, destination: str, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        yield from self._sink.scan_final(destination, start, stop, buffer)
+        if destination.endswith("02.bin"):
+            (self._root / destination).write_bytes(b"mine")
+
+
+def test_a_file_that_is_changed_in_the_last_moment_stays(place: Place) -> None:
+    place.narrow()
+
+    async def meddled() -> PruneReport:
+        return await aprune(place.root, place.manifest, make_sink=cast("Callable[[Path], Sink]", Meddling))
+
+    report = asyncio.run(meddled())
+    assert [(item.objects, item.changed_files) for item in report.datasets] == [
+        (len(GOING) - 1, ("d/old/deep/02.bin",))
+    ]
+    assert files_below(place.root / "d") == {**KEPT, "old/deep/02.bin": b"mine"}
 
 
 def test_files_that_nobody_stands_for_go(place: Place) -> None:

@@ -45,8 +45,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
     (folder / "bucket").mkdir()
     write_ome_zarr_04(folder / "bucket/plain.zarr", shape=(64, 64, 64), chunks=(16, 16, 16), levels=2)
-    shards = {"shards": (32, 32, 32), "chunks": (16, 16, 16)}
-    write_ome_zarr_05_sharded(folder / "bucket/sharded.zarr", shape=(64, 64, 64), levels=2, **shards)
+    write_ome_zarr_05_sharded(
+        folder / "bucket/sharded.zarr", shape=(64, 64, 64), chunks=(16, 16, 16), shards=(32, 32, 32)
+    )
     with Archive.start(FolderStore(folder)) as archive:
         yield Served(archive)
 
