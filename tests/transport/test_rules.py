@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from emasync.errors import InputError, RefusedError
 from emasync.model.location import Location
+from emasync.model.redaction import is_presigned, redact
 from emasync.transport.mirrors import Mirrors
 from emasync.transport.patience import MAX_DELAY_S, backoff_s, rate_hold_s, retry_after_s
 from emasync.transport.ranges import ContentRange, ask, parse_content_range, parse_length, parse_unsatisfied
-from emasync.transport.redaction import is_presigned, redact
 from emasync.transport.redirects import MAX_REDIRECTS, Trail, is_private
 
 NOW_S = 1_763_717_400.0

@@ -32,6 +32,7 @@ from emasync.engine.sealing import (
 )
 from emasync.errors import EmasyncError
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, LedgerCalls, PartDone, Placed
+from emasync.model.redaction import redact
 from emasync.model.task import Task
 
 LINGER_OBJECTS = 96
@@ -343,7 +344,7 @@ def failed(task: Task, error: EmasyncError) -> Failed:
     return Failed(
         set_id=task.set_id,
         key=task.key,
-        location=str(task.location),
+        location=redact(task.location),
         kind=error.kind,
         message=error.message,
         attempts=task.attempts + 1,

@@ -17,6 +17,7 @@ from emasync.engine.digest_multipart import MultipartMd5, dandi_part_bytes
 from emasync.errors import ErrorKind, IntegrityError
 from emasync.model.digest import Digest, DigestKind, Validator
 from emasync.model.location import Location
+from emasync.model.redaction import redact
 from emasync.model.task import Task
 from emasync.transport.interface import Head
 
@@ -96,7 +97,7 @@ def check_size(task: Task, total_bytes: int | None) -> None:
             f"{task.location}: {task.size_bytes} bytes were listed or promised, the server now says {total_bytes}. "
             "If the source changed, run again with --refresh (or correct `size` in the manifest)",
             kind=ErrorKind.SIZE_MISMATCH,
-            location=str(task.location),
+            location=redact(task.location),
         )
 
 
@@ -196,7 +197,7 @@ def _compare(
         if digest.kind not in have:
             continue
         if have[digest.kind].lower() != digest.value.lower():
-            where = str(location.location if isinstance(location, Task) else location)
+            where = redact(location.location) if isinstance(location, Task) else str(location)
             raise IntegrityError(
                 f"{where}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were "
                 "dropped. Run again to fetch anew, or correct the digest in the manifest",

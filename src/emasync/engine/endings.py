@@ -11,6 +11,7 @@ from emasync.engine.sealing import Outcome
 from emasync.errors import EmasyncError, ErrorKind, IntegrityError, NotFoundError
 from emasync.model.events import Event, OnEvent
 from emasync.model.receipt import Failure
+from emasync.model.redaction import redact
 from emasync.model.task import Task
 
 INTEGRITY_TRIES = 2
@@ -87,7 +88,7 @@ class Endings:
             self._note(Note(fact=absent(task)))
         elif error.kind is ErrorKind.CHECKSUM_MISMATCH and isinstance(error, IntegrityError) and self._try_again(task):
             self._on_event(
-                Event("retry", {"location": str(task.location), "kind": error.kind, "reason": error.message})
+                Event("retry", {"location": redact(task.location), "kind": error.kind, "reason": error.message})
             )
             queue.tasks.append(task)
             queue.wake.set()
@@ -131,7 +132,7 @@ def _object_done(outcome: Outcome) -> Event:
         "object_done",
         {
             "dataset": task.dataset,
-            "location": str(task.location),
+            "location": redact(task.location),
             "destination": task.destination,
             "bytes": outcome.size_bytes,
         },

@@ -8,6 +8,7 @@ from emasync.disk.interface import Sink
 from emasync.engine.digests import Checks, hash_pieces, judge, read_pieces, wanted_hashes
 from emasync.errors import DestinationError, EmasyncError, ErrorKind, IntegrityError
 from emasync.ledger.interface import Fact, Placed, Sealed
+from emasync.model.redaction import redact
 from emasync.model.task import Task
 
 
@@ -48,7 +49,7 @@ def _taken(task: Task) -> DestinationError:
         f"{task.destination} exists and is not this root's own download; it was not touched. "
         "Run with --adopt to check it and take it over, or move it away",
         kind=ErrorKind.DESTINATION_EXISTS,
-        location=str(task.location),
+        location=redact(task.location),
     )
 
 
@@ -63,7 +64,7 @@ def _adopt(sink: Sink, task: Task, checks: Checks) -> Existing:
                 f"{task.destination} has {size_bytes} bytes, {task.size_bytes} were expected; it was not touched. "
                 "Move it away to fetch it anew",
                 kind=ErrorKind.SIZE_MISMATCH,
-                location=str(task.location),
+                location=redact(task.location),
             ),
         )
 

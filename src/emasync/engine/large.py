@@ -36,6 +36,7 @@ from emasync.errors import (
 )
 from emasync.ledger.interface import Invalidated, Part, PartDone, PartialStarted, PartialState
 from emasync.model.digest import Digest, Span, Validator
+from emasync.model.redaction import redact
 from emasync.model.task import Task, partial_name
 from emasync.transport.interface import Head
 
@@ -115,7 +116,7 @@ class LargeObject:
         held = sum(part.stop - part.start for part in version.done.values())
         self._error = RefusedError(
             f"{self.task.location}: {held} bytes came, {version.total_bytes} were announced; run again",
-            location=str(self.task.location),
+            location=redact(self.task.location),
         )
 
     def accept(self, version: Version, head: Head, span: Span) -> Span:
@@ -166,7 +167,7 @@ class LargeObject:
             self._error = self._error or SourceChangedError(
                 f"{self.task.location} changed {self._restarts} times while it was fetched ({error.message}); "
                 "run again when the source is at rest",
-                location=str(self.task.location),
+                location=redact(self.task.location),
             )
         self._version = Version(generation=version.generation + 1, ranged=version.ranged)
         return True

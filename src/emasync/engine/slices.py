@@ -15,6 +15,7 @@ from emasync.engine.scheduler import OriginQueue
 from emasync.engine.sealing import SmallObject
 from emasync.errors import EmasyncError, ErrorKind, IntegrityError, MachineError, PreconditionFailedError, RefusedError
 from emasync.model.digest import Span, Validator
+from emasync.model.redaction import redact
 from emasync.model.task import Task
 from emasync.settings import KIB, MIB
 from emasync.transport.interface import Head
@@ -197,7 +198,7 @@ def _unusable(task: Task, what: str) -> IntegrityError:
     return IntegrityError(
         f"{task.location}, bytes {span.start} to {span.stop} ({task.destination}): the chunk {what}; it was dropped. "
         "Run again to fetch anew; where that does not help the source is damaged",
-        location=str(task.location),
+        location=redact(task.location),
     )
 
 
@@ -242,5 +243,5 @@ def _changed(task: Task, error: EmasyncError) -> EmasyncError:
     return IntegrityError(
         f"{task.location} changed since its index was read ({error.message}); run again with --refresh",
         kind=ErrorKind.SOURCE_CHANGED,
-        location=str(task.location),
+        location=redact(task.location),
     )

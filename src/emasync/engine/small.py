@@ -14,6 +14,7 @@ from emasync.engine.scheduler import LOW_WATER, OriginQueue
 from emasync.engine.sealing import SmallObject
 from emasync.errors import EmasyncError, ErrorKind, IntegrityError
 from emasync.model.digest import Validator
+from emasync.model.redaction import redact
 from emasync.model.task import Task
 from emasync.transport.interface import HEAD_ROOM_BYTES, Detour, Head
 
@@ -178,7 +179,7 @@ class SmallReceiver:
             raise IntegrityError(
                 f"{self._task.location}: more than the announced {self._limit} bytes arrived; the answer was dropped",
                 kind=ErrorKind.SIZE_MISMATCH,
-                location=str(self._task.location),
+                location=redact(self._task.location),
             )
         if stop > len(self._parcel.space):
             await self._grow(stop)

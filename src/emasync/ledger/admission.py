@@ -53,6 +53,7 @@ from emasync.model.packing import (
     pack_name,
     unpack_name,
 )
+from emasync.model.redaction import redact
 from emasync.model.task import ObjectEntry
 
 _LOOK_BELOW = 256
@@ -231,9 +232,9 @@ class Admitter:
             self._kept += 1
             return
         raise InputError(
-            f"{self._set.locate(unpack_name(new.key))} is named twice, as"
+            f"{redact(self._set.locate(unpack_name(new.key)))} is named twice, as"
             f" {self._set.destination(unpack_name(new.key), path_of(known))} and as {shown(new.place)}; name it once",
-            location=str(self._set.locate(unpack_name(new.key))),
+            location=redact(self._set.locate(unpack_name(new.key))),
         )
 
     def _contest(self, new: Candidate, known: Standing | None, owner: Owner) -> None:
@@ -374,7 +375,7 @@ class Admitter:
             "casefold": f"on this filesystem {destination} is the same name as that of {other}",
             "file_prefix": f"{destination} is a file and a folder at the source ({other}); the folder is kept",
         }
-        location = str(task_set.locate(key))
+        location = redact(task_set.locate(key))
         self._desk.details.note(task_set.dataset_id, task_set.set_id, pack_name(key), reasons[kind], location)
         clash = Clash(kind=kind, set_id=task_set.set_id, key=key, destination=destination, other=other, placed=placed)
         self._clashes.append(clash)

@@ -14,6 +14,7 @@ from emasync.ledger.standing import FAILED, PENDING, count_standing, pending_aga
 from emasync.ledger.tasksets import TaskSet
 from emasync.model.packing import unpack_name
 from emasync.model.receipt import Failure
+from emasync.model.redaction import redact
 from emasync.model.task import TaskKey
 
 _PAGE = 1_000
@@ -72,7 +73,7 @@ def _failure(desk: Desk, task_set: TaskSet, stored: StoredKey, kind: str, attemp
     key: TaskKey = stored if isinstance(stored, int) else unpack_name(stored)
     message, location = desk.details.read(task_set.set_id, stored)
     return Failure(
-        location=location if location is not None else str(task_set.locate(key)),
+        location=location if location is not None else redact(task_set.locate(key)),
         kind=ErrorKind(kind),
         message=message,
         attempts=attempts,

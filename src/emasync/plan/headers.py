@@ -19,13 +19,13 @@ import orjson
 from emasync.errors import RangeNotSatisfiedError, SourceError
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
+from emasync.model.redaction import redact
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.header_ranges import FIRST, PLACES, suffix_of
 from emasync.plan.intake import Intake, path_of
 from emasync.plan.layout import source_metadata
 from emasync.plan.tools import PlanTools
 from emasync.sources.interface import FilesFound
-from emasync.transport.redaction import redact
 
 VERSION: Final = 1
 FOLDER: Final = "headers"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from emasync.errors import DestinationError, ErrorKind
 from emasync.ledger.interface import Admission, Clash, Failed
 from emasync.model.events import Event, EventName, EventValue
+from emasync.model.redaction import redact
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.choice import Wanted
 from emasync.plan.guards import Demand
@@ -210,7 +211,7 @@ class Intake:
             Failed(
                 set_id=shelf.set_id,
                 key=entry.key,
-                location=str(shelf.spec.locate(entry.key)),
+                location=redact(shelf.spec.locate(entry.key)),
                 kind=error.kind,
                 message=error.message,
                 attempts=0,
@@ -225,7 +226,7 @@ class Intake:
         for clash in clashes:
             self._tell(
                 "failed",
-                location=str(shelf.spec.locate(clash.key)) if clash.set_id == shelf.set_id else clash.destination,
+                location=redact(shelf.spec.locate(clash.key)) if clash.set_id == shelf.set_id else clash.destination,
                 kind=ErrorKind.NAME_CLASH,
                 message=f"{clash.destination}: its place is taken by {clash.other} ({clash.kind})",
             )

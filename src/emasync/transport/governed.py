@@ -17,6 +17,7 @@ from emasync.model.clock import Clock, SystemClock
 from emasync.model.digest import Span, Tail, Validator
 from emasync.model.events import Event, OnEvent, ignore_event
 from emasync.model.location import Location
+from emasync.model.redaction import redact
 from emasync.settings import Settings
 from emasync.transport import files
 from emasync.transport.auth import CredentialChain, Credentials
@@ -44,7 +45,6 @@ from emasync.transport.object_store import Endpoints, ObjectStores
 from emasync.transport.places import ListingPlace, PlaceFinder
 from emasync.transport.pool import WirePool
 from emasync.transport.pursuit import Pursuit
-from emasync.transport.redaction import redact
 from emasync.transport.redirects import is_private
 from emasync.transport.remembered import Remembered
 from emasync.transport.resolver import DaemonResolver

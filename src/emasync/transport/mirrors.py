@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from emasync.errors import RefusedError
 from emasync.model.location import Location
-from emasync.transport.redaction import redact
+from emasync.model.redaction import redact
 from emasync.transport.surroundings import host_and_port
 
 

@@ -10,10 +10,10 @@ from urllib.parse import quote
 from emasync.errors import InputError
 from emasync.model.clock import Clock
 from emasync.model.location import PATH_SAFE, Location
+from emasync.model.redaction import is_presigned
 from emasync.transport.answers import DENIED, error_code
 from emasync.transport.auth import Credentials, Signer
 from emasync.transport.interface import BucketAccess
-from emasync.transport.redaction import is_presigned
 from emasync.transport.surroundings import Surroundings
 
 KEY_SAFE = "/-._~"

@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from emasync.errors import AccessDeniedError, RefusedError, TransientError, TransportError
 from emasync.model.location import Location
+from emasync.model.redaction import redact
 from emasync.transport.interface import ListPage
 from emasync.transport.mirrors import Mirrors, Route
-from emasync.transport.redaction import redact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

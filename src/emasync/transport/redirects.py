@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from emasync.errors import InputError, RefusedError
 from emasync.model.location import Location
-from emasync.transport.redaction import redact
+from emasync.model.redaction import redact
 from emasync.transport.surroundings import host_of
 
 MAX_REDIRECTS = 10

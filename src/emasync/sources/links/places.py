@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from emasync.errors import InputError
 from emasync.model.location import Location
-from emasync.transport.redaction import is_presigned
+from emasync.model.redaction import is_presigned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
