@@ -26,6 +26,9 @@ from emasync.hooks.bag import encoded
 from emasync.hooks.export_files import MOST_PIECES, PIECE_BYTES, ExportFile, piece_bytes
 from emasync.hooks.metalink import NAMESPACE, Metalink
 from emasync.hooks.public_urls import public_url
+from emasync.ledger.interface import Invalidated, Placed, Sealed
+from emasync.ledger.store import SqliteLedger
+from emasync.model.clock import SystemClock
 from emasync.model.location import Location
 from emasync.testing import Archive
 
@@ -252,3 +255,18 @@ def test_a_file_has_no_more_pieces_than_may_be_named(size_bytes: int) -> None:
     length = piece_bytes(size_bytes)
     assert -(-size_bytes // length) <= MOST_PIECES
     assert length == PIECE_BYTES or -(-size_bytes // (length // 2)) > MOST_PIECES
+
+
+def test_what_a_stop_left_behind_is_not_vouched_for(root: Path, tmp_path: Path) -> None:
+    """A file of which a power cut may have taken the bytes is read before anything is said of it."""
+    state = root / ".emasync"
+    ledger = SqliteLedger.open(state, root=root, clock=SystemClock())
+    (row,) = [row for row in ledger.rows() if row.destination == "d/a/plain.txt"]
+    sealed = Sealed(set_id=row.set_id, key=row.key, size_bytes=5, crc32c=row.crc32c or 0, generation=1, epoch=99)
+    ledger.record([Invalidated(set_id=row.set_id, key=row.key)])
+    ledger.record([sealed])
+    ledger.record([Placed(set_id=row.set_id, key=row.key)])
+    ledger.close(clean=False)
+    (root / "d/a/plain.txt").write_bytes(bytes(5))
+    with pytest.raises(IntegrityError, match="1 objects are left"):
+        emasync.export(root, "d", to="bagit", out=tmp_path / "out")

@@ -233,6 +233,22 @@ def test_a_stop_at_any_step_leaves_nothing_that_nobody_stands_for(place: Place, 
     assert place.receipt()["d"]["unwanted"] == 0
 
 
+def test_a_dry_run_after_a_stop_vouches_for_nothing(place: Place) -> None:
+    place.narrow()
+    SqliteLedger.open(place.root / ".emasync", root=place.root, clock=SystemClock()).close(clean=False)
+    before = files_below(place.root / "d")
+    emasync.prune(place.root, place.manifest, dry_run=True)
+    ledger = SqliteLedger.open(place.root / ".emasync", root=place.root, clock=SystemClock())
+    still_unclean = not ledger.clean
+    ledger.close(clean=False)
+    assert still_unclean
+    assert files_below(place.root / "d") == before
+    emasync.prune(place.root, place.manifest)
+    ledger = SqliteLedger.open(place.root / ".emasync", root=place.root, clock=SystemClock())
+    assert ledger.clean
+    ledger.close(clean=True)
+
+
 class Meddling:
     """A sink whose files somebody changes as soon as they were read; otherwise the real one."""
 

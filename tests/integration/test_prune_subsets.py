@@ -75,6 +75,26 @@ def test_a_prune_leaves_what_a_new_root_would_hold(
     assert [path for path in (root / "part").rglob("*") if path.is_dir() and not any(path.iterdir())] == []
 
 
+def test_a_dropped_dataset_takes_the_metadata_along_that_we_wrote(served: Served, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    both = served.manifest("plain", BOX, root)
+    (entry,) = both["datasets"]
+    both["datasets"] = [entry, {**entry, "id": "other", **SMALL}]
+    assert run_within(both, root).ok
+    kept = files_below(root / "other")
+    only = {**both, "datasets": both["datasets"][1:]}
+    assert list(emasync.prune(root, only).kept) == ["part"]  # no manifest file: nobody knows where it came from
+    dry = emasync.prune(root, only, drop=["part"], dry_run=True)
+    done = emasync.prune(root, only, drop=["part"])
+    assert done.datasets == dry.datasets
+    assert done.datasets[0].documents > 0
+    assert not (root / "part").exists()
+    assert not (root / "part.source-metadata/subset.json").exists()
+    assert files_below(root / "other") == kept
+    assert run_within(both, root).ok
+    assert emasync.verify(root, full=True).ok
+
+
 @pytest.mark.parametrize("kind", ["plain", "sharded"])
 def test_a_bag_holds_rewritten_metadata_and_chunks_cut_out_of_shards(served: Served, tmp_path: Path, kind: str) -> None:
     root = tmp_path / "root"

@@ -22,7 +22,7 @@ import orjson
 from emasync.api.blocking import blocking
 from emasync.api.look import status
 from emasync.assembly import Resources, RunSpec, open_resources
-from emasync.engine.recovery import pages
+from emasync.engine.recovery import pages, recover
 from emasync.errors import ErrorKind, InputError, IntegrityError
 from emasync.hooks.bag import Bag, Payload
 from emasync.hooks.export_files import ExportFile, describe_file
@@ -194,7 +194,7 @@ class _Export:
         self.files = self.size_bytes = self.read_bytes = 0
 
     async def require_complete(self) -> None:
-        """Refuse what is not there as a whole.
+        """Look after what a stop left behind, then refuse what is not there as a whole.
 
         Raises
         ------
@@ -202,6 +202,10 @@ class _Export:
             No such dataset.
         IntegrityError
         """
+        held = self._resources
+        suspect = await held.ledger.call(lambda ledger: None if ledger.clean else ledger.durable_epoch())
+        if suspect is not None:
+            await recover(held.ledger, held.sink, held.threads, suspect)
         tallies: list[Tally] = await self._resources.ledger.call("tallies")
         tally = next((tally for tally in tallies if tally.dataset == self._dataset), None)
         if tally is None:

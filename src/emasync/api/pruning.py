@@ -145,8 +145,19 @@ async def aprune(
     loaded = await asyncio.to_thread(load, manifest)
     folder = await asyncio.to_thread(_folder, root)
     spec = RunSpec(root=folder, state_dir=None, settings=Settings())
-    async with open_resources(spec, on_event, make_sink=make_sink) as resources:
-        return await _Pruning(resources, loaded, dry_run=dry_run, drop=drop).run(began_s)
+    try:
+        async with open_resources(spec, on_event, make_sink=make_sink) as resources:
+            return await _Pruning(resources, loaded, dry_run=dry_run, drop=drop).run(began_s)
+    except _OnlyLookedError as looked:
+        return looked.report
+
+
+class _OnlyLookedError(Exception):
+    """What a stop left behind was not looked after: so the ledger is not closed as after a clean end."""
+
+    def __init__(self, report: PruneReport) -> None:
+        super().__init__()
+        self.report = report
 
 
 def _folder(root: str | os.PathLike[str]) -> Path:
@@ -166,7 +177,13 @@ class _Pruning:
         self._folders = 0
 
     async def run(self, began_s: float) -> PruneReport:
-        """Check that the manifest is the root's, then remove."""
+        """Check that the manifest is the root's, then remove.
+
+        Raises
+        ------
+        _OnlyLookedError
+            After a dry run of a root that was not left cleanly.
+        """
         resources = self._resources
         await self._require_planned()
         claims = await self._claims()
@@ -176,13 +193,16 @@ class _Pruning:
         if not self._dry_run:
             await last_backup(resources)
             await last_snapshot(resources)
-        return PruneReport(
+        report = PruneReport(
             dry_run=self._dry_run,
             datasets=tuple(item for item in found if item.dropped or _something(item)),
             kept=dict(claims.kept),
             folders=self._folders,
             wall_s=time.monotonic() - began_s,
         )
+        if self._dry_run and not await resources.ledger.call(lambda held: held.clean):
+            raise _OnlyLookedError(report)
+        return report
 
     async def _require_planned(self) -> None:
         """Refuse unless each entry of the manifest is what the root was planned for last.
