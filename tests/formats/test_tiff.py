@@ -175,21 +175,24 @@ def hippocampal() -> Piece:
     return itk_stack(DriftingVolume((1065, 1536, 2048), "uint8", 5))
 
 
-def test_epfl_traps_4_and_5_pages_lie_between_directories_and_each_has_its_place(hippocampal: Piece) -> None:
-    array = only(hippocampal)
-    assert array.whole is None
-    assert array.chunks == (1, 1536, 2048)
-    assert places(array) == [(8 + 3_148_990 * page, 3_145_728) for page in range(1065)]
+@pytest.fixture(scope="module")
+def volume(hippocampal: Piece) -> StoredArray:
+    return only(hippocampal)
 
 
-def test_epfl_trap_6_the_last_page_has_one_byte_less_behind_it(hippocampal: Piece) -> None:
+def test_epfl_traps_4_and_5_pages_lie_between_directories_and_each_has_its_place(volume: StoredArray) -> None:
+    assert volume.whole is None
+    assert volume.chunks == (1, 1536, 2048)
+    assert places(volume) == [(8 + 3_148_990 * page, 3_145_728) for page in range(1065)]
+
+
+def test_epfl_trap_6_the_last_page_has_one_byte_less_behind_it(hippocampal: Piece, volume: StoredArray) -> None:
     assert hippocampal.size_bytes == 3_353_674_357 == 8 + 1065 * 3_148_990 - 1
-    assert places(only(hippocampal))[-1] == (8 + 3_148_990 * 1064, 3_145_728)
+    assert places(volume)[-1] == (8 + 3_148_990 * 1064, 3_145_728)
 
 
-def test_epfl_trap_7_pages_rows_and_columns_are_z_y_x(hippocampal: Piece) -> None:
-    array = only(hippocampal)
-    assert (array.shape, array.axes) == ((1065, 1536, 2048), ("z", "y", "x"))
+def test_epfl_trap_7_pages_rows_and_columns_are_z_y_x(volume: StoredArray) -> None:
+    assert (volume.shape, volume.axes) == ((1065, 1536, 2048), ("z", "y", "x"))
 
 
 def test_epfl_trap_8_no_voxel_size_is_made_up() -> None:
@@ -200,8 +203,8 @@ def test_epfl_trap_8_no_voxel_size_is_made_up() -> None:
         assert only(data).measures == (None, None, None)
 
 
-def test_epfl_trap_9_pages_of_many_are_no_thumbnails(hippocampal: Piece) -> None:
-    assert only(hippocampal).role == "image"
+def test_epfl_trap_9_pages_of_many_are_no_thumbnails(volume: StoredArray) -> None:
+    assert volume.role == "image"
 
 
 def test_epfl_every_file_of_the_twin_is_read_back() -> None:
@@ -394,6 +397,20 @@ def test_ome_planes_may_lie_in_any_page_and_in_other_files() -> None:
     assert found.notes == ("Image:0: planes lie in 1 other files: other.ome.tif",)
 
 
+def test_ome_does_not_make_more_chunks_than_are_kept() -> None:
+    pixels = np.zeros((2, 16, 4096), np.uint8)
+    text = OME.format(order="XYZCT", data="<TiffData/>").replace('SizeX="6" SizeY="5"', 'SizeX="4096" SizeY="16"')
+    text = text.replace('SizeT="1"', f'SizeT="{(1 << 24) // 6}"')
+    more = {0: [Entry(270, ASCII, text.encode() + b"\0"), Entry(317, SHORT, (1,))]}
+    data = bytearray(strip_stack(ArrayPages(pixels), lambda page: more.get(page, [])).read(0, 1 << 20))
+    with tifffile.TiffFile(BytesIO(bytes(data))) as oracle:
+        page = oracle.pages[0].aspage()
+        at, offsets = page.tags[273].valueoffset, page.dataoffsets
+    data[at : at + 8] = struct.pack("<II", offsets[1], offsets[0])  # eight chunks a page
+    with pytest.raises(FormatError, match=r"byte \d+: OME-XML tells of more than 16777216 chunks"):
+        described(bytes(data))
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -509,6 +526,30 @@ def test_a_directory_of_too_many_fields_is_refused() -> None:
     data = TiffForm(big=True).header(16) + struct.pack("<Q", MAX_ENTRIES + 1) + bytes(200_000)
     with pytest.raises(FormatError, match="byte 16: a directory of 4097 fields"):
         described(data)
+
+
+def chained(sizes: Iterable[tuple[int, int]], rows: int) -> bytes:
+    """Pages of that width and length, whose strips all have the place of the first."""
+    form, data = TiffForm(), b""
+    pages = list(sizes)
+    for number, (width, length) in enumerate(pages):
+        values = {256: width, 257: length, 258: 8, 259: 8, 273: 8, 278: rows, 279: 64}
+        entries = [Entry(tag, LONG, (value,)) for tag, value in values.items()]
+        at = 72 + len(data)
+        following = at + form.directory_bytes(len(entries)) if number < len(pages) - 1 else 0
+        data += form.directory(entries, at=at, following=following)
+    return form.header(72) + bytes(64) + data
+
+
+def test_more_strips_than_are_kept_are_refused_before_they_are_read() -> None:
+    with pytest.raises(FormatError, match="byte 72: more than 16777216 chunks"):
+        described(chained([(8, 1 << 25)], rows=1))
+
+
+def test_more_layouts_than_a_file_may_have_are_refused() -> None:
+    assert len(described(chained([(8, 8), (4, 4), (8, 8)], rows=8)).arrays) == 2
+    with pytest.raises(FormatError, match=r"byte \d+: pages of more than 1000 layouts"):
+        described(chained([(width, 8) for width in range(1, 1002)], rows=8))
 
 
 def test_other_files_are_told_apart() -> None:

@@ -30,6 +30,7 @@ class Directories:
     def __init__(self, file: HeaderBytes, form: Form) -> None:
         self._file = file
         self._form = form
+        self._room = MAX_DIRECTORIES
         self._room_bytes = MAX_DIRECTORY_BYTES
         self._count, self._entry, self._next = (
             struct.Struct(form.order + code) for code in (("Q", "HHQ8s", "Q") if form.big else ("H", "HHI4s", "I"))
@@ -56,8 +57,6 @@ class Directories:
                 return
             if offset == kept:
                 raise self._file.broken(directory.offset, f"the chain of directories runs in a loop to byte {offset}")
-            if number >= MAX_DIRECTORIES:
-                raise self._file.broken(offset, f"more than {MAX_DIRECTORIES} directories")
             if number == keep_at:
                 kept, keep_at = offset, 2 * keep_at
 
@@ -67,9 +66,11 @@ class Directories:
         size_bytes = entries * self._entry.size
         if not 0 < entries <= MAX_ENTRIES:
             raise self._file.broken(offset, f"a directory of {entries} fields; 1 to {MAX_ENTRIES} are read")
+        self._room -= 1
         self._room_bytes -= size_bytes
-        if self._room_bytes < 0:
-            raise self._file.broken(offset, f"directories of more than {MAX_DIRECTORY_BYTES} bytes")
+        if min(self._room, self._room_bytes) < 0:
+            many = f"more than {MAX_DIRECTORIES} directories, or {MAX_DIRECTORY_BYTES} bytes of them"
+            raise self._file.broken(offset, many)
         start = offset + self._count.size
         data = self._file.take(start, size_bytes + self._next.size)
         fields = self._fields(data[:size_bytes], start)

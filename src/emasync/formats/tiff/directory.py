@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ Numbers = npt.NDArray[np.uint64]
 _KINDS: Final = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 """Field types that are read: the unsigned ones."""
 
+_ITEM_BYTES: Final = {"B": 1, "H": 2, "I": 4, "Q": 8}
 _RATIONAL: Final = 5
 _CLASSIC, _BIG = 42, 43
 _HEADER_BYTES: Final = 16
@@ -105,10 +106,16 @@ class Directory:
             if default is None:
                 raise self.file.broken(self.offset, f"the directory has no field {tag}, which images must have")
             return default
-        values = self.numbers(tag, 1)
-        if not len(values):
-            raise self.file.broken(self._entries[tag].position, f"field {tag} has no value")
-        return int(values[0])
+        entry = self._entries[tag]
+        code = _KINDS.get(entry.kind)
+        if code is None or not entry.length:
+            raise self.file.broken(entry.position, f"field {tag} must have a number, and has type {entry.kind}")
+        data = self._data(entry, _ITEM_BYTES[code], 1)
+        return int.from_bytes(data, "little" if self._form.order == "<" else "big")
+
+    def signature(self, tags: Collection[int]) -> tuple[object, ...]:
+        """What the directory has of some fields, or where: equal for directories that say the same of them."""
+        return tuple((tag, entry[:3]) for tag, entry in self._entries.items() if tag in tags)
 
     def numbers(self, tag: int, most: int) -> Numbers:
         """The first values of a field, `most` at most; none where it is missing.

@@ -12,13 +12,16 @@ from emasync.formats.tiff.chain import Directories
 from emasync.formats.tiff.directory import Directory, form_of
 from emasync.formats.tiff.imagej import ImagejStack, imagej_of, plane_of
 from emasync.formats.tiff.ome import MAX_XML_BYTES, OmeError, OmeImage, is_ome, ome_images
-from emasync.formats.tiff.raster import Raster, raster_of
-from emasync.formats.tiff.segments import MAX_SEGMENTS, places_of
+from emasync.formats.tiff.raster import LAYOUT, Raster, raster_of
+from emasync.formats.tiff.segments import places_of
 from emasync.formats.tiff.stack import Order, Stack, in_order
 
 MAX_LEVELS: Final = 64
 MAX_LAYOUTS: Final = 1000
 """Different arrays of one file."""
+
+MAX_SEGMENTS: Final = 1 << 24
+"""Strips or tiles whose places are kept, of one file: 256 MiB of numbers."""
 
 MAX_READ_SEGMENTS: Final = 1 << 27
 """Strips and tiles that are looked at; those of a page that are one chunk are not kept."""
@@ -62,6 +65,7 @@ class _Pages:
         self._count = 0
         self._rows = 0
         self._segments = 0
+        self._before: dict[int, tuple[object, Raster | str]] = {}
         self._unread: Counter[str] = Counter()
         self._said: list[str] = []
         self._description = b""
@@ -81,18 +85,25 @@ class _Pages:
             self._add(number, directories.read(int(offset))[0], level)
 
     def _add(self, number: int, directory: Directory, level: int) -> None:
-        raster = raster_of(directory, level)
+        raster = self._raster(directory, level)
         if isinstance(raster, str):
             self._unread[raster] += 1
             return
-        self._segments += raster.segments
-        places = places_of(directory, raster)
         stack = self._stack(raster, directory)
+        self._segments += len(stack.nominal)
         before = stack.rows
-        stack.add(number, *places)
+        stack.add(number, *places_of(directory, raster, stack.nominal))
         self._rows += stack.rows - before
-        if self._rows > MAX_SEGMENTS or self._segments > MAX_READ_SEGMENTS:
-            raise self._file.broken(directory.offset, f"more than {MAX_SEGMENTS} chunks of strips and tiles")
+        self._require_room(directory)
+
+    def _raster(self, directory: Directory, level: int) -> Raster | str:
+        """The layout of a page; mostly it is that of the page before, and need not be read again."""
+        signature = directory.signature(LAYOUT)
+        known, raster = self._before.get(level, (None, ""))
+        if signature != known:
+            raster = raster_of(directory, level)
+            self._before[level] = signature, raster
+        return raster
 
     def _stack(self, raster: Raster, first: Directory) -> Stack:
         """The pages of one layout."""
@@ -100,9 +111,14 @@ class _Pages:
         if stack is None:
             if len(self._stacks) >= MAX_LAYOUTS:
                 raise self._file.broken(first.offset, f"pages of more than {MAX_LAYOUTS} layouts")
-            stack = self._stacks[raster] = Stack(raster, first)
             self._rows += raster.segments  # what a stack knows of one page
+            self._require_room(first)
+            stack = self._stacks[raster] = Stack(raster, first)
         return stack
+
+    def _require_room(self, page: Directory) -> None:
+        if self._rows > MAX_SEGMENTS or self._segments > MAX_READ_SEGMENTS:
+            raise self._file.broken(page.offset, f"more than {MAX_SEGMENTS} chunks of strips and tiles")
 
     def arrays(self) -> tuple[StoredArray, ...]:
         """What the pages are together."""
@@ -142,6 +158,7 @@ class _Pages:
     def _ome(self, images: tuple[OmeImage, ...]) -> tuple[StoredArray, ...]:
         arrays: list[StoredArray] = []
         used: set[Raster] = set()
+        room = MAX_SEGMENTS
         for image in images:
             stack = self._of(image)
             if image.elsewhere:
@@ -150,6 +167,9 @@ class _Pages:
             if stack is None:
                 self._said.append(f"{image.name}: no page of the file has {image.size} pixels")
                 continue
+            room -= len(image.pages) * stack.each
+            if room < 0:
+                raise self._file.broken(stack.first.offset, f"OME-XML tells of more than {MAX_SEGMENTS} chunks")
             used.add(stack.raster)
             arrays.append(_ome_array(stack, image, f"{len(arrays)}"))
         others = [stack for raster, stack in self._stacks.items() if raster not in used]

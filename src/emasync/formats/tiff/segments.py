@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 
 from emasync.formats.tiff.directory import Directory, Numbers
 from emasync.formats.tiff.raster import UNCOMPRESSED, Raster
 
-MAX_SEGMENTS: Final = 1 << 24
-"""Strips or tiles whose places are kept, of one file: 256 MiB of numbers."""
-
 (_STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES) = (273, 279, 324, 325)
 
 
-def places_of(page: Directory, raster: Raster) -> tuple[Numbers, Numbers]:
+def places_of(page: Directory, raster: Raster, nominal: Numbers) -> tuple[Numbers, Numbers]:
     """Offsets and byte counts of a page's strips or tiles; 0 bytes for those that were never written.
+
+    Parameters
+    ----------
+    page : Directory
+    raster : Raster
+        Its layout.
+    nominal : ndarray of uint64
+        Bytes of each before compression.
 
     Raises
     ------
@@ -24,16 +27,13 @@ def places_of(page: Directory, raster: Raster) -> tuple[Numbers, Numbers]:
         Too many, too few, or beyond the end of the file.
     """
     places = _TILES if raster.tiled and _TILES in page else _STRIPS
-    segments = raster.segments
-    if segments > MAX_SEGMENTS or page.count(places) < segments:
-        said = page.count(places)
-        raise page.file.broken(
-            page.offset, f"{segments} strips or tiles, of at most {MAX_SEGMENTS}; {said} have a place"
-        )
+    segments = len(nominal)
+    if page.count(places) < segments:
+        raise page.file.broken(page.offset, f"{segments} strips or tiles, {page.count(places)} have a place")
     starts = page.numbers(places, segments)
     sizes = page.numbers(_TILE_BYTES if places == _TILES else _STRIP_BYTES, segments)
     if raster.compression == UNCOMPRESSED:
-        sizes = _uncompressed(page, raster, starts, sizes)
+        sizes = _uncompressed(page, nominal, starts, sizes)
     if len(starts) != segments or len(sizes) != segments:
         raise page.file.broken(page.offset, f"{len(sizes)} byte counts for {segments} strips or tiles")
     sizes = np.where(starts > 0, sizes, 0).astype(np.uint64)
@@ -47,9 +47,8 @@ def places_of(page: Directory, raster: Raster) -> tuple[Numbers, Numbers]:
     return starts, sizes
 
 
-def _uncompressed(page: Directory, raster: Raster, starts: Numbers, sizes: Numbers) -> Numbers:
+def _uncompressed(page: Directory, nominal: Numbers, starts: Numbers, sizes: Numbers) -> Numbers:
     """Byte counts of pixels are known; a field that tells fewer is wrong about them, one that is missing no loss."""
-    nominal = raster.nominal_bytes()
     if len(sizes) != len(nominal):
         return nominal
     short = np.flatnonzero((sizes > 0) & (sizes < nominal))

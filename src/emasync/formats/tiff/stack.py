@@ -27,6 +27,13 @@ class Stack:
     raster : Raster
     first : Directory
         Of the first page.
+
+    Attributes
+    ----------
+    numbers : array of int64
+        Of the pages, in the file.
+    nominal : ndarray of uint64
+        Bytes of each strip or tile of a page before compression.
     """
 
     def __init__(self, raster: Raster, first: Directory) -> None:
@@ -34,8 +41,8 @@ class Stack:
         self.first = first
         self.numbers = array("q")
         self._starts, self._sizes = array("Q"), array("Q")
-        self._nominal = raster.nominal_bytes()
-        self._within = np.cumsum(self._nominal) - self._nominal
+        self.nominal = raster.nominal_bytes()
+        self._within = np.cumsum(self.nominal) - self.nominal
         one_column = raster.grid[2] == 1 and (not raster.tiled or raster.grid[1] * raster.grid[0] == 1)
         self._merged = raster.compression == 1 and one_column
 
@@ -45,9 +52,14 @@ class Stack:
         return len(self._starts)
 
     @property
+    def each(self) -> int:
+        """Places of one page."""
+        return len(self._starts) // len(self.numbers)
+
+    @property
     def page_bytes(self) -> int:
         """Of an uncompressed page."""
-        return int(self._nominal.sum())
+        return int(self.nominal.sum())
 
     def add(self, number: int, starts: Numbers, sizes: Numbers) -> None:
         """Take page `number` of the file; its strips or tiles lie there."""
@@ -74,13 +86,13 @@ class Stack:
         return (file_bytes - self._starts[-1]) // self.page_bytes - 1 if self._merged and self._sizes[-1] else 0
 
     def _follows(self, starts: Numbers, sizes: Numbers) -> bool:
-        return bool((sizes == self._nominal).all() and (starts == starts[0] + self._within).all())
+        return bool((sizes == self.nominal).all() and (starts == starts[0] + self._within).all())
 
     def _part(self) -> None:
         """Let the pages so far have a row for each strip as well."""
         pages = np.frombuffer(self._starts, np.uint64)
         starts = (pages[:, None] + self._within).ravel()
-        self._sizes = array("Q", np.tile(self._nominal, len(pages)).tobytes())
+        self._sizes = array("Q", np.tile(self.nominal, len(pages)).tobytes())
         self._starts = array("Q", starts.tobytes())
         self._merged = False
 
@@ -119,9 +131,8 @@ class Stack:
         )
 
     def _rows_of(self, order: Order) -> tuple[Numbers, Numbers]:
-        each = len(self._starts) // len(self.numbers)
-        starts = np.frombuffer(self._starts, np.uint64).reshape(-1, each)
-        sizes = np.frombuffer(self._sizes, np.uint64).reshape(-1, each)
+        starts = np.frombuffer(self._starts, np.uint64).reshape(-1, self.each)
+        sizes = np.frombuffer(self._sizes, np.uint64).reshape(-1, self.each)
         if len(order) == len(starts) and (order == np.arange(len(order))).all():
             return starts, sizes
         there = (order >= 0)[:, None]
