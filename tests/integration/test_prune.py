@@ -249,6 +249,44 @@ def test_a_dry_run_after_a_stop_vouches_for_nothing(place: Place) -> None:
     ledger.close(clean=True)
 
 
+def test_a_stop_while_a_dataset_is_dropped_is_made_up_for(place: Place) -> None:
+    place.write(place.entry("d"))
+
+    def stop(name: str) -> None:
+        if name == "receipt.json":
+            raise StopError(name)
+
+    def crashing(root: Path) -> CrashDisk:
+        disk = CrashDisk(root)
+        disk.at("write_document", stop)
+        return disk
+
+    async def broken() -> None:
+        await aprune(place.root, place.manifest, make_sink=crashing)
+
+    with pytest.raises(StopError):
+        asyncio.run(broken())
+    assert not (place.root / "e").exists()
+    assert list(place.receipt()) == ["d", "e"]
+    assert emasync.prune(place.root, place.manifest).ok
+    assert list(place.receipt()) == ["d"]
+    assert [item["dataset"] for item in api.status(place.root)["datasets"]] == ["d"]
+
+
+def test_a_dropped_dataset_with_a_changed_file_is_known_until_that_is_gone(place: Place) -> None:
+    place.write(place.entry("d"))
+    mine = place.root / "e/keep/00.bin"
+    mine.write_bytes(b"mine")
+    assert emasync.prune(place.root, place.manifest).datasets[0].changed_files == ("e/keep/00.bin",)
+    assert emasync.prune(place.root, place.manifest).datasets[0].changed_files == ("e/keep/00.bin",)
+    assert files_below(place.root / "e") == {"keep/00.bin": b"mine"}
+    assert (place.receipt()["e"]["objects"], place.receipt()["e"]["unwanted"]) == (0, 1)
+    mine.unlink()
+    assert emasync.prune(place.root, place.manifest).ok
+    assert list(place.receipt()) == ["d"]
+    assert not (place.root / "e").exists()
+
+
 class Meddling:
     """A sink whose files somebody changes as soon as they were read; otherwise the real one."""
 

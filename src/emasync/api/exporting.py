@@ -22,6 +22,7 @@ import orjson
 from emasync.api.blocking import blocking
 from emasync.api.look import status
 from emasync.assembly import Resources, RunSpec, open_resources
+from emasync.disk.documents import to_its_end
 from emasync.engine.recovery import pages, recover
 from emasync.errors import ErrorKind, InputError, IntegrityError
 from emasync.hooks.bag import Bag, Payload
@@ -241,7 +242,7 @@ class _Export:
         try:
             async with aclosing(self._described()) as described:
                 async for files in described:
-                    await asyncio.to_thread(writer.add, files)
+                    await to_its_end(asyncio.to_thread(writer.add, files))
         except BaseException:
             await asyncio.to_thread(writer.close)
             raise
@@ -261,8 +262,7 @@ class _Export:
             yield self._counted(await self._written())
         finally:
             self._stop.set()
-            if under_way:
-                await asyncio.wait(under_way)
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     def _counted(self, found: Sequence[tuple[ExportFile, int]]) -> list[ExportFile]:
         self.files += len(found)

@@ -73,14 +73,14 @@ class Papers:
 
         await self._ledger.call(write)
 
-    async def update_receipt(self, dropped: Collection[str]) -> None:
-        """Say in the receipt what is there now; what it says of the last run, and of other ledgers' datasets, stays."""
+    async def update_receipt(self, gone: Collection[str]) -> None:
+        """Say in the receipt what is there now, without the datasets that are `gone`; the rest of it stays."""
         tallies: list[Tally] = await self._ledger.call("tallies")
         counts = {tally.dataset: tally for tally in tallies}
         document = _parsed(await self._documents.read(RECEIPT))
         if document is None:
             return
-        items = [item for item in document["datasets"] if item.get("id") in counts or item.get("id") not in dropped]
+        items = [item for item in document["datasets"] if item.get("id") not in gone]
         document["datasets"] = [_updated(item, counts.get(item.get("id"))) for item in items]
         pretty = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         await self._documents.write(RECEIPT, orjson.dumps(document, option=pretty))

@@ -259,15 +259,24 @@ class _Pruning:
         if not self._dry_run:
             suspect = await resources.ledger.call(lambda held: None if held.clean else held.durable_epoch())
             await recover(resources.ledger, resources.sink, resources.threads, suspect)
-        for name, dropped in (
-            *((entry.id, False) for entry in self._manifest.datasets),
-            *((n, True) for n in claims.go),
-        ):
-            found.append(await self._dataset(name, pruner, papers, empty, dropped=dropped))
+        dropped = {**{entry.id: False for entry in self._manifest.datasets}, **dict.fromkeys(claims.go, True)}
+        found += [await self._dataset(name, pruner, papers, empty, dropped=whole) for name, whole in dropped.items()]
         if not self._dry_run:
-            await papers.update_receipt(claims.go)
-            await asyncio.to_thread(claims.forget, claims.go)
+            await self._forget(claims, papers)
         return found
+
+    async def _forget(self, claims: Claims, papers: Papers) -> None:
+        """Datasets of which nothing is left leave the receipt, the ledger, and the record of manifests.
+
+        In this order: after a stop in between, the next prune finds them and goes on.
+        """
+        ledger = self._resources.ledger
+        left = {tally.dataset for tally in await ledger.call("tallies") if tally.on_disk}
+        gone = [name for name in claims.go if name not in left]
+        await papers.update_receipt(gone)
+        for name in gone:
+            await ledger.call("forget_dataset", name)
+        await asyncio.to_thread(claims.forget, gone)
 
     async def _dataset(
         self, name: str, pruner: Pruner, papers: Papers, empty: EmptyFolders, *, dropped: bool

@@ -40,7 +40,7 @@ async def read_document(path: Path, *, limit_bytes: int = LIMIT_BYTES) -> str:
         No permission, I/O error.
     """
     try:
-        data = await _to_its_end(_read(path, limit_bytes + 1))
+        data = await to_its_end(_read(path, limit_bytes + 1))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise InputError(f"document {str(path)!r}: {error.strerror}; name a text file", location=str(path)) from error
     except OSError as error:
@@ -71,12 +71,12 @@ async def write_document(path: Path, text: str) -> None:
     """
     temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}")
     try:
-        await _to_its_end(_write(temporary, path, text.encode()))
+        await to_its_end(_write(temporary, path, text.encode()))
     except OSError as error:
         raise translate(error, "write", str(path)) from error
 
 
-async def _to_its_end(work: Coroutine[None, None, T]) -> T:
+async def to_its_end(work: Coroutine[None, None, T]) -> T:
     """Await `work`, to its end even when cancelled: a file opened in a thread needs somebody who closes it."""
     task = asyncio.ensure_future(work)
     try:

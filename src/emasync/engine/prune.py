@@ -125,7 +125,7 @@ class Pruner:
         return cleared
 
     async def drop(self, dataset: str) -> Cleared:
-        """All files of a dataset, and what is known of it unless somebody changed a file."""
+        """All files of a dataset; its plan names nothing from now on."""
         if self.dry_run:
             cleared = await self.unwanted(dataset)
             for state in (State.SEALED, State.PLACED):
@@ -134,9 +134,7 @@ class Pruner:
             return cleared
         await self.ledger.call("begin_plan", dataset, DROPPED)
         await self.ledger.call("finish_plan", dataset)
-        cleared = await self.unwanted(dataset)
-        await self.ledger.call("forget_dataset", dataset)
-        return cleared
+        return await self.unwanted(dataset)
 
     async def _unwanted(self, dataset: str) -> AsyncIterator[list[Row]]:
         rows: Iterator[Row] = await self.ledger.call("unwanted", dataset)
@@ -186,8 +184,7 @@ class Pruner:
             return [item for job in jobs for item in await job]
         finally:
             stop.set()
-            if jobs:
-                await asyncio.wait(jobs)
+            await asyncio.gather(*jobs, return_exceptions=True)
 
 
 def doomed(row: Row) -> Doomed:
