@@ -197,7 +197,7 @@ def _compare(
         if digest.kind not in have:
             continue
         if have[digest.kind].lower() != digest.value.lower():
-            where = redact(location.location) if isinstance(location, Task) else str(location)
+            where = _named(location)
             raise IntegrityError(
                 f"{where}: {digest.kind} is {have[digest.kind]}, published is {digest.value}; the bytes were "
                 "dropped. Run again to fetch anew, or correct the digest in the manifest",
@@ -252,3 +252,10 @@ def holds(sink: Sink, destination: str, size_bytes: int | None, crc32c: int | No
         return sink.read_final(destination, offset, count)
 
     return hash_pieces(read_pieces(read, facts.size_bytes), ())[0] == crc32c
+
+
+def _named(location: Task | Location | str) -> str:
+    """For messages."""
+    if isinstance(location, str):
+        return location
+    return redact(location.location if isinstance(location, Task) else location)
