@@ -14,6 +14,7 @@ import pytest
 from tests.formats.test_dm import Watched
 
 from emasync.errors import FormatError
+from emasync.formats.hdf5.contents import contents_of
 from emasync.formats.hdf5.format import Hdf5Format
 from emasync.formats.stored import ChunkTable, FileDescription, StoredArray
 from emasync.testing.mearec import write_mearec
@@ -33,7 +34,7 @@ WELL_FORMED = {"gh_2649_plain_model.h5"}
 def described(path: Path) -> FileDescription:
     data = path.read_bytes()
     assert Hdf5Format().recognises(data[:8192])
-    return Hdf5Format().describe(Watched(data, path.name))
+    return contents_of(Watched(data, path.name))
 
 
 def arrays(found: FileDescription) -> dict[str, StoredArray]:
@@ -143,7 +144,7 @@ def test_hostile_files_are_refused_with_their_name(path: Path) -> None:
         assert described(path).arrays
         return
     with pytest.raises(FormatError, match=path.name):
-        Hdf5Format().describe(Watched(path.read_bytes(), path.name))
+        contents_of(Watched(path.read_bytes(), path.name))
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,7 @@ def test_nwb_trap_10_the_body_of_a_refusal_is_no_hdf5() -> None:
     body = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>" + bytes(1000)
     assert not Hdf5Format().recognises(body)
     with pytest.raises(FormatError, match="signature not found"):
-        Hdf5Format().describe(Watched(body))
+        contents_of(Watched(body))
 
 
 def test_nwb_trap_15_namespaces_that_are_not_there_do_not_matter(folder: Path) -> None:

@@ -120,7 +120,7 @@ def opened(source: ByteSource) -> Iterator[h5py.File]:
 def _library() -> h5py:
     try:
         import h5py  # noqa: PLC0415 - an extra; most runs read no HDF5
-    except ImportError:
+    except ModuleNotFoundError:
         raise InputError("HDF5 files need h5py: pip install 'emasync[hdf5]'") from None
     found = h5py.version.hdf5_version_tuple
     if found < MIN_HDF5:

@@ -58,7 +58,9 @@ class TreeWalk:
         FormatError
             More links, or deeper ones, than files have.
         """
-        self._is_new(self._root)
+        from h5py import h5g  # noqa: PLC0415 - an extra; the caller has opened a file with it
+
+        self._is_new(h5g.get_objinfo(self._root, b".").objno[0])
         open_groups: list[tuple[str, h5g.GroupID, Iterator[bytes]]] = [("", self._root, iter(self._root))]
         while open_groups:
             path, group, names = open_groups[-1]
@@ -73,26 +75,23 @@ class TreeWalk:
     def _entry(
         self, group: h5g.GroupID, name: bytes, open_groups: list[tuple[str, h5g.GroupID, Iterator[bytes]]]
     ) -> Iterator[Leaf]:
-        from h5py import h5d, h5g, h5l, h5o  # noqa: PLC0415 - an extra; the caller has opened a file with it
+        from h5py import h5d, h5g, h5l, h5o  # noqa: PLC0415 - as above
 
-        kind = group.links.get_info(name).type
-        if kind == h5l.TYPE_EXTERNAL:
+        link = group.links.get_info(name)
+        if link.type == h5l.TYPE_EXTERNAL:
             file, inner = (part.decode("utf-8", "replace") for part in group.links.get_val(name))
             yield Leaf(self.where, None, f"it is a link to {inner!r} in another file, {file!r}, which is not opened")
-        if kind != h5l.TYPE_HARD:
+        if link.type != h5l.TYPE_HARD:
             return  # the target of a soft link is described under its own name
-        found = h5o.open(group, name)
-        if not self._is_new(found):
+        if not self._is_new(link.u):
             return
+        found = h5o.open(group, name)
         if isinstance(found, h5g.GroupID):
             open_groups.append((f"{self.where}/", found, iter(found)))
         elif isinstance(found, h5d.DatasetID):
             yield Leaf(self.where, found)
 
-    def _is_new(self, found: h5g.GroupID | h5d.DatasetID) -> bool:
-        from h5py import h5o  # noqa: PLC0415 - as above
-
-        address = h5o.get_info(found).addr
+    def _is_new(self, address: int) -> bool:
         if address in self._seen:
             return False
         self._seen.add(address)
