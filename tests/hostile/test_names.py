@@ -14,6 +14,7 @@ from tests.sources.dandi_desk import described, twin_of
 
 from emasync.disk.names import check_relative, map_path, unmap_segment
 from emasync.errors import DestinationError, InputError, ManifestError
+from emasync.ledger.rooms import folders_of
 from emasync.manifest.load import manifest_from_object
 from emasync.model.receipt import Receipt
 from emasync.testing import Archive
@@ -28,6 +29,9 @@ HOSTILE = (
     "-rf", "$HOME/x",
     "\u202etxt.exe", "\ufeffx", "e\u0301", "\u00e9", "Case", "case", "clash", "clash/below",
 )  # fmt: skip
+FILES_AND_FOLDERS = frozenset((".", "..", "clash"))
+"""Files whose names others need for folders: only where one page of a listing tells both before either is fetched."""
+
 FINE = "fine/file.bin"
 
 
@@ -65,7 +69,8 @@ def test_keys_of_a_listing(archive: Callable[..., Archive], tmp_path: Path) -> N
 
 
 def test_paths_of_an_archives_records(archive: Callable[..., Archive], tmp_path: Path) -> None:
-    twin = twin_of(dict.fromkeys(HOSTILE, b"x") | {FINE: b"fine"})
+    named = {key: b"x" for key in HOSTILE if key not in FILES_AND_FOLDERS}
+    twin = twin_of(named | {FINE: b"fine"})
     server = archive(twin.store, apps=[twin])
     root = canary(tmp_path)
     before = set(tmp_path.rglob("*"))
@@ -115,3 +120,10 @@ def test_very_many_keys() -> None:
     from hypothesis import settings
 
     settings(max_examples=200_000, deadline=None)(given(_KEYS)(_confined))()
+
+
+def test_how_deep_a_key_is_costs_nothing_but_its_length() -> None:
+    """Each folder above a key is looked for: that each look went through all of them again took seconds a key."""
+    deep = b"d/" * 2_000 + b"x"
+    assert list(folders_of(deep, len(b"set/"))) == [b"", b"d/", b"d/d/"]
+    assert len(list(folders_of(deep, len(deep)))) == 2_001

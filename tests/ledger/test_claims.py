@@ -98,7 +98,7 @@ def test_claims_that_follow_from_rows_are_the_claims(
 
 
 def test_folders_around_a_place() -> None:
-    assert list(folders_of(b"a/b//c")) == [b"", b"a/", b"a/b/", b"a/b//"]
+    assert list(folders_of(b"a/b//c", 5)) == [b"", b"a/", b"a/b/", b"a/b//"]
 
 
 def test_what_is_remembered_of_a_set_grows_with_it(ledger: SqliteLedger) -> None:

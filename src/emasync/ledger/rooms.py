@@ -25,11 +25,14 @@ Bounds = tuple[bytes, bytes]
 """First and last key."""
 
 
-def folders_of(place: bytes) -> Iterator[bytes]:
-    """Every folder, with its slash, that may lead to `place`; the root, empty, first."""
+def folders_of(place: bytes, longest_bytes: int) -> Iterator[bytes]:
+    """Every folder, with its slash, that may lead to `place`; the root, empty, first.
+
+    None above `longest_bytes`: keys of strangers may be thousands of folders deep.
+    """
     yield b""
     cut = place.find(b"/")
-    while cut >= 0:
+    while 0 <= cut < longest_bytes:
         yield place[: cut + 1]
         cut = place.find(b"/", cut + 1)
 
@@ -46,6 +49,7 @@ class Rooms:
         self._connection = connection
         self._of_folder: dict[bytes, list[int]] = {}
         self._folders: list[bytes] = []
+        self._longest_bytes = 0
         self._bounds: dict[int, Bounds | None] = {}
 
     def forget(self) -> None:
@@ -64,7 +68,7 @@ class Rooms:
     def owner(self, place: bytes) -> tuple[int, bytes] | None:
         """Set and key of the object that lies at `place` by its key."""
         self._load()
-        for folder in folders_of(place):
+        for folder in folders_of(place, self._longest_bytes):
             key = place[len(folder) :]
             for set_id in self._of_folder.get(folder, ()):
                 bounds = self._bounds_of(set_id)
@@ -103,7 +107,9 @@ class Rooms:
         """Rooms that reach into ``[start, stop)``: around one of its ends, or inside."""
         self._load()
         inside = self._folders[bisect_left(self._folders, start) : bisect_left(self._folders, stop)]
-        for folder in dict.fromkeys((*folders_of(start), *folders_of(stop), *inside)):
+        for folder in dict.fromkeys(
+            (*folders_of(start, self._longest_bytes), *folders_of(stop, self._longest_bytes), *inside)
+        ):
             for set_id in self._of_folder.get(folder, ()):
                 yield folder, set_id
 
@@ -118,3 +124,4 @@ class Rooms:
         for set_id, name in self._connection.execute("SELECT id, destination FROM sets WHERE grid IS NULL"):
             self._of_folder.setdefault(name + b"/" if name else b"", []).append(set_id)
         self._folders = sorted(self._of_folder)
+        self._longest_bytes = max(map(len, self._folders), default=0)
