@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import struct
@@ -394,7 +395,10 @@ def test_ome_planes_may_lie_in_any_page_and_in_other_files() -> None:
     assert (pixels_of(array, data) == expected).all()
     assert array.table is not None
     assert (array.table.sizes > 0).sum() == 3
-    assert found.notes == ("Image:0: planes lie in 1 other files: other.ome.tif",)
+    assert found.notes == (
+        "Image:0: planes lie in 1 other files: other.ome.tif",
+        "Image:0: 3 of 6 planes are in no page of the file that is like the first",
+    )
 
 
 def test_ome_does_not_make_more_chunks_than_are_kept() -> None:
@@ -520,6 +524,39 @@ def test_types_of_samples_are_known_or_told(tag: int, value: int, said: str | No
     found = described(data)
     assert found.arrays == ()
     assert found.notes == (f"1 pages cannot be read: samples of {said} are not known",)
+
+
+def test_what_bytes_went_through_is_told_in_the_order_of_encoding() -> None:
+    data = written(np.zeros((16, 16), np.uint16), compression="zlib", predictor=True, metadata=None)
+    steps = [(codec.name, dict(codec.configuration)) for codec in only(data).codecs]
+    assert steps == [("tiff_predictor", {"code": 2}), ("zlib", {"code": 8})]
+    reversed_bits = only(field(266, SHORT, 2))
+    assert [(codec.name, dict(codec.configuration)) for codec in reversed_bits.codecs] == [
+        ("tiff_fill_order", {"code": 2})
+    ]
+    assert reversed_bits.whole is None
+
+
+def test_jpeg_comes_with_its_tables_and_colours() -> None:
+    fields = {256: 8, 257: 8, 258: 8, 259: 7, 262: 6, 273: 8, 279: 64}
+    entries = [
+        *(Entry(tag, LONG, (value,)) for tag, value in fields.items()),
+        Entry(347, ASCII, (255, 216, 9, 255, 217)),
+    ]
+    values = TiffForm().directory(entries, at=72, following=0)
+    (codec,) = only(TiffForm().header(72) + bytes(64) + values).codecs
+    assert (codec.name, codec.configuration["photometric"]) == ("jpeg", 6)
+    assert base64.b64decode(str(codec.configuration["tables"])) == b"\xff\xd8\x09\xff\xd9"
+
+
+def test_colours_that_are_subsampled_without_jpeg_are_told() -> None:
+    assert described(field(262, SHORT, 6)).notes == ("1 pages cannot be read: its colours are subsampled without JPEG",)
+
+
+def test_imagej_pixels_are_no_unit() -> None:
+    text = b"ImageJ=1.53\nimages=2\nslices=2\nunit=pixel\nspacing=3\n\0"
+    stack = ArrayPages(np.zeros((2, 4, 4), np.uint8))
+    assert only(strip_stack(stack, lambda _: [Entry(270, ASCII, text)])).measures == (None, None, None)
 
 
 def test_a_directory_of_too_many_fields_is_refused() -> None:

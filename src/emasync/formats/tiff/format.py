@@ -171,7 +171,12 @@ class _Pages:
             if room < 0:
                 raise self._file.broken(stack.first.offset, f"OME-XML tells of more than {MAX_SEGMENTS} chunks")
             used.add(stack.raster)
-            arrays.append(_ome_array(stack, image, f"{len(arrays)}"))
+            rows = _rows(stack, image.pages)
+            if (rows < 0).any():
+                missing = f"{int((rows < 0).sum())} of {len(rows)} planes"
+                self._said.append(f"{image.name}: {missing} are in no page of the file that is like the first")
+            lead = [(name, length, image.measures.get(name)) for name, length in image.lead]
+            arrays.append(stack.stored(f"{len(arrays)}", lead, image.measures, rows))
         others = [stack for raster, stack in self._stacks.items() if raster not in used]
         return (*arrays, *(_plain(stack, path=f"page/{_path(stack)}") for stack in others))
 
@@ -191,12 +196,6 @@ def _rows(stack: Stack, pages: Order) -> Order:
     numbers = np.frombuffer(stack.numbers, np.int64)
     rows = np.minimum(np.searchsorted(numbers, pages), len(numbers) - 1)
     return np.where(numbers[rows] == pages, rows, -1)
-
-
-def _ome_array(stack: Stack, image: OmeImage, path: str) -> StoredArray:
-    """Planes in the order of the document; those that are in no page of the stack are absent."""
-    lead = [(name, length, image.measures.get(name)) for name, length in image.lead]
-    return stack.stored(path, lead, image.measures, _rows(stack, image.pages))
 
 
 def _path(stack: Stack) -> str:

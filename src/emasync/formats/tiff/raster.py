@@ -55,6 +55,9 @@ _COMPRESSIONS: Final = {
     52546: "jpegxl",
 }
 _OF_JPEG: Final = frozenset((6, 7, 34892))
+_PICTURES: Final = frozenset((*_OF_JPEG, 33003, 33004, 33005, 34712, 34887, 34933, 34934, 50001, 50002, 52546))
+"""Compressions that know of samples: what comes out of them is not packed."""
+
 _KINDS: Final = {1: "u", 2: "i", 3: "f", 4: "u", 6: "c"}
 """Sample formats (section 19); 4 is undefined, which readers take for unsigned. 5, complex integers, has no dtype."""
 
@@ -120,7 +123,7 @@ class Raster(NamedTuple):
         steps = []
         if self.predictor != 1:
             steps.append(Codec("tiff_predictor", {"code": self.predictor}))
-        if self.bits != np.dtype(self.dtype).itemsize * 8:
+        if self.bits != np.dtype(self.dtype).itemsize * 8 and self.compression not in _PICTURES:
             steps.append(Codec("tiff_bits", {"bits": self.bits}))
         if self.compression != UNCOMPRESSED:
             name = _COMPRESSIONS.get(self.compression, f"tiff_{self.compression}")
