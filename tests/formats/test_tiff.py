@@ -331,6 +331,10 @@ def test_a_tile_that_was_never_written_is_absent() -> None:
     assert pixels[16:, :].min() == 1
 
 
+def test_a_strip_at_byte_0_is_absent_whatever_its_length() -> None:
+    assert places(only(field(273, LONG, 0))) == [(0, 0)]
+
+
 def test_levels_below_a_page_are_reduced_and_no_images() -> None:
     file = BytesIO()
     with tifffile.TiffWriter(file) as writer:
@@ -420,6 +424,7 @@ def test_ome_does_not_make_more_chunks_than_are_kept() -> None:
     [
         '<TiffData IFD="6"/>',
         '<TiffData FirstC="3"/>',
+        '<TiffData FirstZ="2" IFD="0"/>',
         '<TiffData IFD="0" PlaneCount="7"/>',
         "<TiffData",
         "&bomb;",
@@ -547,6 +552,34 @@ def test_jpeg_comes_with_its_tables_and_colours() -> None:
     (codec,) = only(TiffForm().header(72) + bytes(64) + values).codecs
     assert (codec.name, codec.configuration["photometric"]) == ("jpeg", 6)
     assert base64.b64decode(str(codec.configuration["tables"])) == b"\xff\xd8\x09\xff\xd9"
+
+
+def test_jpeg_tables_of_any_length_are_not_taken() -> None:
+    fields = {256: 8, 257: 8, 258: 8, 259: 7, 273: 8, 279: 64}
+    entries = [*(Entry(tag, LONG, (value,)) for tag, value in fields.items()), Entry(347, ASCII, bytes(70_000))]
+    found = described(TiffForm().header(72) + bytes(64) + TiffForm().directory(entries, at=72, following=0))
+    assert found.notes == ("1 pages cannot be read: its JPEG tables have more than 65536 bytes",)
+
+
+def test_the_last_strip_is_cut_and_the_last_tile_is_whole() -> None:
+    pixels = np.zeros((20, 20), np.uint8)
+    assert only(written(pixels, rowsperstrip=7, compression="zlib", metadata=None)).edges == "cut"
+    assert only(written(pixels, tile=(16, 16), compression="zlib", metadata=None)).edges == "full"
+
+
+def test_imagej_axes_that_do_not_make_its_images_are_not_believed() -> None:
+    text = b"ImageJ=1.53\nimages=4\nchannels=2\nslices=3\n\0"
+    array = only(strip_stack(ArrayPages(np.zeros((4, 4, 4), np.uint8)), lambda _: [Entry(270, ASCII, text)]))
+    assert (array.axes, array.shape) == (("z", "y", "x"), (4, 4, 4))
+
+
+def test_ome_channels_of_several_samples_are_one_plane() -> None:
+    pixels = np.arange(2 * 5 * 6 * 3, dtype=np.uint8).reshape(2, 5, 6, 3)
+    text = OME.format(order="XYZCT", data='<Channel SamplesPerPixel="3"/><TiffData/>')
+    data = written(pixels, photometric="rgb", description=text, metadata=None)
+    array = only(data)
+    assert (array.axes, array.shape) == (("t", "c", "z", "y", "x", "s"), (1, 1, 2, 5, 6, 3))
+    assert (pixels_of(array, data) == pixels).all()
 
 
 def test_colours_that_are_subsampled_without_jpeg_are_told() -> None:
