@@ -448,7 +448,7 @@ def test_from_python(server: Archive, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="such are:"):
         emasync.get("what is this", root=tmp_path)
     with pytest.raises(SourceError, match="is not there, or not public"):
-        emasync.init(f"https://x.org/#!{server.url}/gone.json")
+        emasync.init(f"https://x.org/#!{server.url}/gone.json", allow_private=True)
 
 
 async def test_from_python_in_a_loop(server: Archive, tmp_path: Path) -> None:
