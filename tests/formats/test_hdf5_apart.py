@@ -68,8 +68,12 @@ def test_a_file_that_makes_the_library_crash_is_an_error() -> None:
     ids=["abort", "exit", "short", "no frame", "outside", "no description"],
 )
 def test_whatever_its_process_does_becomes_an_error_with_the_name(session: bytes, program: str, said: str) -> None:
+    class Strict(Watched):
+        def read(self, offset: int, size_bytes: int) -> bytes:
+            raise AssertionError(f"{size_bytes} bytes were asked for at {offset}")
+
     with pytest.raises(FormatError, match=rf"file\.dm3: the library that reads HDF5 .*({said})"):
-        run_apart(Watched(session), LIMITS, program=[sys.executable, "-c", program])
+        run_apart(Strict(session), LIMITS, program=[sys.executable, "-c", program])
 
 
 def test_bounds_hold_in_the_process(session: bytes) -> None:

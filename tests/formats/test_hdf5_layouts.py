@@ -14,7 +14,7 @@ from tests.formats.test_hdf5 import arrays, decoded, described, index_rows, tabl
 
 from emasync.errors import FormatError
 from emasync.formats.hdf5 import chunk_map, contents
-from emasync.formats.hdf5.chunk_map import SMALL_CELLS
+from emasync.formats.hdf5.chunk_map import MAX_CELLS, SMALL_CELLS
 from emasync.formats.hdf5.contents import MAX_NOTES
 from emasync.formats.hdf5.tree import MAX_DEPTH
 from emasync.formats.stored import FileDescription
@@ -125,12 +125,16 @@ def test_scalars_and_arrays_without_voxels_have_their_shape(written: Written) ->
     assert found["one"].whole is not None
 
 
-def test_chunks_beyond_an_array_that_shrank_are_left_out(written: Written) -> None:
-    def fill(file: h5py.File) -> None:
-        made = file.create_dataset("a", data=np.arange(100), chunks=(10,), maxshape=(None,))
-        made.resize((35,))
-
-    assert [row[0] for row in index_rows(written(fill).arrays[0])] == [[0], [10], [20], [30]]
+def test_chunks_beyond_the_shape_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "shrunk.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("a", data=np.arange(1003), chunks=(100,), maxshape=(None,))
+    data = path.read_bytes()
+    assert data.count((1003).to_bytes(8, "little")) == 1
+    path.write_bytes(data.replace((1003).to_bytes(8, "little"), (350).to_bytes(8, "little")))
+    found = described(path).arrays[0]
+    assert [row[0] for row in index_rows(found)] == [[0], [100], [200], [300]]
+    np.testing.assert_array_equal(decoded(path.read_bytes(), found), np.arange(350))
 
 
 def test_virtual_datasets_and_external_storage_are_told_and_their_files_left_alone(written: Written) -> None:
@@ -183,6 +187,7 @@ def test_a_grid_of_billions_in_a_small_file_is_told_and_takes_no_table(written: 
     found = written(fill)
     assert found.arrays == ()
     assert [note.split(": ")[0] for note in found.notes] == ["huge", "sparse"]
+    assert found.notes[0] == f"huge: {1 << 40} chunks are more than {MAX_CELLS}"
     assert f"2 of {SMALL_CELLS * 8} chunks were written" in found.notes[1]
 
 
@@ -227,3 +232,12 @@ def test_pixels_are_not_read(tmp_path: Path) -> None:
     source = Watched(path.read_bytes())
     assert len(contents.contents_of(source).arrays) == 2
     assert source.read_bytes < 1 << 18
+
+
+def test_trouble_of_the_source_is_no_damage_of_the_file(tmp_path: Path) -> None:
+    class Broken(Watched):
+        def read(self, offset: int, size_bytes: int) -> bytes:
+            raise OSError(5, "disk")
+
+    with pytest.raises(OSError, match="disk"):
+        contents.contents_of(Broken(bytes(5000)))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Numbers = npt.NDArray[np.uint64]
 
 MAX_CELLS: Final = 1 << 26
-"""Chunks of a grid; a table of them takes 1 GiB."""
+"""Chunks of a grid; a table of them takes 1.3 GB."""
 
 SMALL_CELLS: Final = 1 << 20
 MAX_CELLS_PER_CHUNK: Final = 64
