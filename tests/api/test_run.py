@@ -128,7 +128,8 @@ def test_blocking_gives_what_the_coroutine_gives() -> None:
 
 
 NOTEBOOK = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
 from emasync.api.blocking import blocking
 
 async def work():
@@ -147,6 +148,34 @@ async def cell():
 loop = asyncio.new_event_loop()  # as a notebook's: asyncio.run would take SIGINT for itself
 loop.run_until_complete(cell())
 """
+
+
+BETWEEN = """
+from concurrent.futures import ThreadPoolExecutor
+from emasync.api import blocking as module
+
+class Interrupted(ThreadPoolExecutor):
+    def submit(self, *args, **options):
+        super().submit(*args, **options)
+        raise KeyboardInterrupt
+
+module.ThreadPoolExecutor = Interrupted
+"""
+"""An interrupt when the work was handed over and nobody waits for it yet."""
+
+
+def test_an_interrupt_between_handing_over_and_waiting_reaches_the_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BETWEEN + NOTEBOOK], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.endswith("interrupted\n")
+    assert done.stderr == ""
+
+
+def test_an_error_of_the_run_is_raised_as_it_is() -> None:
+    code = NOTEBOOK.replace("await asyncio.sleep(3600)", "raise ValueError('of the run')")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.splitlines()[-1] == "ValueError: of the run"
 
 
 def test_a_notebooks_stop_button_reaches_the_run() -> None:

@@ -132,7 +132,7 @@ DANDI = {
 EMPIAR_ENTRY = {"source": "empiar", "entry": 11759}
 EMPIAR = {
     "EMPIAR-11759": EMPIAR_ENTRY,
-    "empiar-10934": {"source": "empiar", "entry": 10934},
+    "empiar-10311": {"source": "empiar", "entry": 10311},
     "EMPIAR:11759": EMPIAR_ENTRY,
     "10.6019/EMPIAR-11759": EMPIAR_ENTRY,
     "https://doi.org/10.6019/EMPIAR-11759": EMPIAR_ENTRY,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,19 +32,24 @@ def _run(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 def _run_aside(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     begun: Future[Callable[[], object]] = Future()
+    left = threading.Event()
 
     async def main() -> T:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         begun.set_result(lambda: task is not None and loop.call_soon_threadsafe(task.cancel))
+        if left.is_set():
+            raise asyncio.CancelledError
         return await work()
 
     with ThreadPoolExecutor(1, thread_name_prefix="emasync-run") as pool:
-        running = pool.submit(_run, main)
         try:
-            return running.result()
+            return pool.submit(_run, main).result()
         except BaseException:
-            if not running.done():
-                begun.result()()
+            # an interrupt may come at any moment, also when the work was handed over and nobody waits for it yet
+            left.set()
+            if begun.done():
+                with suppress(RuntimeError):  # it has ended, its loop is closed
+                    begun.result()()
             raise
 
 
