@@ -301,7 +301,7 @@ async def test_an_error_without_an_end_is_not_read_for_ever(row: bytes) -> None:
     head = b"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n"
     endless = head + (row * (2 * MAX_UNMEASURED_BYTES // len(row)))
     async with scripted([Say(endless, "hang")]) as server, session() as wire, await opened(wire, server) as answer:
-        with pytest.raises(TransientError, match="without an end|more framing"):
+        with pytest.raises(TransientError, match=r"without an end|more framing"):
             await drained(answer)
         assert answer.received <= MAX_UNMEASURED_BYTES + SPACE_BYTES
 
