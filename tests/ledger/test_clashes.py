@@ -6,7 +6,8 @@ from itertools import permutations
 import pytest
 
 from emasync.errors import DestinationError, ErrorKind, InputError, MachineError
-from emasync.ledger.interface import Absent, Admission, Placed, Sealed
+from emasync.ledger.batch import SealedRow
+from emasync.ledger.interface import Absent, Admission, Invalidated, Placed, Sealed
 from emasync.ledger.store import SqliteLedger
 from emasync.model.digest import Digest, Validator
 from emasync.model.grid import ChunkGrid
@@ -337,3 +338,42 @@ def test_more_failures_than_are_kept_are_counted(ledger: SqliteLedger, monkeypat
     assert count == 4
     assert [failure.location for failure in named] == ["s3://other/a", "s3://other/b", "s3://other/c"]
     assert "more than 2 failures" in named[2].message
+
+
+@pytest.mark.parametrize("first", ["sealed", "clash"])
+@pytest.mark.parametrize("small", [True, False], ids=["in a batch", "alone"])
+@pytest.mark.parametrize("refused", [False, True], ids=["renamed", "refused"])
+def test_a_file_that_loses_its_name_while_it_is_fetched_goes_again(
+    ledger: SqliteLedger, first: str, small: bool, refused: bool
+) -> None:
+    ledger.begin_plan("d", "1")
+    set_id = ledger.add_set(TaskSetSpec(dataset="d", base="s3://b", destination="d"))
+    ledger.add_entries(set_id, [ObjectEntry(key="clash", size_bytes=4)])
+    ledger.lease(set_id, 9)
+    row = SealedRow(set_id, "clash", 5, 9, "computed", Validator())
+    sealed = Sealed(set_id=set_id, key="clash", size_bytes=5, crc32c=9, validator=Validator(), epoch=1)
+
+    def seal() -> int:
+        if small:
+            return ledger.seal_rows([row], 1)
+        ledger.record([sealed])
+        return 0
+
+    batch = seal() if first == "sealed" else 0
+    (clash,) = ledger.add_entries(set_id, [ObjectEntry(key="clash/below", size_bytes=4)]).clashes
+    assert clash.key == "clash"
+    ledger.forget_leftovers(["d/clash"])  # looked for before the rename: it was not there
+    batch = seal() if first == "clash" else batch
+
+    if small:
+        ledger.place_rows(batch, {(set_id, "clash")} if refused else set())
+    else:
+        ledger.record([Invalidated(set_id=set_id, key="clash") if refused else Placed(set_id=set_id, key="clash")])
+    states = {row.key: row.state for row in ledger.rows()}
+    assert states == {"clash": State.FAILED, "clash/below": State.PENDING}
+    left = [(item.destination, item.size_bytes, item.crc32c) for item in ledger.leftovers(9)]
+    assert left == ([] if refused else [("d/clash", 5, 9)])
+    assert [tally.objects[State.FAILED] for tally in ledger.tallies()] == [1]
+    assert [tally.bytes[State.FAILED] for tally in ledger.tallies()] == [4]
+    ((_, (failure,)),) = [ledger.failures("d", 9)]
+    assert "a file and a folder" in failure.message

@@ -42,6 +42,7 @@ from emasync.ledger.standing import (
     ON_DISK,
     PENDING,
     PLACED,
+    SEALED,
     Standing,
     count_standing,
     pending_again,
@@ -309,6 +310,8 @@ class Admitter:
         failed = Standing(plan=other.plan, state=FAILED, size=other.size, generation=other.generation + 1)
         failed = failed._replace(path=other.path, hint=other.hint, published=other.published)
         failed = failed._replace(failure=str(ErrorKind.NAME_CLASH), attempts=other.attempts)
+        if other.state == SEALED:  # its rename is under way: what comes of it has to be known for what it is
+            failed = failed._replace(stored=other.stored, crc=other.crc)
         insert_standings(self._desk.connection, other_set.set_id, [(owner.key, failed)])
         self._count(1, failed, other_set)
         self._note_clash(other_set, key, "file_prefix", destination, needed_by, placed=on_disk)

@@ -160,15 +160,27 @@ class Recorder:
     ) -> None:
         book = self._book(task_set)
         before = book.read(task_set, key)
-        after = advance(before, fact, fact.key)
+        late = _late(before, fact)
+        after = advance(before, fact, fact.key) if late is None else late
         if after is None:
             return
         book.put(task_set, key, after)
         count_standing(self._deltas, task_set, -1, before)
         count_standing(self._deltas, task_set, 1, after)
+        if late is not None:
+            self._note_late(fact, task_set, before)
+            return
         self._note(fact, task_set, key, before)
         if before.state in ON_DISK or after.state in ON_DISK:
             self._fresh[task_set.set_id, key] = after
+
+    def _note_late(
+        self, fact: Sealed | Placed | Failed | Absent | Invalidated, task_set: TaskSet, before: Standing
+    ) -> None:
+        """The rename of an object ended that had lost its name to a folder meanwhile: its file goes again."""
+        if isinstance(fact, Placed):
+            destination = task_set.destination(fact.key, path_of(before))
+            self._desk.leftovers.note(destination, before.size_bytes, before.crc)
 
     def _note(
         self,
@@ -232,3 +244,17 @@ def settle_leases(desk: Desk, facts: Sequence[Fact]) -> None:
                 desk.leases.bring_back(fact.set_id, stored_key(fact.key))
             case _:
                 pass
+
+
+def _late(standing: Standing, fact: Sealed | Placed | Failed | Absent | Invalidated) -> Standing | None:
+    """What becomes of an object that lost its name to a folder while it was fetched; None for all others.
+
+    It has failed and stays so. What its file was sealed as is kept until it is known how the rename ended.
+    """
+    if standing.state != FAILED:
+        return None
+    if isinstance(fact, Sealed) and fact.generation < standing.generation:
+        return standing._replace(stored=fact.size_bytes, crc=fact.crc32c)
+    if isinstance(fact, Placed | Invalidated) and standing.crc is not None:
+        return standing._replace(stored=None, crc=None)
+    return None
