@@ -23,7 +23,7 @@ from emasync.api.blocking import blocking
 from emasync.api.look import status
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.documents import to_its_end
-from emasync.engine.recovery import pages, recover
+from emasync.engine.recovery import pages, recover, suspect_after
 from emasync.errors import ErrorKind, InputError, IntegrityError
 from emasync.hooks.bag import Bag, Payload
 from emasync.hooks.export_files import ExportFile, describe_file
@@ -204,7 +204,7 @@ class _Export:
         IntegrityError
         """
         held = self._resources
-        suspect = await held.ledger.call(lambda ledger: None if ledger.clean else ledger.durable_epoch())
+        suspect = await suspect_after(held.ledger)
         if suspect is not None:
             await recover(held.ledger, held.sink, held.threads, suspect)
         tallies: list[Tally] = await self._resources.ledger.call("tallies")

@@ -23,7 +23,7 @@ from emasync.disk.emptied import EmptyFolders
 from emasync.disk.interface import Sink
 from emasync.disk.sink import LocalSink
 from emasync.engine.prune import Cleared, Pruner
-from emasync.engine.recovery import recover
+from emasync.engine.recovery import recover, suspect_after
 from emasync.errors import InputError
 from emasync.ledger.interface import PlanFacts, Tally
 from emasync.manifest.manifest import Manifest
@@ -257,7 +257,7 @@ class _Pruning:
         papers = Papers(resources.ledger, resources.sink, dry_run=self._dry_run)
         found = [self._told("", await pruner.leftovers(), 0, dropped=False)]
         if not self._dry_run:
-            suspect = await resources.ledger.call(lambda held: None if held.clean else held.durable_epoch())
+            suspect = await suspect_after(resources.ledger)
             await recover(resources.ledger, resources.sink, resources.threads, suspect)
         dropped = {**{entry.id: False for entry in self._manifest.datasets}, **dict.fromkeys(claims.go, True)}
         found += [await self._dataset(name, pruner, papers, empty, dropped=whole) for name, whole in dropped.items()]

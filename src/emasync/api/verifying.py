@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from emasync.api.manifests import manifests_of
 from emasync.api.options import RunOptions
 from emasync.api.running import arun
 from emasync.assembly import Resources, RunSpec, open_resources
-from emasync.engine.recovery import recover
+from emasync.engine.recovery import recover, suspect_after
 from emasync.engine.repair import reopen
 from emasync.engine.verify import Flaw, Inspector
 from emasync.errors import InputError
@@ -196,7 +196,7 @@ class _Checking:
         """Look at all datasets, or at those named."""
         resources = self._resources
         ledger = resources.ledger
-        suspect = await ledger.call(lambda held: None if held.clean else held.durable_epoch())
+        suspect = await suspect_after(ledger)
         await recover(ledger, resources.sink, resources.threads, suspect)
         known = [tally.dataset for tally in await ledger.call("tallies")]
         if unknown := [name for name in only if name not in known]:
@@ -246,11 +246,5 @@ async def _fetch(report: VerifyReport, root: Path, manifests: dict[str, Path], o
     for manifest in dict.fromkeys(known.values()):
         names = tuple(name for name, path in known.items() if path == manifest)
         receipts.append(await arun(manifest, root=root, on_event=on_event, options=RunOptions(only=names)))
-    return VerifyReport(
-        full=report.full,
-        datasets=report.datasets,
-        wall_s=report.wall_s,
-        reopened=report.reopened,
-        unfetched=tuple(name for name in flawed if name not in known),
-        receipts=tuple(receipts),
-    )
+    unfetched = tuple(name for name in flawed if name not in known)
+    return replace(report, unfetched=unfetched, receipts=tuple(receipts))

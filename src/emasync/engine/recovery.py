@@ -11,7 +11,7 @@ from emasync.engine.digests import hash_pieces, holds, read_pieces
 from emasync.engine.interface import Threads
 from emasync.errors import DestinationError, ErrorKind
 from emasync.ledger.housekeeping import Leftover
-from emasync.ledger.interface import Fact, Failed, Invalidated, LedgerCalls, Placed, Row
+from emasync.ledger.interface import Fact, Failed, Invalidated, Ledger, LedgerCalls, Placed, Row
 from emasync.model.task import State, TaskKey, partial_name
 
 REMOVED = "removed"
@@ -42,6 +42,16 @@ async def pages(ledger: LedgerCalls, **filters: object) -> AsyncIterator[list[Ro
     rows: Iterator[Row] = await ledger.call("rows", **filters)
     while page := await ledger.call(lambda _: list(islice(rows, PAGE))):
         yield page
+
+
+async def suspect_after(ledger: LedgerCalls) -> int | None:
+    """After an unclean stop, the durable epoch: what is newer is read before it is trusted; None after a clean one."""
+
+    def ask(held: Ledger) -> int | None:
+        return None if held.clean else held.durable_epoch()
+
+    suspect: int | None = await ledger.call(ask)
+    return suspect
 
 
 async def recover(ledger: LedgerCalls, sink: Sink, threads: Threads, suspect_after_epoch: int | None) -> Recovery:

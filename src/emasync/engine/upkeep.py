@@ -11,7 +11,7 @@ from typing import Protocol
 from emasync.disk.interface import Sink
 from emasync.engine import recovery
 from emasync.engine.interface import Threads
-from emasync.ledger.interface import Ledger, LedgerCalls
+from emasync.ledger.interface import LedgerCalls
 from emasync.model.events import Event, OnEvent
 
 
@@ -70,7 +70,7 @@ class OwnUpkeep:
 
     async def recover(self) -> int | None:
         """See :class:`Upkeep`; failed objects of these datasets become pending too."""
-        suspect: int | None = await self._ledger.call(_suspect_after)
+        suspect = await recovery.suspect_after(self._ledger)
         found = await recovery.recover(self._ledger, self._sink, self._threads, suspect)
         if found.dropped:
             message = f"{found.dropped} objects were not safely on disk when the last run stopped; fetching them again"
@@ -93,7 +93,3 @@ class OwnUpkeep:
     async def make_room(self, destination: str) -> bool:
         """See :class:`Upkeep`."""
         return await recovery.make_room(self._ledger, self._sink, self._threads, destination)
-
-
-def _suspect_after(ledger: Ledger) -> int | None:
-    return None if ledger.clean else ledger.durable_epoch()
