@@ -19,6 +19,7 @@
     ├── IntegrityError         bytes are not what was promised: drop them, fetch again, then fail
     │   └── SourceChangedError the object changed while it was fetched
     ├── DestinationError       this object cannot be stored under its name
+    ├── NotDownloaded          voxels that are not on this disk: fetch them, or read lazily
     ├── MachineError           stop the run, it can be resumed               (exit 4)
     └── InterruptedRunError    stopped from outside                          (exit 3)
 
@@ -67,6 +68,11 @@ class ErrorKind(StrEnum):
     INTERRUPTED = "interrupted"
     NO_DATA = "no_data"
     DRIFT = "drift"
+    NOT_DOWNLOADED = "not_downloaded"
+    UNKNOWN_CHUNK = "unknown_chunk"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    AMBIGUOUS = "ambiguous"
+    STALE_INDEX = "stale_index"
 
 
 class EmasyncError(Exception):
@@ -246,6 +252,12 @@ class DestinationError(EmasyncError):
     """The object cannot be stored under its name (unsafe, clashing, or taken by a file that is not ours)."""
 
     default_kind = ErrorKind.UNSAFE_NAME
+
+
+class NotDownloaded(EmasyncError):  # noqa: N818 - the name is part of the contract
+    """A block touches chunks that are not on this disk; nothing is made up in their place."""
+
+    default_kind = ErrorKind.NOT_DOWNLOADED
 
 
 class MachineError(EmasyncError):

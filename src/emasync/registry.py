@@ -35,6 +35,10 @@ class Registry:
         """All known names, built-ins first."""
         return (*self.built_in, *(point.name for point in self._points()))
 
+    def built(self) -> tuple[str, ...]:
+        """All names that :meth:`load` has something for."""
+        return tuple(name for name in self.names() if self.built_in.get(name) != NOT_BUILT)
+
     def load(self, name: str) -> Any:
         """Import the plug-in called `name` (Any: each family's ``interface`` module says what it is).
 
@@ -109,3 +113,6 @@ FORMATS = Registry(
 )
 
 LAYOUTS = Registry("emasync.layouts", {"mirror": "emasync.plan.layout:MirrorLayout", "flexiznam": NOT_BUILT})
+
+HOOKS = Registry("emasync.hooks", {"index": NOT_BUILT, "metadata": NOT_BUILT, "report": NOT_BUILT})
+"""What is done after the bytes are down, in this order; those of plug-ins come after these."""

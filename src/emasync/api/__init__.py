@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from emasync.api.getting import aget as aget
     from emasync.api.getting import get as get
     from emasync.api.getting import record as record
+    from emasync.api.hooking import ahook as ahook
+    from emasync.api.hooking import hook as hook
     from emasync.api.links import LinkedManifest as LinkedManifest
     from emasync.api.links import ainit as ainit
     from emasync.api.links import init as init
@@ -66,6 +68,7 @@ _HOMES = {
     "abench": "emasync.api.benchmark",
     "aexport": "emasync.api.exporting",
     "aget": "emasync.api.getting",
+    "ahook": "emasync.api.hooking",
     "ainit": "emasync.api.links",
     "als": "emasync.api.listing",
     "aprune": "emasync.api.pruning",
@@ -77,6 +80,7 @@ _HOMES = {
     "described": "emasync.api.look",
     "export": "emasync.api.exporting",
     "get": "emasync.api.getting",
+    "hook": "emasync.api.hooking",
     "init": "emasync.api.links",
     "load": "emasync.api.options",
     "loop_factory": "emasync.api.blocking",

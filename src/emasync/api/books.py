@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from emasync.assembly import Resources
 from emasync.disk.interface import Sink
 from emasync.errors import EmasyncError, ErrorKind, InterruptedRunError, MachineError
 from emasync.hooks.checksums import write_checksums
+from emasync.hooks.interface import DatasetFacts
 from emasync.hooks.receipt import RECEIPT, RunFacts, build_receipt
 from emasync.ledger.absences import doubt_absences
 from emasync.ledger.interface import Ledger, Row, Tally
@@ -38,8 +39,14 @@ async def require_something(resources: Resources, wanted: Iterable[str], on_even
             on_event(Event("failed", {"dataset": dataset, "kind": str(ErrorKind.SOURCE), "message": message}))
 
 
-async def close_books(resources: Resources, facts: RunFacts, on_event: OnEvent, hurry: Callable[[], bool]) -> Receipt:
-    """Checksums (unless time presses), receipt, last snapshot and copy of the ledger; then tell of the end.
+async def close_books(
+    resources: Resources,
+    facts: RunFacts,
+    on_event: OnEvent,
+    hurry: Callable[[], bool],
+    datasets: Sequence[DatasetFacts] = (),
+) -> Receipt:
+    """Checksums and hooks (unless time presses), receipt, last snapshot and copy of the ledger; then tell of the end.
 
     Parameters
     ----------
@@ -48,6 +55,8 @@ async def close_books(resources: Resources, facts: RunFacts, on_event: OnEvent, 
     on_event : callable
     hurry : callable
         Whether the run was asked to stop; read from any thread.
+    datasets : sequence of DatasetFacts
+        To run hooks over.
 
     Returns
     -------
@@ -56,6 +65,8 @@ async def close_books(resources: Resources, facts: RunFacts, on_event: OnEvent, 
     """
     if facts.stopped is None:
         facts = replace(facts, stopped=await _checksums(resources, facts.wanted, on_event, hurry))
+    if facts.stopped is None and datasets:
+        facts = replace(facts, stopped=await _hooks(resources, datasets, on_event, hurry))
     receipt = await _receipt(resources, facts)
     await last_backup(resources)
     await last_snapshot(resources)
@@ -65,6 +76,20 @@ async def close_books(resources: Resources, facts: RunFacts, on_event: OnEvent, 
             on_event(Event("dataset_done", {"dataset": dataset.id, "status": dataset.status, **counts}))
     on_event(Event("receipt", receipt.to_dict()))
     return receipt
+
+
+async def _hooks(
+    resources: Resources, datasets: Sequence[DatasetFacts], on_event: OnEvent, hurry: Callable[[], bool]
+) -> EmasyncError | None:
+    """Run them; gives what stopped the run. A hook that failed was told of, and can be run again."""
+    from emasync.api.hooking import remember_facts, run_hooks  # noqa: PLC0415 - after the transfer
+
+    try:
+        await remember_facts(resources, datasets)
+    except MachineError as error:
+        return error
+    _, failed = await run_hooks(resources, datasets, on_event, hurry)
+    return failed if isinstance(failed, MachineError | InterruptedRunError) else None
 
 
 async def _checksums(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emasync.api.books import close_books, require_something
+from emasync.api.hooking import facts_of
 from emasync.api.manifests import remember
 from emasync.api.options import RunOptions
 from emasync.api.progress import Ticker
@@ -143,7 +144,8 @@ class Move:
             unreachable=outcome.unreachable,
             mirrors=settings.mirrors,
         )
-        return await close_books(resources, facts, self.on_event, lambda: self.stopper.asked)
+        hooked = [facts_of(entry, tools.layout) for entry in entries] if self.options.hooks else []
+        return await close_books(resources, facts, self.on_event, lambda: self.stopper.asked, hooked)
 
     async def _held(self, lock: Lock, entries: list[Any], tools: PlanTools, outcome: EngineOutcome) -> bool:
         """Whether the plan is the lock's, so that data may move; what stopped that is in `outcome` (Any: as above)."""

@@ -51,6 +51,8 @@ class RunOptions:
         Loopback, private and link-local addresses and local paths may be asked, whatever the manifest says.
     executor : {"local", "processes"} or None
         Where engines run; None: here for one worker, in processes for more.
+    hooks : bool
+        Run what is registered for the end of a run; receipt and checksums are written in any case.
     """
 
     only: tuple[str, ...] = ()
@@ -68,6 +70,7 @@ class RunOptions:
     workers: int | Literal["auto"] | None = None
     executor: Literal["local", "processes"] | None = None
     allow_private: bool = False
+    hooks: bool = True
 
     def wanted(self, manifest: Manifest) -> tuple[str, ...]:
         """Ids of the datasets a run is about.

@@ -73,7 +73,6 @@ def run(
             "--ui": ui,
         }
     )
-    del no_hooks  # receipt and checksums are always written, and there are no other hooks yet
     options = api.RunOptions(
         only=tuple(only or ()),
         mirrors=mirrors_of(mirror),
@@ -90,6 +89,7 @@ def run(
         workers=workers_of(workers),
         executor=_executor(executor),
         allow_private=allow_private,
+        hooks=not no_hooks,
     )
     with log_to(log_file), display_for(as_json=as_json, quiet=quiet) as on_event:
         receipt = run_with_signals(manifest, root, logged(on_event), options)

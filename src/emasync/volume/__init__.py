@@ -1,0 +1,1 @@
+"""The read wing: which chunks hold a block, where their bytes lie, and the voxels out of them. No network."""
