@@ -13,7 +13,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
@@ -123,18 +123,8 @@ class ShapedServer:
     _open: int = 0
     _draws: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Accept connections until cancelled."""
-        loop = asyncio.get_running_loop()
-        listener.setblocking(False)
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                connection, _ = await loop.sock_accept(listener)
-                tasks.create_task(self._talk(loop, connection))
-
-    async def _talk(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    async def talk(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        """Answer all requests of a connection."""
         self._open += 1
         admitted = self.shape.max_connections is None or self._open <= self.shape.max_connections
         buffer = bytearray()
@@ -197,6 +187,21 @@ def answer_head(asked: Asked, file: BinaryIO, start: int, length: int) -> bytes:
     return "\r\n".join((f"HTTP/1.1 {status}", f"Date: {formatdate(usegmt=True)}", *fields, "", "")).encode()
 
 
+Talk = Callable[[asyncio.AbstractEventLoop, socket.socket], Coroutine[None, None, None]]
+
+
+async def serve(listener: socket.socket, talk: Talk) -> None:
+    """Accept connections until cancelled, and `talk` on all of them."""
+    loop = asyncio.get_running_loop()
+    listener.setblocking(False)
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            connection.setblocking(False)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            tasks.create_task(talk(loop, connection))
+
+
 async def read_head(loop: asyncio.AbstractEventLoop, connection: socket.socket, buffer: bytearray) -> bytes | None:
     """Next request's head with its empty line; None when the client is done (or sends nonsense)."""
     while (end := buffer.find(b"\r\n\r\n")) < 0:
@@ -243,7 +248,7 @@ def main() -> None:
     shape, files, pages = sys.argv[1:]
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         print(listener.getsockname()[1], flush=True)
-        asyncio.run(ShapedServer(SHAPES[shape], Path(files), Path(pages)).serve(listener))
+        asyncio.run(serve(listener, ShapedServer(SHAPES[shape], Path(files), Path(pages)).talk))
 
 
 if __name__ == "__main__":

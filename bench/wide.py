@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, quote
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, this folder is no package
 
-from bench.shaped import GONE, parse, read_head, refuse
+from bench.shaped import GONE, parse, read_head, refuse, serve
 
 BUCKET, PREFIX = "wide", "d/"
 PAGE_KEYS = 1_000
@@ -118,18 +118,8 @@ class WideServer:
     rendered: Rendered
     page_s: float
 
-    async def serve(self, listener: socket.socket) -> None:
-        """Accept connections until cancelled."""
-        loop = asyncio.get_running_loop()
-        listener.setblocking(False)
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                connection, _ = await loop.sock_accept(listener)
-                tasks.create_task(self._talk(loop, connection))
-
-    async def _talk(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    async def talk(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        """Answer all requests of a connection."""
         buffer = bytearray()
         with connection, contextlib.suppress(*GONE):
             while head := await read_head(loop, connection, buffer):
@@ -163,7 +153,7 @@ def main() -> None:
     rendered = Rendered.of(keys_of(shape, int(keys)))
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         print(listener.getsockname()[1], flush=True)
-        asyncio.run(WideServer(rendered, float(page_s)).serve(listener))
+        asyncio.run(serve(listener, WideServer(rendered, float(page_s)).talk))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from bench.content import Dataset
-from bench.shaped import SHAPES, Asked, Shape, ShapedServer, listing_page, parse, shaped, span_of
+from bench.shaped import SHAPES, Asked, Shape, ShapedServer, listing_page, parse, serve, shaped, span_of
 
 QUICK = Shape(first_byte_s=0.0, bytes_per_s=1e9)
 
@@ -94,7 +94,7 @@ async def with_server(dataset: Dataset, shape: Shape, visit: Callable[[Connect],
             return lines[-1]
 
         server = ShapedServer(shape, dataset.folder.parent, dataset.folder.parent.parent / "pages")
-        serving = asyncio.create_task(server.serve(listener))
+        serving = asyncio.create_task(serve(listener, server.talk))
         try:
             await visit(connect)
         finally:

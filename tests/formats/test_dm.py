@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.formats.watched import Watched
 
 from emasync.errors import FormatError
 from emasync.formats.dm.format import DmFormat
@@ -21,21 +22,6 @@ from emasync.testing.empiar import retina
 FIXTURES = Path(__file__).parents[3] / "shared/fixtures"
 FILES = sorted(FIXTURES.glob("dm?/*.dm?"))
 needs_fixtures = pytest.mark.skipif(not FILES, reason="the folder of real files is not beside the checkout")
-
-
-class Watched:
-    """A file in memory that counts what is read of it."""
-
-    def __init__(self, data: bytes, name: str = "file.dm3") -> None:
-        self.data = data
-        self.name = name
-        self.size_bytes = len(data)
-        self.read_bytes = 0
-
-    def read(self, offset: int, size_bytes: int) -> bytes:
-        found = self.data[offset : offset + size_bytes]
-        self.read_bytes += len(found)
-        return found
 
 
 def described(data: bytes) -> FileDescription:
@@ -145,7 +131,7 @@ def test_big_endian_values_are_refused_by_name(slices: dict[str, bytes]) -> None
 
 @pytest.mark.parametrize("cut", [13, 100, 4600, -1000])
 def test_a_file_that_ends_early_is_refused_with_the_byte(slices: dict[str, bytes], cut: int) -> None:
-    with pytest.raises(FormatError, match=r"file\.dm3: byte \d+"):
+    with pytest.raises(FormatError, match=r"file: byte \d+"):
         DmFormat().describe(Watched(next(iter(slices.values()))[:cut]))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from tests.formats.test_dm import Watched
+from tests.formats.watched import Watched
 
 from emasync.errors import FormatError
 from emasync.formats.hdf5.contents import contents_of

@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 import pytest
-from tests.formats.test_dm import Watched
 from tests.formats.test_hdf5 import FIXTURES, needs_fixtures
+from tests.formats.watched import Watched
 
 from emasync.errors import FormatError
 from emasync.formats.hdf5.apart import Limits, run_apart
@@ -72,7 +72,7 @@ def test_whatever_its_process_does_becomes_an_error_with_the_name(session: bytes
         def read(self, offset: int, size_bytes: int) -> bytes:
             raise AssertionError(f"{size_bytes} bytes were asked for at {offset}")
 
-    with pytest.raises(FormatError, match=rf"file\.dm3: the library that reads HDF5 .*({said})"):
+    with pytest.raises(FormatError, match=rf"file: the library that reads HDF5 .*({said})"):
         run_apart(Strict(session), LIMITS, program=[sys.executable, "-c", program])
 
 

@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t
-from tests.formats.test_dm import Watched
 from tests.formats.test_hdf5 import arrays, decoded, described, index_rows, table_of
+from tests.formats.watched import Watched
 
 from emasync.errors import FormatError
 from emasync.formats.hdf5 import chunk_map, contents

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emasync import api
+from emasync.cli.options import Mirror, Only
 from emasync.cli.report import megabytes
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ def bench(
     *,
     budget: Annotated[str, typer.Option(help="Most bytes that are asked for, such as 512MiB.")] = "512MiB",
     time: Annotated[str, typer.Option(help="Longest duration, such as 60s.")] = "60s",
-    only: Annotated[list[str] | None, typer.Option(help="Dataset id; may be repeated.")] = None,
-    mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
+    only: Only = None,
+    mirror: Mirror = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No line for each step.")] = False,
 ) -> None:

@@ -12,7 +12,22 @@ import typer
 from emasync import api
 from emasync.cli.display import display_for
 from emasync.cli.log import log_to, logged
-from emasync.cli.run import AllowPrivateFlag, checks_of, mirrors_of, run_with_signals, workers_of
+from emasync.cli.options import (
+    Adopt,
+    AllowPrivate,
+    Checksums,
+    EventsJson,
+    LogFile,
+    MaxBandwidth,
+    MaxTotal,
+    Mirror,
+    NoHooks,
+    ObjectsJson,
+    Quiet,
+    Refresh,
+    Workers,
+)
+from emasync.cli.run import checks_of, mirrors_of, run_with_signals, workers_of
 from emasync.model.events import OnEvent
 
 
@@ -30,22 +45,19 @@ def get(
     ] = None,
     path: Annotated[str | None, typer.Option(help="Where the one file of a link goes, below its folder.")] = None,
     dataset: Annotated[str | None, typer.Option("--id", help="Id of the dataset, and name of its folder.")] = None,
-    mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
-    max_bandwidth: Annotated[str | None, typer.Option(help="Such as 200MB/s.")] = None,
-    max_total: Annotated[str | None, typer.Option(help="Pause (exit 4) before more is wanted, such as 2TB.")] = None,
-    workers: Annotated[str | None, typer.Option(help="Processes that fetch: a number, or auto.")] = None,
-    checksums: Annotated[
-        str | None, typer.Option(help="published, sha256 (compute it for everything too) or size.")
-    ] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="List the source again, to find what changed.")] = False,
-    adopt: Annotated[bool, typer.Option("--adopt", help="Check and take over files that are there already.")] = False,
-    allow_private: AllowPrivateFlag = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="NDJSON events on stdout; --json=objects for each object too.")
-    ] = False,
-    json_objects: Annotated[bool, typer.Option("--json-objects", hidden=True)] = False,
-    log_file: Annotated[Path | None, typer.Option(help="Write the log there.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    mirror: Mirror = None,
+    max_bandwidth: MaxBandwidth = None,
+    max_total: MaxTotal = None,
+    workers: Workers = None,
+    checksums: Checksums = None,
+    refresh: Refresh = False,
+    adopt: Adopt = False,
+    no_hooks: NoHooks = False,
+    allow_private: AllowPrivate = False,
+    as_json: EventsJson = False,
+    json_objects: ObjectsJson = False,
+    log_file: LogFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Fetch what a link, a path or a name stands for; run it again to resume.
 
@@ -73,6 +85,7 @@ def get(
         objects=json_objects,
         workers=workers_of(workers),
         allow_private=allow_private,
+        hooks=not no_hooks,
     )
     with log_to(log_file), display_for(as_json=as_json, quiet=quiet) as on_event:
         manifest = _recorded(location, root, wish, options, logged(on_event))

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from emasync import api
-from emasync.cli.run import AllowPrivateFlag, mirrors_of
+from emasync.cli.options import AllowPrivate, Mirror
+from emasync.cli.run import mirrors_of
 from emasync.errors import ErrorKind, InputError, MachineError
 
 STDOUT = Path("-")
@@ -23,8 +24,8 @@ def init(
         Path | None, typer.Option("--output", "-o", help="The file; - for stdout. By default named as the dataset.")
     ] = None,
     dataset: Annotated[str | None, typer.Option("--id", help="Id of the dataset, and name of its folder.")] = None,
-    mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
-    allow_private: AllowPrivateFlag = False,
+    mirror: Mirror = None,
+    allow_private: AllowPrivate = False,
 ) -> None:
     """Write a short commented manifest for a link or a name; a file that is there is left alone.
 

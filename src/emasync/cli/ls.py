@@ -16,8 +16,9 @@ import typer
 
 from emasync import api
 from emasync.cli.display import told
+from emasync.cli.options import AllowPrivate, Mirror
 from emasync.cli.report import megabytes
-from emasync.cli.run import AllowPrivateFlag, mirrors_of
+from emasync.cli.run import mirrors_of
 from emasync.model.events import Event
 from emasync.model.task import escape_for_log
 
@@ -31,8 +32,8 @@ def ls(
     exclude: Annotated[list[str] | None, typer.Option(help="Glob of what is left out; may be repeated.")] = None,
     arrays: Annotated[list[str] | None, typer.Option(help="Group or array below the link; may be repeated.")] = None,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="All objects, at any depth.")] = False,
-    mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
-    allow_private: AllowPrivateFlag = False,
+    mirror: Mirror = None,
+    allow_private: AllowPrivate = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show what is there: assets and files with sizes, folders, arrays with levels, shapes, chunks and voxel sizes.

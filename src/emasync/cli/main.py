@@ -19,9 +19,10 @@ from emasync.cli.export import export
 from emasync.cli.get import get
 from emasync.cli.init import init
 from emasync.cli.ls import ls
+from emasync.cli.options import AllowPrivate, Mirror, Only
 from emasync.cli.prune import prune
 from emasync.cli.report import plan_text, status_text
-from emasync.cli.run import AllowPrivateFlag, mirrors_of, run
+from emasync.cli.run import mirrors_of, run
 from emasync.cli.verify import verify
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
 
@@ -93,15 +94,15 @@ def plan(
     manifest: Annotated[Path, typer.Argument(help="The YAML manifest.")],
     *,
     root: Annotated[Path | None, typer.Option(help="Where the data would go; wins over the manifest.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Dataset id; may be repeated.")] = None,
-    mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
+    only: Only = None,
+    mirror: Mirror = None,
     max_total: Annotated[str | None, typer.Option(help="Compare with this size, such as 2TB.")] = None,
     lock: Annotated[bool, typer.Option("--lock", help="Write manifest.lock beside the manifest.")] = False,
     locked: Annotated[bool, typer.Option("--locked", help="Compare with manifest.lock; fail on any drift.")] = False,
     lock_file: Annotated[
         Path | None, typer.Option("--lock-file", "-o", help="The lock, in place of the one beside the manifest.")
     ] = None,
-    allow_private: AllowPrivateFlag = False,
+    allow_private: AllowPrivate = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a run would do: objects, bytes, requests a host, space, names. Fetches no data; writes the lock only.

@@ -13,6 +13,22 @@ import typer
 from emasync import api
 from emasync.cli.display import display_for
 from emasync.cli.log import log_to, logged
+from emasync.cli.options import (
+    Adopt,
+    AllowPrivate,
+    Checksums,
+    EventsJson,
+    LogFile,
+    MaxBandwidth,
+    MaxTotal,
+    Mirror,
+    NoHooks,
+    ObjectsJson,
+    Only,
+    Quiet,
+    Refresh,
+    Workers,
+)
 from emasync.errors import ErrorKind, InputError
 from emasync.model.events import OnEvent
 from emasync.model.receipt import Receipt
@@ -23,43 +39,33 @@ MOST_WORKERS = 256
 """More processes than any machine of today feeds from one ledger; a typing error in all likelihood."""
 
 
-AllowPrivateFlag = Annotated[
-    bool,
-    typer.Option("--allow-private", help="What others wrote may name loopback and private addresses and local paths."),
-]
-
-
 def run(
     manifest: Annotated[Path, typer.Argument(help="The YAML manifest.")],
     *,
     root: Annotated[Path | None, typer.Option(help="Where the data goes; wins over the manifest.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Dataset id; may be repeated.")] = None,
-    mirror: Annotated[list[str] | None, typer.Option(help="FROM=TO: ask TO instead of FROM; may be repeated.")] = None,
-    max_bandwidth: Annotated[str | None, typer.Option(help="Such as 200MB/s.")] = None,
-    max_total: Annotated[str | None, typer.Option(help="Pause (exit 4) before more is wanted, such as 2TB.")] = None,
-    workers: Annotated[str | None, typer.Option(help="Processes that fetch: a number, or auto.")] = None,
+    only: Only = None,
+    mirror: Mirror = None,
+    max_bandwidth: MaxBandwidth = None,
+    max_total: MaxTotal = None,
+    workers: Workers = None,
     executor: Annotated[str | None, typer.Option(help="Where they run: local (in this one) or processes.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Of Dask. Not built yet.")] = None,
-    checksums: Annotated[
-        str | None, typer.Option(help="published, sha256 (compute it for everything too) or size.")
-    ] = None,
-    refresh: Annotated[bool, typer.Option("--refresh", help="List sources again, to find what changed.")] = False,
+    checksums: Checksums = None,
+    refresh: Refresh = False,
     locked: Annotated[
         bool, typer.Option("--locked", help="Compare with manifest.lock before any data move; fail on any drift.")
     ] = False,
     lock_file: Annotated[Path | None, typer.Option(help="The lock, in place of the one beside the manifest.")] = None,
-    adopt: Annotated[bool, typer.Option("--adopt", help="Check and take over files that are there already.")] = False,
+    adopt: Adopt = False,
     metadata_only: Annotated[bool, typer.Option("--metadata-only", help="What describes the data, no bulk.")] = False,
-    no_hooks: Annotated[bool, typer.Option("--no-hooks", help="Write receipt and checksums only.")] = False,
+    no_hooks: NoHooks = False,
     break_lock: Annotated[bool, typer.Option("--break-lock", help="Take the root whoever holds it.")] = False,
     ui: Annotated[bool, typer.Option("--ui", help="The live page. Not built yet.")] = False,
-    allow_private: AllowPrivateFlag = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="NDJSON events on stdout; --json=objects for each object too.")
-    ] = False,
-    json_objects: Annotated[bool, typer.Option("--json-objects", hidden=True)] = False,
-    log_file: Annotated[Path | None, typer.Option(help="Write the log there.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    allow_private: AllowPrivate = False,
+    as_json: EventsJson = False,
+    json_objects: ObjectsJson = False,
+    log_file: LogFile = None,
+    quiet: Quiet = False,
 ) -> None:
     """Plan, transfer and verify everything a manifest names; run again to resume.
 

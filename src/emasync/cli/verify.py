@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from emasync import api
+from emasync.cli.options import Only
 from emasync.cli.report import SHOWN_FAILURES, megabytes, receipt_text
 
 EXIT_FLAWED = 1
@@ -20,7 +21,7 @@ def verify(
     *,
     full: Annotated[bool, typer.Option("--full", help="Read all bytes; otherwise sizes, times and a sample.")] = False,
     repair: Annotated[bool, typer.Option("--repair", help="Fetch what is bad again, and nothing else.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help="Dataset id; may be repeated.")] = None,
+    only: Only = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare the files of a root with what was checked and placed; asks no server unless something is repaired.

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from emasync.disk.interface import Sink
-from emasync.formats.json_document import Json
 from emasync.ledger.interface import Ledger
 from emasync.model.events import OnEvent
+
+if TYPE_CHECKING:
+    from emasync.formats.json_document import Json  # a run begins without formats
 
 FACTS: Final = "dataset.json"
 """What a manifest says of a dataset, inside ``<dataset>.source-metadata/``: hooks need no manifest."""
