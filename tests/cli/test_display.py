@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from emasync.cli.display import PlainLines, Terminal, display_for, event_line, told
-from emasync.cli.report import megabytes, plan_text, receipt_text, status_text
+from emasync.cli.report import plan_text, receipt_text, status_text
+from emasync.model.amounts import megabytes
 from emasync.model.events import Event, EventValue
 
 PROGRESS: dict[str, EventValue] = {

@@ -9,7 +9,7 @@ import typer
 
 from emasync import api
 from emasync.cli.options import Mirror, Only
-from emasync.cli.report import megabytes
+from emasync.model.amounts import megabytes
 
 if TYPE_CHECKING:
     from emasync.api.bench_ladder import Measured

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from emasync import api
-from emasync.cli.report import megabytes
+from emasync.model.amounts import megabytes
 
 
 def catalog(

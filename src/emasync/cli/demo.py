@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emasync.cli.report import megabytes
+from emasync.model.amounts import megabytes
 
 if TYPE_CHECKING:
     from emasync.testing.demonstration import Shown

@@ -11,7 +11,8 @@ from typing import Self, TextIO
 
 import orjson
 
-from emasync.cli.report import megabytes, receipt_text
+from emasync.cli.report import receipt_text
+from emasync.model.amounts import megabytes
 from emasync.model.events import Event, OnEvent
 
 LINE_S = 10.0

@@ -17,8 +17,8 @@ import typer
 from emasync import api
 from emasync.cli.display import told
 from emasync.cli.options import AllowPrivate, Mirror
-from emasync.cli.report import megabytes
 from emasync.cli.run import mirrors_of
+from emasync.model.amounts import megabytes
 from emasync.model.events import Event
 from emasync.model.task import escape_for_log
 

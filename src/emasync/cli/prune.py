@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from emasync import api
-from emasync.cli.report import SHOWN_FAILURES, megabytes
+from emasync.cli.report import SHOWN_FAILURES
+from emasync.model.amounts import megabytes
 
 EXIT_CHANGED = 1
 

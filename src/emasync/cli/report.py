@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+from emasync.model.amounts import megabytes
 
 SHOWN_FAILURES = 10
-
-
-def megabytes(size_bytes: Any) -> str:
-    """A size as people read it, in powers of 1000 (Any: a number out of JSON)."""
-    size = float(size_bytes or 0)
-    for unit in UNITS:
-        if size < 1000 or unit == UNITS[-1]:  # noqa: PLR2004 - SI
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError("the last unit ends the loop")
 
 
 def receipt_text(receipt: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ import typer
 
 from emasync import api
 from emasync.cli.options import Only
-from emasync.cli.report import SHOWN_FAILURES, megabytes, receipt_text
+from emasync.cli.report import SHOWN_FAILURES, receipt_text
+from emasync.model.amounts import megabytes
 
 EXIT_FLAWED = 1
 
