@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -121,6 +122,9 @@ async def test_anonymous_first_then_signed() -> None:
     assert ask.location.authority == "bucket.s3.eu-west-1.amazonaws.com"
     assert ask.tried == "with AWS credentials of profile 'lab'"
     assert "/20250615/eu-west-1/s3/aws4_request" in ask.headers["Authorization"]
+    assert ask.headers["x-amz-checksum-mode"] == "ENABLED"
+    assert "x-amz-checksum-mode" in ask.headers["Authorization"]
+    assert "x-amz-checksum-mode" not in (await known.prepare(replace(place, path="", query="list-type=2"))).headers
     assert not known.learn(place, 403, {}, b"")
     assert repr(known) == "<ObjectStores 1 buckets, 1 signed>"
 

@@ -25,6 +25,8 @@ class MoveContext:
         After an unclean stop: facts newer than this epoch are checked before they are trusted.
     on_received : callable
         Told the number of body bytes as they arrive.
+    seen_part_bytes : dict of int to int
+        Part size of the last upload of each task set whose cut was found out.
     """
 
     fetcher: Fetcher
@@ -37,6 +39,7 @@ class MoveContext:
     settings: Settings
     on_received: Callable[[int], None]
     suspect_after_epoch: int | None = None
+    seen_part_bytes: dict[int, int] = field(default_factory=dict)
     _policies: dict[int, HostPolicy] = field(default_factory=dict)
 
     def policy(self, task: Task) -> HostPolicy:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 from typing_extensions import Buffer
 
 from emasync.disk.crc import crc32c_of
 from emasync.disk.interface import Sink
-from emasync.engine.digest_multipart import MultipartMd5, dandi_part_bytes
+from emasync.engine.digest_parts import Cut, SerialParts, dandi_part_bytes
+from emasync.engine.digest_states import HASHES, HashState
 from emasync.errors import ErrorKind, IntegrityError
 from emasync.model.digest import Digest, DigestKind, Validator
 from emasync.model.location import Location
 from emasync.model.redaction import redact
 from emasync.model.task import Task
-from emasync.transport.interface import Head
 
 Checks = Literal["published", "sha256", "size"]
 Verified = Literal["published", "computed", "size_only"]
@@ -28,33 +25,8 @@ READ_BYTES = 4 << 20
 """Piece in which files are read back: hops of 1 to 8 MiB are noise beside the hashing."""
 
 
-class _Hash(Protocol):
-    def update(self, data: Buffer, /) -> None: ...
-
-    def hexdigest(self) -> str: ...
-
-
-class _Crc32c:
-    """CRC-32C (Castagnoli) with the interface of hashlib; eight hexadecimal digits."""
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def update(self, data: Buffer, /) -> None:
-        self.value = crc32c_of(data, self.value)
-
-    def hexdigest(self) -> str:
-        return f"{self.value:08x}"
-
-
-_HASHES: dict[str, Callable[[int], _Hash]] = {
-    "md5": lambda _: hashlib.md5(usedforsecurity=False),
-    "sha1": lambda _: hashlib.sha1(usedforsecurity=False),
-    "sha256": lambda _: hashlib.sha256(),
-    "crc32c": lambda _: _Crc32c(),
-    "dandi-etag": lambda size_bytes: MultipartMd5(dandi_part_bytes(size_bytes)),
-}
-"""States for an object of so many bytes."""
+_SERIAL = {*HASHES, "dandi-etag"}
+"""Kinds of digests that bytes give as they come in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +50,7 @@ def wanted_hashes(published: Iterable[Digest], checks: Checks) -> tuple[str, ...
     """Hash functions that the bytes must run through beside CRC32C (law 11: no more than asked for)."""
     if not published and checks != "sha256":
         return ()
-    kinds = {digest.kind for digest in published if digest.kind in _HASHES} if checks != "size" else set()
+    kinds = {digest.kind for digest in published if digest.kind in _SERIAL} if checks != "size" else set()
     if checks == "sha256":
         kinds.add("sha256")
     return tuple(sorted(kinds - {"crc32c"}))
@@ -113,30 +85,6 @@ def promised_digests(published: tuple[Digest, ...], validator: Validator, *, eta
     if etag_is_md5 and (etag := _plain_md5(validator)):
         found.append(Digest("md5", etag))
     return tuple(dict.fromkeys(found))
-
-
-def told_digests(head: Head) -> tuple[Digest, ...]:
-    """CRC-32C that Google Cloud Storage tells with every answer, of the whole object as it is stored.
-
-    (Cloud Storage XML API reference, "x-goog-hash": Base64 of the big-endian value.) Parts compose to it, so that it
-    costs nothing; a body that was decoded on its way is another one.
-    """
-    stored = head.headers.get("x-goog-stored-content-encoding", "identity")
-    if head.content_encoding is not None or stored != "identity":
-        return ()
-    for item in head.headers.get("x-goog-hash", "").split(","):
-        name, _, value = item.strip().partition("=")
-        if name == "crc32c":
-            return _crc_digest(value)
-    return ()
-
-
-def _crc_digest(text: str) -> tuple[Digest, ...]:
-    try:
-        data = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return ()
-    return (Digest("crc32c", data.hex()),) if len(data) == 4 else ()  # noqa: PLR2004 - 32 bits
 
 
 def _plain_md5(validator: Validator) -> str | None:
@@ -207,6 +155,12 @@ def _compare(
     return checked
 
 
+def _state(kind: str, size_bytes: int) -> HashState | SerialParts:
+    if kind == "dandi-etag":
+        return SerialParts(Cut("dandi-etag", dandi_part_bytes(size_bytes)))
+    return HASHES[kind]()
+
+
 def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str], size_bytes: int = 0) -> tuple[int, dict[str, str]]:
     """Run bytes through CRC32C and the hashes `kinds`.
 
@@ -223,7 +177,7 @@ def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str], size_bytes: int 
         The CRC, and digests by kind.
     """
     crc = 0
-    hashes = {kind: _HASHES[kind](size_bytes) for kind in kinds}
+    hashes = {kind: _state(kind, size_bytes) for kind in kinds}
     for piece in pieces:
         crc = crc32c_of(piece, crc)
         for state in hashes.values():
@@ -240,6 +194,23 @@ def read_pieces(read: Callable[[int, int], bytes], size_bytes: int) -> Iterator[
             return
         yield piece
         offset += len(piece)
+
+
+def confirm(found: Findings, hints: Iterable[Digest], try_out: Callable[[Digest], str | None]) -> Findings:
+    """Look whether a hint agrees with bytes that nothing else vouches for; one that does not says nothing.
+
+    Parameters
+    ----------
+    found : Findings
+        Of the bytes.
+    hints : iterable of Digest
+    try_out : callable
+        Gives the digest of the bytes, made as the hint's was, if that can be found out.
+    """
+    for hint in hints if found.verified == "computed" else ():
+        if try_out(hint) == hint.value:
+            return replace(found, verified="published", digests=(*found.digests, hint))
+    return found
 
 
 def holds(sink: Sink, destination: str, size_bytes: int | None, crc32c: int | None) -> bool:

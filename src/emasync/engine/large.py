@@ -6,21 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterator
 from itertools import chain
 
-from emasync.disk.crc import combine
 from emasync.disk.interface import Partial
 from emasync.engine.committer import Note, Release
 from emasync.engine.context import MoveContext
-from emasync.engine.digest_multipart import UploadParts, dandi_part_bytes
-from emasync.engine.digests import (
-    Findings,
-    check_size,
-    hash_pieces,
-    judge,
-    promised_digests,
-    read_pieces,
-    told_digests,
-    wanted_hashes,
-)
+from emasync.engine.digests import check_size
+from emasync.engine.judging import Judge
 from emasync.engine.parts import missing_spans
 from emasync.engine.receiver import PartReceiver
 from emasync.engine.sealing import LargeObjectDone
@@ -35,7 +25,7 @@ from emasync.errors import (
     SourceChangedError,
 )
 from emasync.ledger.interface import Invalidated, Part, PartDone, PartialStarted, PartialState
-from emasync.model.digest import Digest, Span, Validator
+from emasync.model.digest import Span, Validator
 from emasync.model.redaction import redact
 from emasync.model.task import Task, partial_name
 from emasync.transport.interface import Head
@@ -59,7 +49,9 @@ class LargeObject:
         self.task = task
         self._context = context
         self._on_fan_out = on_fan_out
-        self._part_bytes = context.policy(task).part_bytes
+        policy = context.policy(task)
+        self._part_bytes = policy.part_bytes
+        self._judge = Judge(task, context.settings.checksums, policy.etag_is_md5, context.seen_part_bytes)
         self._version = Version(generation=0)
         self._reserving = asyncio.Lock()
         self._in_flight = 0
@@ -148,6 +140,10 @@ class LargeObject:
         if version.validator is None:
             version.validator, version.total_bytes = head.validator, head.total_bytes
         version.todo = iter(()) if whole else self._rest(version, span)
+        version.landing = landing = self._judge.landing(version)
+        if landing is not None:
+            for landed in version.spans:
+                landing.add(landed)  # of an earlier run: hashed at the end
         self._on_fan_out()
 
     def _rest(self, version: Version, first: Span) -> Iterator[Span]:
@@ -260,24 +256,18 @@ class LargeObject:
         await self._hash_parts(version, whole)
 
     def _whole_parts(self, version: Version, receiver: PartReceiver) -> list[Span]:
-        """Parts of the publisher's upload that are whole with what came, where he hashed it part by part."""
+        """Parts of the object's digest that are whole with what came, where it is one of parts."""
         start, stop, _ = receiver.result()
-        wanted = wanted_hashes(self.task.digests, self._context.settings.checksums)
-        if "dandi-etag" not in wanted or version is not self._version or version.total_bytes is None or start == stop:
+        if version.landing is None or version is not self._version or start == stop:
             return []
-        if version.upload is None:
-            version.upload = UploadParts(version.total_bytes, dandi_part_bytes(version.total_bytes))
-            for span in version.spans:
-                if span.start != start:
-                    version.upload.add(span)  # of an earlier run: hashed at the end
-        return version.upload.add(Span(start, stop))
+        return version.landing.add(Span(start, stop))
 
     async def _hash_parts(self, version: Version, parts: list[Span]) -> None:
         """Hash parts while they are still in the system's memory (law 4: no second read)."""
         for part in parts:
-            if version.upload is None or version is not self._version:
+            if version.landing is None or version is not self._version:
                 return
-            job = self._context.threads.submit(version.upload.hash, part, (await self.reserve(version)).read)
+            job = self._context.threads.submit(version.landing.hash, part, (await self.reserve(version)).read)
             try:
                 await asyncio.shield(job)
             finally:
@@ -342,7 +332,8 @@ class LargeObject:
             return
         await self._tell_invalidated()
         name = partial_name(self.task.set_id, self.task.key, version.generation)
-        await self._context.threads.submit(self._context.sink.discard, name)
+        async with self._reserving:  # else a file that is being made just now would outlive its version
+            await self._context.threads.submit(self._context.sink.discard, name)
         self._release_unused(version)
 
     async def finish(self) -> None:
@@ -359,12 +350,8 @@ class LargeObject:
             self.abandon()
             raise self._error
         partial = await self.reserve(version)
-        head = version.head or Head(status=206, start=0, stop=None, total_bytes=None, validator=Validator())
-        vouched = head.content_encoding is None and self._context.policy(self.task).etag_is_md5
-        published = (*self.task.digests, *told_digests(head))
-        promised = promised_digests(published, head.validator, etag_is_md5=vouched)
         try:
-            findings = await self._context.threads.submit(self._judge, version, partial, promised)
+            findings = await self._context.threads.submit(self._judge.findings, version, partial)
         except IntegrityError as error:
             await self._restart(version, error)
             raise
@@ -378,23 +365,6 @@ class LargeObject:
                 generation=version.generation,
             )
         )
-
-    def _judge(self, version: Version, partial: Partial, promised: tuple[Digest, ...]) -> Findings:
-        """In a thread: CRCs of the parts compose; serial digests read the file back, they never fetch (law 4)."""
-        crc = 0
-        for start in sorted(version.done):
-            part = version.done[start]
-            crc = combine(crc, part.crc32c, part.stop - part.start)
-        checks = self._context.settings.checksums
-        computed: dict[str, str] = {}
-        kinds = [kind for kind in wanted_hashes(promised, checks) if kind != "dandi-etag" or version.upload is None]
-        if kinds:
-            size_bytes = version.total_bytes or 0
-            crc, computed = hash_pieces(read_pieces(partial.read, size_bytes), kinds, size_bytes)
-        if version.upload is not None:
-            computed["dandi-etag"] = version.upload.etag(partial.read)
-        validator = version.validator or Validator()
-        return judge(promised, computed, crc, validator, checks=checks, location=self.task.location)
 
     def abandon(self) -> None:
         """Let go of the partial: what is written becomes durable, then the file is closed. It stays on disk."""

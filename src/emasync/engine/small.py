@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emasync.engine.context import MoveContext
+from emasync.engine.digest_told import told_digests
 from emasync.engine.digests import check_size, promised_digests
 from emasync.engine.scheduler import LOW_WATER, OriginQueue
 from emasync.engine.sealing import SmallObject
 from emasync.errors import EmasyncError, ErrorKind, IntegrityError
-from emasync.model.digest import Validator
+from emasync.model.digest import Digest, Validator
 from emasync.model.redaction import redact
 from emasync.model.task import Task
 from emasync.transport.interface import HEAD_ROOM_BYTES, Detour, Head
@@ -123,7 +124,13 @@ class SmallRun:
 
 
 def hand_over(
-    parcel: SmallParcel, body: memoryview, validator: Validator, context: MoveContext, *, encoded: bool = False
+    parcel: SmallParcel,
+    body: memoryview,
+    validator: Validator,
+    context: MoveContext,
+    *,
+    encoded: bool = False,
+    told: tuple[Digest, ...] = (),
 ) -> None:
     """Give a whole body to the committer, which tells how it ends.
 
@@ -131,10 +138,13 @@ def hand_over(
     ----------
     encoded : bool
         The body was decoded on its way: the entity tag is not that of what is here.
+    told : tuple of Digest
+        What the answer said of its bytes.
     """
     task = parcel.task
     vouched = not encoded and context.policy(task).etag_is_md5
-    promised = promised_digests(task.digests, validator, etag_is_md5=vouched) if task.published or vouched else ()
+    wanted = task.published or vouched or told
+    promised = promised_digests((*task.digests, *told), validator, etag_is_md5=vouched) if wanted else ()
     context.committer.add(SmallObject(task, body, parcel.space, validator, promised))
 
 
@@ -225,7 +235,8 @@ async def fetch_generally(detour: Detour[SmallParcel], context: MoveContext) -> 
         if parcel.space:
             context.buffers.give(parcel.space)
         raise
-    hand_over(parcel, receiver.body, head.validator, context, encoded=head.content_encoding is not None)
+    told = told_digests(head, etag_is_md5=False).binding
+    hand_over(parcel, receiver.body, head.validator, context, encoded=head.content_encoding is not None, told=told)
 
 
 class TooLargeError(EmasyncError):

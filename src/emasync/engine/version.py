@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from emasync.disk.interface import Partial
 from emasync.disk.writers import Turn
-from emasync.engine.digest_multipart import UploadParts
+from emasync.engine.digest_parts import LandingParts
 from emasync.engine.digests import hash_pieces, read_pieces
 from emasync.ledger.interface import Part
 from emasync.model.digest import Span, Validator
@@ -41,8 +41,8 @@ class Version:
         The first accepted answer.
     writes : Turn
         Of the partial: one at a time.
-    upload : UploadParts or None
-        Parts that are hashed as they land, where a digest of parts was published.
+    landing : LandingParts or None
+        Parts that are hashed as they land, where a digest of parts is known.
     """
 
     generation: int
@@ -57,7 +57,7 @@ class Version:
     todo: Iterator[Span] | None = None
     head: Head | None = None
     writes: Turn = field(default_factory=Turn)
-    upload: UploadParts | None = None
+    landing: LandingParts | None = None
 
     @property
     def complete(self) -> bool:

@@ -34,12 +34,12 @@ from emasync.model.location import Location
 MAX_COMPARED_FILES: Final = 100_000
 """Up to here the destinations of a dataset are compared here; beyond, by the ledger, which holds them anyway."""
 
-_HEX_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "crc32c": 8}
-_BASE64_DIGITS: Final = {"md5": 24, "crc32c": 8}
+_HEX_DIGITS: Final = {"md5": 32, "sha1": 40, "sha256": 64, "crc32": 8, "crc32c": 8, "crc64nvme": 16}
+_BASE64_DIGITS: Final = {"md5": 24, "sha1": 28, "sha256": 44, "crc32": 8, "crc32c": 8, "crc64nvme": 12}
 
 
 def _digest(kind: DigestKind, text: str) -> str:
-    """Lower-case hexadecimal; MD5 and CRC32C also as Google Cloud Storage writes them, in Base64."""
+    """Lower-case hexadecimal; also as object stores write digests, in Base64."""
     if re.fullmatch(r"[0-9a-fA-F]+", text) and len(text) == _HEX_DIGITS[kind]:
         return text.lower()
     try:
@@ -153,6 +153,10 @@ class FileTemplate(Record):
     """SHA-256, hexadecimal; checked."""
     crc32c: Annotated[Text, _hexadecimal("crc32c")] | None = None
     """CRC-32C, hexadecimal; checked."""
+    crc32: Annotated[Text, _hexadecimal("crc32")] | None = None
+    """CRC-32 of gzip and zlib, hexadecimal; checked."""
+    crc64nvme: Annotated[Text, _hexadecimal("crc64nvme")] | None = None
+    """CRC-64 that S3 keeps of objects, hexadecimal or Base64; checked (needs the extra ``crc64``)."""
     etag: Annotated[Text, AfterValidator(_entity_tag)] | None = None
     """Entity tag; checked."""
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-DigestKind = Literal["md5", "sha1", "sha256", "crc32c", "etag", "dandi-etag"]
+DigestKind = Literal[
+    "md5", "sha1", "sha256", "crc32", "crc32c", "crc64nvme", "etag", "dandi-etag",
+    "md5-parts", "sha1-parts", "sha256-parts", "crc32-parts", "crc32c-parts",
+]  # fmt: skip
+
+PARTS_SUFFIX: Final = "-parts"
+"""Ends the kind of a digest that is that of the digests of an upload's parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +20,10 @@ class Digest:
 
     Attributes
     ----------
-    kind : {"md5", "sha1", "sha256", "crc32c", "etag", "dandi-etag"}
+    kind : DigestKind
     value : str
-        Lower-case hexadecimal; for ``etag`` the opaque text without quotes, for ``dandi-etag`` hexadecimal digits, a
-        dash and the number of parts.
+        Lower-case hexadecimal; for ``etag`` the opaque text without quotes, for ``dandi-etag`` and the kinds that end
+        in :data:`PARTS_SUFFIX` hexadecimal digits, a dash and the number of parts.
     """
 
     kind: DigestKind

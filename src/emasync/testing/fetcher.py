@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import unquote
 
@@ -94,6 +94,7 @@ class MemoryFetcher:
         self.log: deque[Fetched] = deque(maxlen=100_000)
         self.peak_in_flight = 0
         self._objects: dict[Location, StoredObject] = {}
+        self._told: dict[Location, Mapping[str, str]] = {}
         self._scripts: dict[Location, _Script] = {}
         self._origins: dict[str, _Origin] = {}
         self._block_bytes = block_bytes
@@ -107,10 +108,28 @@ class MemoryFetcher:
 
     # --- what tests arrange
 
-    def put(self, location: str | Location, data: bytes, *, modified_s: float = EPOCH_S) -> Location:
-        """Place or replace an object; gives its location."""
+    def put(
+        self,
+        location: str | Location,
+        data: bytes,
+        *,
+        modified_s: float = EPOCH_S,
+        tag: str | None = None,
+        told: Mapping[str, str] | None = None,
+    ) -> Location:
+        """Place or replace an object; gives its location.
+
+        Parameters
+        ----------
+        tag : str, optional
+            Entity tag without quotes; the MD5 by default.
+        told : mapping, optional
+            More header fields of its transfers, lower-case names.
+        """
         at = _canonical(location)
-        self._objects[at] = from_bytes(bytes(data), modified_s)
+        found = from_bytes(bytes(data), modified_s)
+        self._told[at] = told or {}
+        self._objects[at] = found if tag is None else replace(found, tag=tag)
         return at
 
     def delete(self, location: str | Location) -> None:
@@ -166,7 +185,7 @@ class MemoryFetcher:
         """Fetch into a receiver; see :meth:`Fetcher.transfer`."""
         self.log.append(Fetched("transfer", str(location), span, validator))
         async with self._visit(location) as found:
-            first = _head(found, span, location)
+            first = self._head(found, span, location)
             if validator is not None and not validator.same_object(first.validator):
                 raise PreconditionFailedError(
                     f"{location}: expected {validator}, it is {first.validator} now", location=str(location)
@@ -178,9 +197,13 @@ class MemoryFetcher:
                 until = at + breaks.popleft()
                 await self._feed(receiver, found, Span(at, until), location)
                 at = until
-                receiver.begin(_head(found, Span(at, stop), location))
+                receiver.begin(self._head(found, Span(at, stop), location))
             await self._feed(receiver, found, Span(at, stop), location)
             return first
+
+    def _head(self, found: StoredObject, span: Span | None, location: Location) -> Head:
+        head = _head(found, span, location)
+        return replace(head, headers={**head.headers, **self._told.get(_canonical(location), {})})
 
     def seat(self, location: Location) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - the Protocol's signature
         """A place for whoever asks: there is no limit here."""
