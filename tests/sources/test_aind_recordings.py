@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emasync.errors import FormatError
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.model.location import Location
 from emasync.sources import aind_recordings
 from emasync.sources.aind_recordings import Frames, check_recordings

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emasync.errors import InputError, SourceError
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.model.location import Location
 from emasync.sources import aind_folders
 from emasync.sources.aind_folders import cut_behind, folders_of

@@ -15,9 +15,9 @@ from emasync.manifest.bucket import BucketName, Region, StoreEntry
 from emasync.manifest.dandi_links import DANDISET, INSTANCES, VERSION, DandiLink, is_link, parse_link
 from emasync.manifest.entry import Entry
 from emasync.manifest.fields import Count, Positive, Segment, Text, asked, reject
-from emasync.manifest.globs import Selection
 from emasync.manifest.problems import shown
 from emasync.manifest.record import Record, several
+from emasync.model.globs import Selection
 from emasync.model.location import Location
 
 DANDI_INSTANCES: Final = tuple(INSTANCES)

@@ -14,9 +14,9 @@ from pydantic_core.core_schema import ValidationInfo
 from emasync.manifest.crop import Crop
 from emasync.manifest.description import Metadata, Series
 from emasync.manifest.fields import Count, Glob, RelativePath, Text, reject
-from emasync.manifest.globs import Selection
 from emasync.manifest.problems import shown
 from emasync.manifest.record import Record
+from emasync.model.globs import Selection
 from emasync.registry import FORMATS
 
 MAX_ID_CHARACTERS: Final = 200

@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field, JsonValue, StringConstraints, WithJ
 from pydantic_core import PydanticCustomError
 
 from emasync.errors import InputError
-from emasync.manifest.globs import check_glob
 from emasync.manifest.problems import shown
 from emasync.manifest.quantities import (
     DURATION_PATTERN,
@@ -22,6 +21,7 @@ from emasync.manifest.quantities import (
     parse_size,
 )
 from emasync.manifest.scalars import Plain, free_value
+from emasync.model.globs import check_glob
 from emasync.model.location import Location
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from emasync.errors import NotFoundError, RangeNotSatisfiedError
 from emasync.ledger.interface import Tally
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.model.digest import Span
 from emasync.model.events import Event
 from emasync.model.packing import pack_validator

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from emasync.errors import SourceError
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.model.events import Event
 from emasync.plan.choice import Choice
 from emasync.plan.files import FileShelves

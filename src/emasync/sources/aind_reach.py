@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 
 Trail = tuple[str, ...]
 """Segments of a glob that are left below a folder; not empty."""

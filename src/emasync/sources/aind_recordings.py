@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from emasync.errors import FormatError
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.model.task import escape_for_log
 from emasync.sources.interface import Tree
 from emasync.sources.walk import closing

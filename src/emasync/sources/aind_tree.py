@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.sources.aind_reach import Reach
 from emasync.sources.interface import Children
 from emasync.sources.walk import BucketTree, as_folder, closing, is_marker

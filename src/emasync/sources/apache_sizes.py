@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from emasync.errors import RangeNotSatisfiedError, TransportError
-from emasync.manifest.globs import Selection
 from emasync.model.digest import Span
+from emasync.model.globs import Selection
 from emasync.model.location import Location
 from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry, TaskSetSpec

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from emasync.manifest.archives import DandiEntry
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.sources.dandi_assets import Asset
 
 ZARR_SUFFIXES = (".zarr", ".ngff")

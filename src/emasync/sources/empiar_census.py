@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from emasync.manifest.globs import Selection
+from emasync.model.globs import Selection
 from emasync.sources.apache import IndexRow
 from emasync.sources.apache_walk import IndexPage
 from emasync.sources.empiar_record import ImageSet

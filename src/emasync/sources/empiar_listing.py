@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 
 from emasync.errors import NotFoundError, SourceError
 from emasync.manifest.archives import EmpiarEntry
-from emasync.manifest.globs import Selection
 from emasync.model.events import Event
+from emasync.model.globs import Selection
 from emasync.model.location import Location
 from emasync.model.task import ObjectEntry
 from emasync.sources.apache_sizes import SizeProbe

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emasync.errors import InputError
-from emasync.manifest.globs import MAX_GLOB_CHARACTERS, Selection, check_glob, translate
+from emasync.model.globs import MAX_GLOB_CHARACTERS, Selection, check_glob, translate
 
 
 def matches(pattern: str, path: str) -> bool:
