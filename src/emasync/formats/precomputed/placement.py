@@ -33,6 +33,22 @@ def chunk_ids(cells: Sequence[Numbers], grid: Sequence[int]) -> Numbers:
     return found
 
 
+def chunk_cells(ids: Numbers, grid: Sequence[int]) -> list[Numbers]:
+    """Grid cells of chunks: the inverse of :func:`chunk_ids`.
+
+    Returns
+    -------
+    list of ndarray of uint64
+        Chunk coordinates on each axis, z, y, x. Beyond the grid for identifiers that no cell of it has.
+    """
+    bits = interleaving(grid)
+    cells = [np.zeros_like(ids) for _ in grid]
+    for position, (axis, bit) in enumerate(bits):
+        cells[axis] |= (ids >> np.uint64(position) & np.uint64(1)) << np.uint64(bit)
+    cells[0][_shift(ids, len(bits)) > 0] = np.uint64(grid[0])
+    return cells
+
+
 def locate(sharding: Sharding, ids: Numbers) -> tuple[Numbers, Numbers]:
     """Shards and minishards of chunks."""
     shifted = _shift(ids, sharding.preshift_bits)

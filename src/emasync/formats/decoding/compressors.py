@@ -1,0 +1,162 @@
+"""General compressors: bytes to bytes.
+
+Nothing is believed of the size that a header claims: memory is that of the chunk, and what does not fit is refused.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from emasync.formats.compression import decompress
+from emasync.formats.decoding.form import Bytes, Data, Form, Step, as_bytes
+from emasync.formats.decoding.native import Function, native
+from emasync.formats.stored import Codec
+
+_ZSTD_MAGIC: Final = 0xFD2FB528
+_BLOSC_HEADER_BYTES: Final = 16
+_LZ4_HEADER_BYTES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Deflated:
+    """gzip and zlib: one member by libdeflate, and all that it does not take by the standard library.
+
+    Attributes
+    ----------
+    codec : {"gzip", "zlib"}
+    whole : callable or None
+        Unpacks one member in one go.
+    """
+
+    codec: str
+    whole: Function | None
+
+    def after(self, form: Form) -> Form:
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        return form.packed()
+
+    def undo(self, data: Data, form: Form, into: Bytes | None) -> Data:
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        packed = as_bytes(data)
+        if self.whole is not None and form.exact:
+            room = form.room(into)
+            try:
+                if len(self.whole(packed, out=room)) == form.most_bytes:
+                    return room
+            except RuntimeError:
+                pass  # several members, the other of the two headers, or broken: the slow way tells
+        return _streamed(self.codec, packed, form)
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """bzip2 and LZMA: streams of the standard library, which may follow each other."""
+
+    codec: str
+
+    def after(self, form: Form) -> Form:
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        return form.packed()
+
+    def undo(self, data: Data, form: Form, into: Bytes | None) -> Data:  # noqa: ARG002 - the protocol's
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        return _streamed(self.codec, as_bytes(data), form)
+
+
+def _streamed(codec: str, packed: Bytes, form: Form) -> bytes:
+    plain = decompress(codec, packed.tobytes(), form.most_bytes)
+    form.require(len(plain))
+    return plain
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """zstd, Blosc and LZ4 with the length ahead: one frame that tells how long it becomes.
+
+    Attributes
+    ----------
+    codec : str
+    claimed : callable
+        What the frame says of its length, bytes; -1 where it does not say, which only `function` takes.
+    function : callable or None
+        Of imagecodecs; None: numcodecs.
+    options : mapping of str to int
+        Of that function.
+    """
+
+    codec: str
+    claimed: Callable[[Bytes], int]
+    function: Function | None
+    options: Mapping[str, int]
+
+    def after(self, form: Form) -> Form:
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        return form.packed()
+
+    def undo(self, data: Data, form: Form, into: Bytes | None) -> Data:
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        packed = as_bytes(data)
+        claimed = self.claimed(packed)
+        if self.function is None:
+            form.require(claimed)
+            return decompress(self.codec, packed.tobytes(), claimed)
+        if claimed > form.most_bytes:
+            form.require(claimed)
+        found = self.function(packed, out=form.room(into), **self.options)
+        form.require(len(found))
+        return found if into is None else into
+
+
+def _blosc_bytes(packed: Bytes) -> int:
+    """The library believes what the header says of its own length, and reads so far (C-Blosc, "Blosc header")."""
+    if len(packed) < _BLOSC_HEADER_BYTES:
+        raise ValueError(f"is no Blosc: it has {len(packed)} bytes")
+    size_bytes, _, packed_bytes = struct.unpack_from("<III", packed.data, 4)
+    if packed_bytes != len(packed):
+        raise ValueError(f"is a Blosc of {packed_bytes} bytes, and has {len(packed)}")
+    return int(size_bytes)
+
+
+def _lz4_bytes(packed: Bytes) -> int:
+    """Of numcodecs: length ahead, 32 bits, little-endian."""
+    if len(packed) < _LZ4_HEADER_BYTES:
+        raise ValueError(f"is no LZ4: it has {len(packed)} bytes")
+    return int.from_bytes(packed[:_LZ4_HEADER_BYTES].tobytes(), "little")
+
+
+def _zstd_bytes(packed: Bytes) -> int:
+    """RFC 8878, section 3.1.1.1, ``Frame_Content_Size``; frames that follow are not asked."""
+    head = packed[:18].tobytes()
+    if len(head) < 6 or int.from_bytes(head[:4], "little") != _ZSTD_MAGIC:  # noqa: PLR2004 - magic, descriptor, one more
+        return -1
+    flag, single, dictionary = head[4] >> 6, head[4] >> 5 & 1, head[4] & 3
+    at = 5 + (not single) + (0, 1, 2, 4)[dictionary]
+    width = (single, 2, 4, 8)[flag]
+    size_bytes = int.from_bytes(head[at : at + width], "little") + (256 if flag == 1 else 0)
+    return size_bytes if width else -1
+
+
+def _framed(codec: str, claimed: Callable[[Bytes], int], **options: int) -> Callable[[Codec], Step]:
+    return lambda _: Framed(codec, claimed, native(codec), options)
+
+
+def _deflated(codec: str, function: str) -> Callable[[Codec], Step]:
+    return lambda _: Deflated(codec, native(function))
+
+
+def _streams(codec: str) -> Callable[[Codec], Step]:
+    return lambda _: Streamed(codec)
+
+
+STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
+    "gzip": _deflated("gzip", "gzip"),
+    "zlib": _deflated("zlib", "deflate"),
+    "bz2": _streams("bz2"),
+    "lzma": _streams("lzma"),
+    "zstd": _framed("zstd", _zstd_bytes),
+    "blosc": _framed("blosc", _blosc_bytes, numthreads=1),
+    "lz4": _framed("lz4", _lz4_bytes, header=True),
+}

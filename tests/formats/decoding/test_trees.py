@@ -1,0 +1,106 @@
+"""Other people's trees, decoded chunk by chunk to what independent readers found."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.formats.decoding.whole import digest, of_tree
+
+from emasync.errors import ErrorKind
+from emasync.formats.content import NoDecoderError
+from emasync.formats.decoding import decoder_for, layout_of
+from emasync.formats.interface import ArrayDescription
+from emasync.formats.n5.walk import N5Walk
+from emasync.formats.zarr import ZarrWalk
+
+Discover = Callable[..., Any]
+
+ZARR = [
+    "ome_zarr_04/neuroglancer_simple_0.4",
+    "ome_zarr_04/viv_bioformats-zarr",
+    "ome_zarr_04/zarr-java_ome_v0.4",
+    "ome_zarr_04/zarr-java_ome_v0.4_hcs",
+    "ome_zarr_05/neuroglancer_simple_0.5",
+    "ome_zarr_05/zarr-java_ome_v0.5_hcs",
+    "ome_zarr_05/zarr-java_ome_v0.6_scene",
+    "zarr_v2/n5-zarr_dimensionOrder.zarr",
+    "zarr_v2/netcdf-c__ref_oldformat.zip",
+    "zarr_v2/netcdf-c__ref_power_901_constants_orig.zip",
+    "zarr_v2/netcdf-c_ref_data.zarr",
+    "zarr_v2/webknossos_simple_zarr_dataset",
+    "zarr_v2/zarrita.js__data.zipped_from_within.zarr.zip",
+    "zarr_v2/zarrs_v2",
+    "zarr_v3/n5-zarr_shard_test.zarr",
+    "zarr_v3/zarr-java_shard_index_end",
+    "zarr_v3/zarr-java_shard_index_start",
+    "zarr_v3/zarrita_js_v3_data.zarr",
+    "zarr_v3/zarrs_array_write_read",
+    "zarr_v3/zarrs_sharded_array_write_read",
+]
+BIG_ENDIAN_TEXT = ("1d.contiguous.U13.be",)
+"""Whose digest is that of its bytes as they are."""
+
+N5 = [
+    "n5/n5_backward_2.5.1.n5",
+    "n5/n5_backward_3.1.3.n5",
+    "n5/webknossos_simple_n5",
+    "n5/zarr_implementations_zarr.n5",
+]
+
+
+@cache
+def truth(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "TRUTH.json").read_bytes())
+    return loaded
+
+
+def all_arrays(discovery: Any) -> dict[str, ArrayDescription]:
+    levels = {level.array.path: level.array for image in discovery.images.values() for level in image.levels}
+    return {**discovery.arrays, **levels}
+
+
+def unpacked(path: Path, tmp_path: Path) -> Path:
+    """The tree in a zip file, as a folder."""
+    if path.suffix != ".zip":
+        return path
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("unit", ZARR)
+def test_zarr_arrays_have_the_voxels_that_others_found(
+    fixtures_folder: Path, discover: Discover, tmp_path: Path, unit: str
+) -> None:
+    folder = unpacked(fixtures_folder / unit, tmp_path)
+    arrays = all_arrays(discover(folder, walk_of=ZarrWalk))
+    compared = 0
+    for path, facts in truth(fixtures_folder)[unit]["arrays"].items():
+        array = arrays["" if path == "." else path]
+        if not facts.get("sha256"):  # text and objects, whose size is not fixed
+            with pytest.raises(NoDecoderError) as refused:
+                decoder_for(layout_of(array))
+            assert refused.value.kind is ErrorKind.NOT_BUILT
+            continue
+        voxels = of_tree(folder, array)
+        assert list(voxels.shape) == facts["shape"]
+        as_kept = voxels.view("u1") if path in BIG_ENDIAN_TEXT else voxels
+        assert digest(as_kept) == facts["sha256"], path
+        compared += 1
+    assert compared
+
+
+@pytest.mark.parametrize("unit", N5)
+def test_n5_datasets_have_the_voxels_that_others_found(fixtures_folder: Path, discover: Discover, unit: str) -> None:
+    folder = fixtures_folder / unit
+    arrays = all_arrays(discover(folder, walk_of=N5Walk))
+    for path, facts in truth(fixtures_folder)[unit]["arrays"].items():
+        voxels = of_tree(folder, arrays[path])
+        reference = facts if "sha256_reversed" in facts else truth(fixtures_folder)[unit]["arrays"]["gzip"]
+        assert digest(voxels) == reference["sha256_reversed"], path
