@@ -61,7 +61,7 @@ def compare(array: ArrayDescription, facts: dict[str, Any], folder: Path) -> Non
 
 
 def chunk_keys(array: ArrayDescription) -> list[str]:
-    from emasync.plan.select import grid_between
+    from emasync.formats.chunk_grids import grid_between
 
     grid = grid_between(array, (0,) * len(array.shape), array.grid_shape)
     return [grid.key(number) for number in range(len(grid))]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from emasync.errors import ErrorKind
 from emasync.ledger.batch import Name, SealedRow
@@ -16,6 +16,10 @@ from emasync.model.digest import Digest, Validator
 from emasync.model.packing import unpack_digests, unpack_validator
 from emasync.model.receipt import Failure
 from emasync.model.task import ObjectEntry, State, Task, TaskKey, TaskSetSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 METADATA_PLAN: Final = "metadata:"
 """Begins the digest of a plan of what describes a dataset, without its bulk."""
@@ -289,6 +293,37 @@ class OpenSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSet:
+    """A task set of a dataset's present plan.
+
+    Attributes
+    ----------
+    finished : bool
+        All of its members are named: what is not is not there at the source. Always so of a grid.
+    """
+
+    set_id: int
+    spec: TaskSetSpec
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBlock:
+    """Neighbours of a grid: 4,096, or what is left of it at its end.
+
+    Attributes
+    ----------
+    states : ndarray of uint8
+        A :class:`~emasync.model.task.State` each; failed chunks are pending.
+    crc32c : ndarray of uint32
+        Of chunks that are sealed or placed.
+    """
+
+    states: npt.NDArray[np.uint8]
+    crc32c: npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanState:
     """What the ledger knows of a dataset's plan.
 
@@ -427,6 +462,18 @@ class Ledger(Protocol):
         self, *, dataset: str | None = None, state: State | None = None, after_epoch: int | None = None
     ) -> Iterator[Row]:
         """Walk objects in (set, key) order in pages: never all in memory. Filters combine."""
+        ...
+
+    def planned_sets(self, dataset: str) -> list[PlannedSet]:
+        """Task sets of a dataset's present plan."""
+        ...
+
+    def listed_rows(self, dataset: str) -> Iterator[Row]:
+        """Walk the members of a dataset's listed sets, in (set, key) order in pages."""
+        ...
+
+    def chunk_blocks(self, set_id: int) -> Iterator[ChunkBlock]:
+        """Walk states and facts of a gridded set, 4,096 chunks at a time: no row a chunk."""
         ...
 
     def retry_failed(self, dataset: str | None = None) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import final
 
 from emasync.errors import ErrorKind, MachineError
-from emasync.ledger import plans
+from emasync.ledger import chunk_states, plans
 from emasync.ledger.absences import read_missing, read_wholly_absent
 from emasync.ledger.admission import Admitter
 from emasync.ledger.answers import read_failures, reset_failed
@@ -26,11 +26,13 @@ from emasync.ledger.gridded import GriddedBook, lease_chunks
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import (
     Admission,
+    ChunkBlock,
     Fact,
     OpenSet,
     PartialState,
     Piece,
     PlanFacts,
+    PlannedSet,
     PlanState,
     Row,
     Tally,
@@ -370,6 +372,21 @@ class SqliteLedger:
             settle = partial(self._batches.settle, placed_only=state is State.PLACED)
             shelf = Shelf(self._connection, self._sets, settle)
             yield from walk(shelf, dataset=dataset, state=state, after_epoch=after_epoch)
+
+    def planned_sets(self, dataset: str) -> list[PlannedSet]:
+        """Task sets of a dataset's present plan."""
+        with self._database.errors():
+            return chunk_states.planned_sets(Shelf(self._connection, self._sets, self._batches.settle), dataset)
+
+    def listed_rows(self, dataset: str) -> Iterator[Row]:
+        """Walk the members of a dataset's listed sets, in (set, key) order in pages."""
+        with self._database.errors():
+            yield from chunk_states.listed_rows(Shelf(self._connection, self._sets, self._batches.settle), dataset)
+
+    def chunk_blocks(self, set_id: int) -> Iterator[ChunkBlock]:
+        """Walk states and facts of a gridded set, 4,096 chunks at a time: no row a chunk."""
+        with self._database.errors():
+            yield from chunk_states.chunk_blocks(Shelf(self._connection, self._sets, self._batches.settle), set_id)
 
     def retry_failed(self, dataset: str | None = None) -> int:
         """Make failed objects pending again; gives how many. Name clashes stay failed: only a plan can mend them."""

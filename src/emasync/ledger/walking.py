@@ -43,14 +43,18 @@ def walk(
     after_epoch: int | None,
 ) -> Iterator[Row]:
     """Named objects in (set, key) order; filters combine."""
-    for set_id in _set_ids(shelf.connection, dataset, current=True):
-        task_set = shelf.sets.get(set_id)
+    for task_set in walk_sets(shelf, dataset):
         if after_epoch is not None or state is State.SEALED:
             yield from _walk_fresh(shelf, task_set, state, after_epoch)
         elif task_set.spec.grid is None:
-            yield from _walk_listed(shelf, task_set, state)
+            yield from walk_listed(shelf, task_set, state)
         else:
             yield from _walk_gridded(shelf, task_set, None if state is None else (state,))
+
+
+def walk_sets(shelf: Shelf, dataset: str | None) -> Iterator[TaskSet]:
+    """Sets of present plans, by id."""
+    return (shelf.sets.get(set_id) for set_id in _set_ids(shelf.connection, dataset, current=True))
 
 
 def walk_unwanted(shelf: Shelf, dataset: str | None) -> Iterator[Row]:
@@ -84,7 +88,8 @@ def _set_ids(connection: sqlite3.Connection, dataset: str | None, *, current: bo
         yield set_id
 
 
-def _walk_listed(shelf: Shelf, task_set: TaskSet, state: State | None) -> Iterator[Row]:
+def walk_listed(shelf: Shelf, task_set: TaskSet, state: State | None) -> Iterator[Row]:
+    """Named members of a listed set, in key order."""
     after: bytes | None = None
     while True:
         shelf.settle()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from emasync.errors import SourceError
+from emasync.formats.chunk_grids import grid_between
 from emasync.formats.interface import ArrayDescription, Found, MultiscaleDescription
 from emasync.manifest.crop import BoxCrop, DrawnCrop, SameAsCrop
 from emasync.model.geometry import Box
@@ -13,7 +14,7 @@ from emasync.plan.boxes import from_source, source_origin
 from emasync.plan.choice import Choice
 from emasync.plan.draw import Draw, draw_box, draw_boxes
 from emasync.plan.extents import Extent, box_of
-from emasync.plan.select import Chosen, grid_between, select_array, select_image, spatial_axes
+from emasync.plan.select import Chosen, select_array, select_image, spatial_axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

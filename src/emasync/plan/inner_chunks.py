@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from emasync.formats.chunk_grids import grid_between
 from emasync.formats.chunk_places import Numbers
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.zarr.shard_index import ShardIndex, parse_shard_index
@@ -17,7 +18,6 @@ from emasync.model.location import Location
 from emasync.model.packing import pack_validator
 from emasync.model.slices import Packing
 from emasync.plan.indexes import Indexes
-from emasync.plan.select import grid_between
 from emasync.plan.sharded import Slices, WantedShard
 
 

@@ -6,23 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emasync.errors import SourceError
+from emasync.formats.chunk_grids import grid_between
 from emasync.formats.interface import ArrayDescription, LevelDescription, MultiscaleDescription
 from emasync.formats.zarr.sharding import shard_layout
 from emasync.model.geometry import Box
-from emasync.model.grid import ChunkGrid, VoxelGrid
+from emasync.model.grid import ChunkGrid
 from emasync.model.task import Rank
 from emasync.plan.boxes import Crop, array_box, level_box, place_name, spatial_axes
 
 __all__ = [
     "Chosen",
-    "grid_between",
     "select_array",
     "select_image",
     "spatial_axes",
     "whole_box",
 ]
-
-_SPATIAL_AXES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,35 +173,4 @@ def _choose(array: ArrayDescription, box: Box, *, level: int, rank: int, cut: bo
         hull=hull,
         grid=None if hull.empty else grid_between(array, first, last, rebase=rebase and any(first)),
         unsharded=unsharded,
-    )
-
-
-def grid_between(
-    array: ArrayDescription, first: tuple[int, ...], last: tuple[int, ...], *, rebase: bool = False
-) -> ChunkGrid:
-    """Name the chunks from `first` to `last`, exclusive.
-
-    Parameters
-    ----------
-    array : ArrayDescription
-    first, last : tuple of int
-        Chunk coordinates at the source, the array's axis order.
-    rebase : bool
-        Whether destinations count from zero, where names tell chunk coordinates.
-    """
-    shape = tuple(high - low for low, high in zip(first, last, strict=True))
-    prefix = f"{array.path}/" if array.path else ""
-    if array.encoding != "voxels":
-        return ChunkGrid(
-            start=first, shape=shape, prefix=prefix, encoding=array.encoding, separator=array.separator, rebase=rebase
-        )
-    origin = array.origin or (0,) * len(shape)
-    axes = slice(-_SPATIAL_AXES, None)  # all channels of a place lie in one chunk
-    return VoxelGrid(
-        start=first[axes],
-        shape=shape[axes],
-        prefix=prefix,
-        chunk=array.chunks[axes],
-        origin=origin[axes],
-        size=array.shape[axes],
     )
