@@ -24,10 +24,10 @@ from emasync.model.location import Location
 from emasync.model.receipt import Failure
 from emasync.model.task import State
 from emasync.plan.compile import compile_datasets
+from emasync.plan.layout import layout_for
 from emasync.plan.tools import PlanTools
 from emasync.plan.verdict import decisive
 from emasync.plan.written import MemoryDocuments
-from emasync.registry import LAYOUTS
 from emasync.settings import Settings
 from emasync.sources.interface import SourceContext
 from emasync.transport.governed import GovernedFetcher
@@ -137,7 +137,7 @@ class Sampler:
         tools = PlanTools(
             context=SourceContext(fetcher=self.fetcher, settings=self.settings, on_event=self.on_event),
             ledger=ledger,
-            layout=LAYOUTS.load(manifest.layout.kind)(),
+            layout=layout_for(manifest.layout),
             documents=MemoryDocuments(),
             wake=pages.set,
         )

@@ -298,7 +298,7 @@ class _Export:
             Somebody changed it.
         """
         documents = SinkDocuments(self._resources.sink)
-        record = WrittenRecord.from_bytes(await documents.read(record_path(self._folder)))
+        record = WrittenRecord.from_bytes(await documents.read(record_path(self._dataset)))
         found = []
         for path, text in record.documents.items():
             destination, data = f"{self._folder}/{path}", text.encode()

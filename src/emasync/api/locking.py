@@ -19,7 +19,7 @@ from emasync.manifest.crop import SameAsCrop
 from emasync.model.events import Event, EventValue
 from emasync.model.receipt import Failure
 from emasync.plan.compile import compile_datasets
-from emasync.plan.layout import source_metadata
+from emasync.plan.layout import kept_place
 from emasync.plan.lending import BOXES
 from emasync.plan.lock import Hurry
 from emasync.plan.lock_drift import Drift, drift_between
@@ -158,7 +158,7 @@ class LockedPlanning:
 
     async def _forget_boxes(self, dataset: str) -> None:
         """Boxes of an older plan would be kept beside those of the new one."""
-        place = f"{source_metadata(self.tools.layout.folder(dataset))}/{BOXES}"
+        place = kept_place(dataset, BOXES)
         documents = self.tools.documents
         if isinstance(documents, RemovesDocuments) and await documents.read(place) is not None:
             await documents.remove(place)

@@ -34,15 +34,22 @@ class Papers:
         self._documents = SinkDocuments(sink)
         self._dry_run = dry_run
 
-    async def withdraw(self, folder: str, *, dropped: bool) -> list[str]:
+    async def withdraw(self, dataset: str, folder: str, *, dropped: bool) -> list[str]:
         """Remove metadata that we rewrote for an earlier plan (`dropped`: for any), where nobody changed it.
+
+        Parameters
+        ----------
+        dataset : str
+        folder : str
+            Of its data, relative to the root.
+        dropped : bool
 
         Returns
         -------
         list of str
             What went, or would go, relative to the root.
         """
-        place = record_path(folder)
+        place = record_path(dataset)
         record = WrittenRecord.from_bytes(await self._documents.read(place))
         going = record.ours if dropped else record.former
         names = [name for path, text in going.items() if await self._is_ours(name := f"{folder}/{path}", text)]

@@ -28,7 +28,7 @@ from emasync.errors import InputError
 from emasync.ledger.interface import PlanFacts, Tally
 from emasync.manifest.manifest import Manifest
 from emasync.model.events import OnEvent, ignore_event
-from emasync.registry import LAYOUTS
+from emasync.plan.layout import layout_for
 from emasync.settings import Settings
 
 
@@ -281,9 +281,9 @@ class _Pruning:
     async def _dataset(
         self, name: str, pruner: Pruner, papers: Papers, empty: EmptyFolders, *, dropped: bool
     ) -> PrunedDataset:
-        folder = LAYOUTS.load(self._manifest.layout.kind)().folder(name)
+        folder = layout_for(self._manifest.layout).folder(name)
         cleared = await (pruner.drop(name) if dropped else pruner.unwanted(name))
-        documents = await papers.withdraw(folder, dropped=dropped)
+        documents = await papers.withdraw(name, folder, dropped=dropped)
         if not self._dry_run:
             parents = {path.rpartition("/")[0] for path in documents}
             self._folders += await asyncio.to_thread(empty.remove, parents)

@@ -10,8 +10,8 @@ from emasync.ledger.thread import LedgerThread
 from emasync.manifest.manifest import Manifest
 from emasync.model.clock import SystemClock
 from emasync.model.events import OnEvent
+from emasync.plan.layout import layout_for
 from emasync.plan.tools import Documents, PlanTools
-from emasync.registry import LAYOUTS
 from emasync.settings import Settings
 from emasync.sources.interface import SourceContext
 from emasync.transport.interface import Fetcher
@@ -35,7 +35,7 @@ def scratch_tools(
     return PlanTools(
         context=SourceContext(fetcher=fetcher, settings=settings, on_event=on_event, folder=manifest.folder),
         ledger=ledger,
-        layout=LAYOUTS.load(manifest.layout.kind)(),
+        layout=layout_for(manifest.layout),
         documents=documents,
         wake=lambda: None,
     )

@@ -115,7 +115,7 @@ async def begin(entry: Any, tools: PlanTools) -> PlanState:
     state: PlanState = await tools.ledger.call("begin_plan", entry.id, digest, refresh=refresh)
     if not state.complete or tools.metadata_only or not may_rewrite(entry):
         return state
-    if await restore_subset(tools.layout.folder(entry.id), entry.digest, tools.documents):
+    if await restore_subset(entry.id, tools.layout.folder(entry.id), entry.digest, tools.documents):
         return state
     again: PlanState = await tools.ledger.call("begin_plan", entry.id, entry.digest, refresh=True)
     return again

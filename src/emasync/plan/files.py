@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from emasync.errors import NotFoundError, RangeNotSatisfiedError
 from emasync.ledger.interface import Tally
-from emasync.model.globs import Selection
 from emasync.model.digest import Span
 from emasync.model.events import Event
+from emasync.model.globs import Selection
 from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry, TaskSetSpec, escape_for_log
 from emasync.plan.choice import Wanted
@@ -47,6 +47,8 @@ class FileShelves:
         ------
         MachineError
             A guard does not hold.
+        SourceError
+            The layout lacks what would tell where the files belong.
         TransportError
             A file that is on disk could not be compared (``--refresh``).
         """
@@ -55,7 +57,7 @@ class FileShelves:
             return
         if self._tools.refresh and not await self._nothing_on_disk():
             wanted = await self._asked(found, wanted)
-        intake = self._intake.below(found.path)
+        intake = await self._intake.taking(found)
         shelf = await intake.shelf(found.base, asset=found.asset, rank=found.rank, encoded=found.encoded)
         self._open[shelf.set_id] = shelf
         await intake.add(shelf, wanted)

@@ -23,7 +23,7 @@ from emasync.model.redaction import redact
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.header_ranges import FIRST, PLACES, suffix_of
 from emasync.plan.intake import Intake, path_of
-from emasync.plan.layout import source_metadata
+from emasync.plan.layout import kept_place
 from emasync.plan.tools import PlanTools
 from emasync.sources.interface import FilesFound
 
@@ -136,7 +136,7 @@ class Headers:
         return True
 
     async def _keep(self, path: str, location: Location, entry: ObjectEntry) -> None:
-        place = f"{source_metadata(self.intake.home)}/{FOLDER}/{self.intake.place(path)}.ranges"
+        place = kept_place(self.intake.dataset, f"{FOLDER}/{path}") + ".ranges"
         facts = (str(location), entry.size_bytes, entry.listed, entry.digests)
         listed = blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         if not self.tools.refresh and _listed(await self.tools.documents.read(f"{place}.json")) == listed:

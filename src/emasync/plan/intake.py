@@ -13,8 +13,9 @@ from emasync.model.redaction import redact
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.choice import Wanted
 from emasync.plan.guards import Demand
-from emasync.plan.layout import Layout
+from emasync.plan.layout import Layout, kept_place
 from emasync.plan.tools import PlanTools
+from emasync.sources.interface import FilesFound, TreeFound
 
 MAY_BE_MISSING_ASSET = ":may-be-missing"
 """Ends the asset of a set whose objects the manifest accepts to be missing (``allow_missing``)."""
@@ -57,16 +58,19 @@ class Intake:
     tools : PlanTools
     dataset : str
     path : str
-        Folder below the dataset's that everything goes to; empty for that folder itself.
+        What the source calls the tree that is taken in; empty for the dataset itself.
     count : Count, optional
         Shared by all intakes of one compile.
     may_be_missing : Wanted, optional
         Globs of what is accepted to be missing (``allow_missing``); nothing by default.
+    layout : Layout, optional
+        Settled for what is taken in; the plan's own by default.
 
     Attributes
     ----------
     dataset : str
     path : str
+        Folder of the tree below the dataset's, empty for that folder itself.
     count : Count
     """
 
@@ -77,10 +81,14 @@ class Intake:
         path: str = "",
         count: Count | None = None,
         may_be_missing: Wanted | None = None,
+        *,
+        layout: Layout | None = None,
     ) -> None:
         self.dataset = dataset
-        self.path = tools.layout.place(path) if path else ""
         self.count = count if count is not None else Count()
+        self._layout = layout if layout is not None else tools.layout
+        self.path = self._layout.tree(path)
+        self._source_path = path
         self._tools = tools
         self._may_be_missing = may_be_missing
         self._open: dict[TaskSetSpec, Shelf] = {}
@@ -88,30 +96,51 @@ class Intake:
     @property
     def home(self) -> str:
         """Folder of the dataset's data, relative to the root."""
-        return self._tools.layout.folder(self.dataset)
+        return self._layout.folder(self.dataset)
 
     @property
     def folder(self) -> str:
         """Folder that destinations lie in, relative to the root."""
         return f"{self.home}/{self.path}" if self.path else self.home
 
-    def below(self, path: str) -> Intake:
-        """The intake of a tree that goes to `path` below the dataset's folder."""
-        return Intake(self._tools, self.dataset, path, self.count, self._may_be_missing) if path else self
+    async def taking(self, found: FilesFound | TreeFound) -> Intake:
+        """The intake of one finding, whose place is settled with this.
+
+        Raises
+        ------
+        SourceError
+            The layout lacks what would tell its place.
+        """
+        layout = await self._tools.layout.settle(self.dataset, found, self._tools.documents)
+        return Intake(self._tools, self.dataset, found.path, self.count, self._may_be_missing, layout=layout)
 
     def accepting(self, may_be_missing: Wanted | None) -> Intake:
         """The same intake, which accepts that some of what it takes is missing."""
-        return Intake(self._tools, self.dataset, self.path, self.count, may_be_missing)
+        return Intake(self._tools, self.dataset, self._source_path, self.count, may_be_missing, layout=self._layout)
 
     def place(self, path: str) -> str:
-        """Place of a path below the dataset's folder.
+        """Place of a path below the tree's folder.
 
         Raises
         ------
         DestinationError
             The layout has none for it.
         """
-        return self._tools.layout.place(path)
+        return self._layout.place(path)
+
+    def kept(self, path: str) -> str:
+        """Where the document called `path` in the tree is kept as received, relative to the root.
+
+        Raises
+        ------
+        DestinationError
+            No reversible name fits.
+        """
+        return kept_place(self.dataset, self.named(path))
+
+    def named(self, path: str) -> str:
+        """What the source calls `path` of this tree, below the dataset."""
+        return "/".join(part for part in (self._source_path, path) if part)
 
     async def shelf(self, base: str, *, asset: str, rank: int, encoded: bool = False, absent_ok: bool = False) -> Shelf:
         """Open a listed set whose keys, or paths, lie below the dataset's folder."""
@@ -195,7 +224,7 @@ class Intake:
                 await self.add(await self._optional(shelf), optional)
         if not entries and cursor is None:
             return
-        named, refused = place_all(entries, self._tools.layout)
+        named, refused = place_all(entries, self._layout)
         admission: Admission = await self._tools.ledger.call("add_entries", shelf.set_id, named, cursor)
         if refused:
             await self._fail(shelf, refused)

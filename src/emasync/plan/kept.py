@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from emasync.plan.intake import Intake
-from emasync.plan.layout import source_metadata
 from emasync.plan.tools import Documents, NotesDocuments
 from emasync.sources.interface import Kept
 
@@ -25,10 +24,10 @@ async def keep_document(intake: Intake, kept: Kept, documents: Documents) -> Non
     MachineError
         Disk full, no permission.
     """
-    destination = f"{source_metadata(intake.home)}/{intake.place(kept.name)}"
+    destination = intake.kept(kept.name)
     if await documents.read(destination) != kept.data:
         await documents.write(destination, kept.data)
     if isinstance(documents, NotesDocuments):
-        documents.resolve(intake.home, kept.resolved)
+        documents.resolve(intake.dataset, kept.resolved)
         if kept.aside:
             documents.leave_out(destination)

@@ -1,4 +1,4 @@
-"""Where objects go below the root: a pure function of dataset and key."""
+"""Where objects go below the root: a pure function of dataset and key, and of what a source tells beforehand."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from functools import lru_cache
 from typing import Protocol
 
 from emasync.disk.names import check_relative, map_segment
+from emasync.manifest.record import Record
+from emasync.registry import LAYOUTS
+from emasync.sources.interface import FilesFound, TreeFound
 
 SOURCE_METADATA = ".source-metadata"
 """Ends the name of the folder beside a dataset that keeps documents as the source gave them."""
@@ -24,15 +27,50 @@ _LONGEST_ORDINARY = 1_024
 """Characters, all of one byte; S3 has no longer keys."""
 
 
+class Keeper(Protocol):
+    """What a layout may remember below the root: small documents of ours."""
+
+    async def read(self, destination: str) -> bytes | None:
+        """Read a document; None when there is none."""
+        ...
+
+    async def write(self, destination: str, data: bytes) -> None:
+        """Write it atomically and durably."""
+        ...
+
+
 class Layout(Protocol):
-    """A layout plug-in. Pure: the same key always gets the same place, two keys never share one."""
+    """A layout plug-in: called with the manifest's ``layout``, a class of this shape.
+
+    Once settled for a finding, the same path always gets the same place, and two paths never share one.
+    """
 
     def folder(self, dataset: str) -> str:
-        """Folder of a dataset's data, relative to the root."""
+        """Folder that all of a dataset's data lie below, relative to the root; never empty."""
+        ...
+
+    async def settle(self, dataset: str, found: FilesFound | TreeFound, keeper: Keeper) -> Layout:
+        """The layout as it holds for one finding, with all that needs to be known for that.
+
+        Raises
+        ------
+        SourceError
+            The source does not tell what a name is made of; the message names the key of the manifest to set.
+        """
+        ...
+
+    def tree(self, path: str) -> str:
+        """Folder, below the dataset's, of the tree called `path` at the source; empty for the dataset's own.
+
+        Raises
+        ------
+        DestinationError
+            As :meth:`place`.
+        """
         ...
 
     def place(self, path: str) -> str:
-        """Path below the dataset's folder for the object called `path` at the source.
+        """Path below that folder for the object called `path` in the tree.
 
         Raises
         ------
@@ -45,13 +83,32 @@ class Layout(Protocol):
 class MirrorLayout:
     """``layout: mirror``: ``<dataset id>/<path as at the source>``.
 
-    Segments that are legal keys but unsafe file names are mapped reversibly by
-    :func:`emasync.disk.names.map_segment`; ordinary names stay as they are.
+    Parameters
+    ----------
+    asked : Record, optional
+        Of the manifest; it says nothing more.
     """
+
+    def __init__(self, asked: Record | None = None) -> None:
+        pass
 
     def folder(self, dataset: str) -> str:
         """The dataset's id."""
         return dataset
+
+    async def settle(self, _dataset: str, _found: FilesFound | TreeFound, _keeper: Keeper) -> MirrorLayout:
+        """Nothing needs to be known."""
+        return self
+
+    def tree(self, path: str) -> str:
+        """`path`, segment by segment.
+
+        Raises
+        ------
+        DestinationError
+            A segment or the whole is too long once mapped.
+        """
+        return mapped(path) if path else ""
 
     def place(self, path: str) -> str:
         """`path`, segment by segment.
@@ -61,13 +118,52 @@ class MirrorLayout:
         DestinationError
             A segment or the whole is too long once mapped.
         """
-        if len(path) <= _LONGEST_ORDINARY and _ORDINARY(path):
-            return path
-        mapped = "/".join(map(_segment, path.split("/")))
-        check_relative(mapped)
-        return mapped
+        return mapped(path)
 
 
-def source_metadata(folder: str) -> str:
-    """Folder, relative to the root, of the documents as the source gave them."""
-    return folder + SOURCE_METADATA
+def layout_for(asked: Record) -> Layout:
+    """The layout that a manifest asks for.
+
+    Parameters
+    ----------
+    asked : Record
+        Its ``layout``.
+
+    Raises
+    ------
+    InputError
+        The plug-in does not take what the manifest says.
+    """
+    layout: Layout = LAYOUTS.load(str(getattr(asked, "kind", "")))(asked)
+    return layout
+
+
+def mapped(path: str) -> str:
+    """`path` with each segment that is a legal key but an unsafe file name mapped reversibly; others stay.
+
+    Raises
+    ------
+    DestinationError
+        A segment or the whole is too long once mapped.
+    """
+    if len(path) <= _LONGEST_ORDINARY and _ORDINARY(path):
+        return path
+    safe = "/".join(map(_segment, path.split("/")))
+    check_relative(safe)
+    return safe
+
+
+def kept_place(dataset: str, path: str) -> str:
+    """Where the document that the source calls `path` is kept as received, relative to the root.
+
+    Raises
+    ------
+    DestinationError
+        No reversible name fits.
+    """
+    return f"{source_metadata(dataset)}/{mapped(path)}"
+
+
+def source_metadata(dataset: str) -> str:
+    """Folder, relative to the root, of a dataset's documents as the source gave them, whatever the layout."""
+    return dataset + SOURCE_METADATA

@@ -16,7 +16,7 @@ from emasync.plan.choose import Picked, at_box
 from emasync.plan.draw import Draw
 from emasync.plan.extents import Extent, extent_of
 from emasync.plan.intake import Intake
-from emasync.plan.layout import source_metadata
+from emasync.plan.layout import kept_place
 from emasync.plan.select import Chosen
 from emasync.plan.tools import PlanTools
 
@@ -43,7 +43,7 @@ async def keep_boxes(intake: Intake, picked: Sequence[Picked], choice: Choice, t
     """
     if choice.crop is None:
         return
-    place = f"{source_metadata(intake.home)}/{BOXES}"
+    place = kept_place(intake.dataset, BOXES)
     before = _read(await tools.documents.read(place), choice.digest) or {}
     rows = {**before, **{_name(intake, item): _row(item) for item in picked}}
     document = {"version": VERSION, "digest": choice.digest, "images": rows}
@@ -60,7 +60,7 @@ async def borrowed_extent(choice: Choice, lender: str, tools: PlanTools) -> Exte
     SourceError
         It was not planned, has several boxes, or none that has a place in the world.
     """
-    place = f"{source_metadata(tools.layout.folder(lender))}/{BOXES}"
+    place = kept_place(lender, BOXES)
     rows = _read(await tools.documents.read(place), choice.lender_digest)
     if rows is None:
         raise SourceError(
@@ -104,7 +104,7 @@ def _recorded(item: Picked, recorded: tuple[Box, int] | None, choice: Choice) ->
 
 async def kept_draws(intake: Intake, choice: Choice, tools: PlanTools) -> Callable[[Picked], tuple[Box, Draw] | None]:
     """Look up boxes that had to hold data, and were found by an earlier plan of this very entry."""
-    rows = _read(await tools.documents.read(f"{source_metadata(intake.home)}/{BOXES}"), choice.digest) or {}
+    rows = _read(await tools.documents.read(kept_place(intake.dataset, BOXES)), choice.digest) or {}
 
     def kept(item: Picked) -> tuple[Box, Draw] | None:
         row = rows.get(_name(intake, item))
@@ -118,7 +118,7 @@ def _name(intake: Intake, item: Picked) -> str:
     """Of an image, unique in its dataset; several images may share a group."""
     path = item.image.path if item.image is not None else item.chosen[0].array.path
     number = f"#{item.image.index}" if item.image is not None and item.image.index else ""
-    return "/".join(part for part in (intake.path, path) if part) + number
+    return intake.named(path) + number
 
 
 def _row(item: Picked) -> dict[str, object]:

@@ -50,7 +50,7 @@ async def lock_of(entry: Any, tools: PlanTools, documents: NotedDocuments, hurry
         Of the ledger.
     """
     folder = tools.layout.folder(entry.id)
-    notes = documents.notes(folder)
+    notes = documents.notes(entry.id)
     named: Named = await tools.ledger.call(partial(describe_named, dataset=entry.id, folder=folder, hurry=hurry))
     boxes = kept_boxes(notes.boxes, entry.digest) if entry.crop is not None else {}
     listed = ListingBuilder()

@@ -46,9 +46,9 @@ class NotedDocuments:
         self._documents = documents
         self._notes: dict[str, PlanNotes] = {}
 
-    def notes(self, folder: str) -> PlanNotes:
-        """What was noted of the dataset whose data lie in `folder`, relative to the root."""
-        return self._notes.setdefault(folder, PlanNotes())
+    def notes(self, dataset: str) -> PlanNotes:
+        """What was noted of a dataset."""
+        return self._notes.setdefault(dataset, PlanNotes())
 
     async def read(self, destination: str) -> bytes | None:
         """See :class:`~emasync.plan.tools.Documents`."""
@@ -67,20 +67,20 @@ class NotedDocuments:
         if isinstance(self._documents, RemovesDocuments):
             await self._documents.remove(destination)
 
-    def resolve(self, folder: str, facts: Mapping[str, str]) -> None:
+    def resolve(self, dataset: str, facts: Mapping[str, str]) -> None:
         """Note what a source made of its entry."""
-        self.notes(folder).resolved.update(facts)
+        self.notes(dataset).resolved.update(facts)
 
     def leave_out(self, destination: str) -> None:
         """Forget a document that says more than what was asked for."""
-        folder, _, name = destination.partition(_INSIDE)
-        self.notes(folder).documents.pop(name, None)
+        dataset, _, name = destination.partition(_INSIDE)
+        self.notes(dataset).documents.pop(name, None)
 
     def _note(self, destination: str, data: bytes) -> None:
-        folder, inside, name = destination.partition(_INSIDE)
+        dataset, inside, name = destination.partition(_INSIDE)
         if not inside or name == RECORD:
             return
         if name == BOXES:
-            self.notes(folder).boxes = data
+            self.notes(dataset).boxes = data
         else:
-            self.notes(folder).documents[name] = (len(data), blake2b(data, digest_size=DIGEST_BYTES).digest())
+            self.notes(dataset).documents[name] = (len(data), blake2b(data, digest_size=DIGEST_BYTES).digest())

@@ -13,14 +13,14 @@ from typing import Any, Final
 import orjson
 
 from emasync.errors import SourceError
-from emasync.model.globs import Selection
 from emasync.model.events import Event
+from emasync.model.globs import Selection
 from emasync.plan.choice import Choice
 from emasync.plan.files import FileShelves
 from emasync.plan.headers import Headers
 from emasync.plan.intake import Intake, path_of
 from emasync.plan.kept import keep_document
-from emasync.plan.layout import source_metadata
+from emasync.plan.layout import kept_place
 from emasync.plan.order import is_document
 from emasync.plan.setbacks import named, together
 from emasync.plan.signs import format_at
@@ -135,8 +135,7 @@ class Survey:
 
     async def _asset(self, found: TreeFound) -> None:
         """One of many: within its budget, and only once."""
-        intake = self.intake.below(found.path)
-        place = f"{source_metadata(intake.home)}/{intake.path}/{SURVEY}"
+        place = kept_place(self.intake.dataset, f"{found.path}/{SURVEY}")
         if not self.tools.refresh and _surveyed(await self.tools.documents.read(place)) == self.entry.digest:
             self.described += 1
             return
@@ -152,7 +151,7 @@ class Survey:
         choice = Choice.of(self.entry, found.path)
         form = await format_at(found.tree) if self.entry.format == "auto" else self.entry.format
         if choice.chooses or FORMATS.built_in.get(form or "", ""):
-            await self._arrays(self.intake.below(found.path), found.tree, choice, form or "zarr")
+            await self._arrays(await self.intake.taking(found), found.tree, choice, form or "zarr")
         else:
             await self._look_through(found.tree, found.path, shelves, headers)
 

@@ -44,8 +44,8 @@ class RemovesDocuments(Documents, Protocol):
 class NotesDocuments(Documents, Protocol):
     """Documents that are taken note of, for a lock."""
 
-    def resolve(self, folder: str, facts: Mapping[str, str]) -> None:
-        """Note what the source made of the entry of the dataset in `folder`."""
+    def resolve(self, dataset: str, facts: Mapping[str, str]) -> None:
+        """Note what the source made of a dataset's entry."""
         ...
 
     def leave_out(self, destination: str) -> None:

@@ -31,7 +31,7 @@ async def take_tree(intake: Intake, found: TreeFound, entry: Any, tools: PlanToo
         Arrays are chosen where there are none, or from a format that is not built yet.
     """
     choice = Choice.of(entry, "" if found.asset else found.path)
-    tree, intake = found.tree, intake.below(found.path).accepting(may_be_missing(entry, choice.wants.lead))
+    tree, intake = found.tree, (await intake.taking(found)).accepting(may_be_missing(entry, choice.wants.lead))
     if not (choice.chooses and choice.standalone):
         await withdraw_subset(intake, choice.digest, tools.documents)
     auto = entry.format == "auto"

@@ -17,7 +17,7 @@ import orjson
 
 from emasync.errors import DestinationError, ErrorKind
 from emasync.plan.intake import Intake
-from emasync.plan.layout import source_metadata
+from emasync.plan.layout import kept_place
 from emasync.plan.tools import Documents, RemovesDocuments
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def _texts(value: object) -> dict[str, str]:
     return {path: text for path, text in items if isinstance(path, str) and isinstance(text, str)}
 
 
-def record_path(folder: str) -> str:
-    """Where the record of the dataset in `folder` lies, relative to the root."""
-    return f"{source_metadata(folder)}/{RECORD}"
+def record_path(dataset: str) -> str:
+    """Where the record of a dataset lies, relative to the root."""
+    return kept_place(dataset, RECORD)
 
 
 async def keep_sources(intake: Intake, originals: Mapping[str, bytes], documents: Documents) -> None:
@@ -94,9 +94,8 @@ async def keep_sources(intake: Intake, originals: Mapping[str, bytes], documents
         By key.
     documents : Documents
     """
-    folder = source_metadata(intake.home)
     for key, data in sorted(originals.items()):
-        destination = f"{folder}/{within(intake, key)}"
+        destination = intake.kept(key)
         if await documents.read(destination) != data:
             await documents.write(destination, data)
 
@@ -118,7 +117,7 @@ async def write_subset(intake: Intake, rewritten: Iterable[Rewritten], digest: s
         ``destination_exists``: a file that is not ours lies in the place of one of the documents.
     """
     items = {within(intake, item.key): item for item in rewritten}
-    before = WrittenRecord.from_bytes(await documents.read(record_path(intake.home)))
+    before = WrittenRecord.from_bytes(await documents.read(record_path(intake.dataset)))
     for path, item in items.items():
         if path not in before.ours:
             await require_replaceable(f"{intake.home}/{path}", item, documents)
@@ -127,7 +126,7 @@ async def write_subset(intake: Intake, rewritten: Iterable[Rewritten], digest: s
     texts = {**kept, **{path: item.data.decode() for path, item in items.items()}}
     former = {path: text for path, text in before.ours.items() if path not in texts}
     record = WrittenRecord(digest=digest, documents=texts, former=former)
-    await documents.write(record_path(intake.home), record.to_bytes())
+    await documents.write(record_path(intake.dataset), record.to_bytes())
     # before the file changes: an earlier plan may have fetched the original to this very place
     await intake.forget([f"{intake.home}/{path}" for path in items])
     for path, item in items.items():
@@ -146,7 +145,7 @@ async def make_way(intake: Intake, wanted: Mapping[str, bytes], documents: Docum
     documents : Documents
         One that cannot remove leaves all of it; the transfer then says what lies in its way.
     """
-    former = WrittenRecord.from_bytes(await documents.read(record_path(intake.home))).former
+    former = WrittenRecord.from_bytes(await documents.read(record_path(intake.dataset))).former
     if not former or not isinstance(documents, RemovesDocuments):
         return
     for key, data in wanted.items():
@@ -179,13 +178,14 @@ async def require_replaceable(destination: str, item: Rewritten, documents: Docu
         )
 
 
-async def restore_subset(folder: str, digest: str, documents: Documents) -> bool:
+async def restore_subset(dataset: str, folder: str, digest: str, documents: Documents) -> bool:
     """Write again what is missing of a subset's metadata, from the record: no request.
 
     Parameters
     ----------
+    dataset : str
     folder : str
-        The dataset's, relative to the root.
+        Of its data, relative to the root.
     digest : str
         Of the manifest entry.
     documents : Documents
@@ -195,7 +195,7 @@ async def restore_subset(folder: str, digest: str, documents: Documents) -> bool
     bool
         Whether there is a record of this plan; without one only a new plan can tell.
     """
-    record = WrittenRecord.from_bytes(await documents.read(record_path(folder)))
+    record = WrittenRecord.from_bytes(await documents.read(record_path(dataset)))
     if record.digest != digest:
         return False
     for path, text in record.documents.items():
@@ -217,7 +217,7 @@ async def withdraw_subset(intake: Intake, digest: str, documents: Documents) -> 
     documents : Documents
         One that cannot remove leaves all of it; the transfer then says what lies in its way.
     """
-    record = WrittenRecord.from_bytes(await documents.read(record_path(intake.home)))
+    record = WrittenRecord.from_bytes(await documents.read(record_path(intake.dataset)))
     if not record.ours or record.digest == digest or not isinstance(documents, RemovesDocuments):
         return
     destinations = {f"{intake.home}/{path}": text for path, text in record.ours.items()}
@@ -225,7 +225,7 @@ async def withdraw_subset(intake: Intake, digest: str, documents: Documents) -> 
     for destination, text in destinations.items():
         if await documents.read(destination) == text.encode():
             await documents.remove(destination)
-    await documents.write(record_path(intake.home), WrittenRecord(digest=digest).to_bytes())
+    await documents.write(record_path(intake.dataset), WrittenRecord(digest=digest).to_bytes())
 
 
 class MemoryDocuments:
