@@ -14,6 +14,7 @@ from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Engine, Planner
+from emasync.engine.interface import Threads
 from emasync.ledger.interface import LedgerCalls
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
@@ -44,6 +45,7 @@ class Desk:
         self.engine: Engine | None = None
         self.wrap_sink: Callable[[LocalSink], Sink] = lambda sink: sink
         self.wrap_ledger: Callable[[LedgerThread], LedgerCalls] = lambda ledger: ledger
+        self.wrap_threads: Callable[[WriterPool], Threads] = lambda threads: threads
         self.boot_id: str | None = None
         self.wrap_fetcher: Callable[[MemoryFetcher], Fetcher] = lambda fetcher: fetcher
 
@@ -95,7 +97,7 @@ class Desk:
                 fetcher=self.wrap_fetcher(self.fetcher),
                 sink=self.wrap_sink(local),
                 ledger=self.wrap_ledger(ledger),
-                threads=threads,
+                threads=self.wrap_threads(threads),
                 settings=self.settings,
                 on_event=self.events.append,
                 **options,

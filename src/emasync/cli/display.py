@@ -51,6 +51,8 @@ def told(event: Event) -> str | None:
     match event.event:
         case "failed":
             return f"failed ({fields['kind']}): {fields['message']}"
+        case "waiting":
+            return str(fields["message"])
         case "warning" | "stalled":
             return f"{event.event}: {fields.get('message') or fields.get('reason') or fields.get('location')}"
         case "retry":

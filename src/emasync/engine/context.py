@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from emasync.disk.interface import Sink
+from emasync.engine.activities import Activities
 from emasync.engine.committer import Committer
 from emasync.engine.interface import Threads
 from emasync.engine.memory import Buffers, Slabs
@@ -25,6 +26,8 @@ class MoveContext:
         After an unclean stop: facts newer than this epoch are checked before they are trusted.
     on_received : callable
         Told the number of body bytes as they arrive.
+    activities : Activities
+        Told of long work that shows in no count.
     seen_part_bytes : dict of int to int
         Part size of the last upload of each task set whose cut was found out.
     """
@@ -39,6 +42,7 @@ class MoveContext:
     settings: Settings
     on_received: Callable[[int], None]
     suspect_after_epoch: int | None = None
+    activities: Activities = field(default_factory=Activities)
     seen_part_bytes: dict[int, int] = field(default_factory=dict)
     _policies: dict[int, HostPolicy] = field(default_factory=dict)
 

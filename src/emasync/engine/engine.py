@@ -12,6 +12,7 @@ import anyio
 
 from emasync.disk.interface import Sink
 from emasync.disk.pace import WriterPlace
+from emasync.engine.activities import Activity
 from emasync.engine.committer import Committer, Note
 from emasync.engine.context import MoveContext
 from emasync.engine.denials import Denials
@@ -178,8 +179,14 @@ class Engine:
         if not committing.done():
             committing.cancel()
 
+    @property
+    def activities(self) -> tuple[Activity, ...]:
+        """Long work that shows in no count."""
+        return self._context.activities.going_on()
+
     async def _move_all(self, planner: Planner | None) -> None:
-        suspect = await self._upkeep.recover()
+        with self._context.activities.on("checking", "what the last run left"):
+            suspect = await self._upkeep.recover()
         self._context = replace(self._context, suspect_after_epoch=suspect)
         async with asyncio.TaskGroup() as moving:
             moving.create_task(self._plan(planner))
@@ -193,7 +200,8 @@ class Engine:
         self._tell_news()
 
     async def _sweep(self) -> None:
-        await self._upkeep.sweep()
+        with self._context.activities.on("checking", "files of earlier runs"):
+            await self._upkeep.sweep()
         self._swept = True
         self._tell_news()
 
@@ -241,7 +249,8 @@ class Engine:
         if not suspects:
             return tasks
         job = partial(look, context.sink, suspects, adopt=self._adopt, checks=self._settings.checksums)
-        existing = await context.threads.submit(job)
+        with context.activities.on("checking", f"{len(suspects)} files that lie there already"):
+            existing = await context.threads.submit(job)
         aside: set[int] = set()
         for entry in existing:
             if entry.error is not None and await self._upkeep.make_room(entry.task.destination):

@@ -351,7 +351,8 @@ class LargeObject:
             raise self._error
         partial = await self.reserve(version)
         try:
-            findings = await self._context.threads.submit(self._judge.findings, version, partial)
+            with self._context.activities.on("hashing", redact(self.task.location)):
+                findings = await self._context.threads.submit(self._judge.findings, version, partial)
         except IntegrityError as error:
             await self._restart(version, error)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from emasync.engine.activities import Activity
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Planner
 from emasync.errors import EmasyncError
@@ -28,6 +29,10 @@ class Executor(Protocol):
 
     async def run(self, planner: Planner | None = None) -> EngineOutcome:
         """Recover, then move everything that is pending and everything `planner` adds meanwhile."""
+        ...
+
+    def activities(self) -> tuple[Activity, ...]:
+        """Long work of this process that shows in no count."""
         ...
 
     def statistics(self) -> Mapping[str, OriginStatistics]:

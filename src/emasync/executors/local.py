@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from emasync.assembly import Resources
+from emasync.engine.activities import Activity
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Engine, Planner
 from emasync.errors import EmasyncError
@@ -62,6 +63,10 @@ class LocalExecutor:
     async def run(self, planner: Planner | None = None) -> EngineOutcome:
         """See :class:`~emasync.executors.interface.Executor`."""
         return await self._engine.run(planner)
+
+    def activities(self) -> tuple[Activity, ...]:
+        """See :class:`~emasync.executors.interface.Executor`."""
+        return self._engine.activities
 
     def statistics(self) -> Mapping[str, OriginStatistics]:
         """See :class:`~emasync.executors.interface.Executor`."""

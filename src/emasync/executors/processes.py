@@ -11,6 +11,7 @@ from itertools import count
 from typing import cast
 
 from emasync.assembly import Resources
+from emasync.engine.activities import Activities, Activity
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Planner
 from emasync.engine.upkeep import OwnUpkeep
@@ -96,6 +97,7 @@ class ProcessExecutor:
         self._hosts = Hosts(settings, resources.clock, self._send_word)
         self._tenancy = Tenancy(self._note_own, bandwidth_capped=settings.max_bandwidth is not None)
         self._tenancy.govern(resources.fetcher.share_limits(self._tenancy))
+        self._activities = Activities()
         self._numbers = count(OWNER + 1)
         self._employed: dict[int, Employment] = {}
         self._counts: dict[int, wire.CountsRow] = {}
@@ -115,6 +117,10 @@ class ProcessExecutor:
         if not self._stopped.done():
             self._stopped.set_result(None)
 
+    def activities(self) -> tuple[Activity, ...]:
+        """See :class:`~emasync.executors.interface.Executor`."""
+        return self._activities.going_on()
+
     def statistics(self) -> Mapping[str, OriginStatistics]:
         """See :class:`~emasync.executors.interface.Executor`."""
         self._hosts.report(OWNER, self._tenancy.rows())
@@ -133,7 +139,8 @@ class ProcessExecutor:
     # --- the run -----------------------------------------------------------------------------------------------
 
     async def _run(self, planner: Planner | None) -> None:
-        suspect = await self._upkeep.recover()
+        with self._activities.on("checking", "what the last run left"):
+            suspect = await self._upkeep.recover()
         books = Books(
             ledger=self._resources.ledger,
             upkeep=self._upkeep,
@@ -168,7 +175,8 @@ class ProcessExecutor:
         self._tell_news()
 
     async def _sweep(self) -> None:
-        await self._upkeep.sweep()
+        with self._activities.on("checking", "files of earlier runs"):
+            await self._upkeep.sweep()
         self._tell_news()
 
     async def _beat(self) -> None:

@@ -15,6 +15,7 @@ EventName = Literal[
     "stalled",
     "retry",
     "failed",
+    "waiting",
     "warning",
     "dataset_done",
     "hook",

@@ -226,6 +226,7 @@ class Exchange:
         limiter.retries += 1
         self.on_event(_failed_event(hop, error, delay_s))
         await put_down(hop.receiver)
+        limiter.backs_off(delay_s)
         await self.clock.sleep(delay_s)
 
     async def _believed(self, hop: _Hop) -> Location | None:

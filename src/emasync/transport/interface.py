@@ -374,6 +374,14 @@ class OriginStatistics:
         Of the last second or so that was measured.
     phase : str
         What the limit is doing (:class:`~emasync.transport.adaptive.Phase`).
+    flowed_s : float or None
+        Monotonic time of the last byte, as seen a few times a second.
+    asks_again_s : float or None
+        Monotonic time at which a request that failed goes again.
+    gives_up_s : float or None
+        Monotonic time at which an origin that answers nothing is given up.
+    patience_s : float or None
+        How long the silence of one request is borne, by the policy.
     """
 
     origin: str
@@ -387,3 +395,7 @@ class OriginStatistics:
     cap: int = 0
     goodput_bytes_per_s: float = 0.0
     phase: str = ""
+    flowed_s: float | None = None
+    asks_again_s: float | None = None
+    gives_up_s: float | None = None
+    patience_s: float | None = None

@@ -112,6 +112,7 @@ class OriginLimiter:
         self._next_start_s = 0.0
         self._held_until_s: float | None = None
         self._silent_since_s: float | None = None
+        self._asks_again_s: float | None = None
         self._given_up = False
         self._reason = ""
 
@@ -275,6 +276,11 @@ class OriginLimiter:
         until_s = self._clock.monotonic_s() + delay_s
         self._held_until_s = max(self._held_until_s or until_s, until_s)
 
+    def backs_off(self, delay_s: float) -> None:
+        """A request failed and goes again after `delay_s` seconds."""
+        until_s = self._clock.monotonic_s() + delay_s
+        self._asks_again_s = max(self._asks_again_s or until_s, until_s)
+
     # --- health ------------------------------------------------------------------------------------------------
 
     def answered(self) -> None:
@@ -330,6 +336,8 @@ class OriginLimiter:
 
     def statistics(self) -> OriginStatistics:
         """What is going on now."""
+        policy, silent_since_s = self.policy, self._silent_since_s
+        dying = silent_since_s is not None and not self._given_up
         return OriginStatistics(
             origin=self.origin,
             in_flight=self.in_flight,
@@ -342,6 +350,10 @@ class OriginLimiter:
             cap=self.policy.max_connections,
             goodput_bytes_per_s=self._controller.goodput_bytes_per_s,
             phase=str(self._controller.phase),
+            flowed_s=self._flowing_s,
+            asks_again_s=self._asks_again_s,
+            gives_up_s=(silent_since_s or 0.0) + policy.give_up_after_s if dying else None,
+            patience_s=max(policy.connect_timeout_s + policy.first_byte_timeout_s, policy.stall_timeout_s),
         )
 
     # --- what the controller is told -----------------------------------------------------------------------------
