@@ -1,0 +1,77 @@
+"""Chunks without bytes: what is in those that were left out, and what is said of those that are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from emasync.errors import EmasyncError, ErrorKind, FormatError, NotDownloaded
+from emasync.formats.chunks import ChunkLayout
+from emasync.model.task import escape_for_log
+from emasync.volume.cache import Voxels
+from emasync.volume.interface import NOT_DOWNLOADED, IndexedArray
+
+
+def fill_of(layout: ChunkLayout) -> Voxels:
+    """A chunk full of the fill value, in no memory.
+
+    Raises
+    ------
+    FormatError
+        The value does not go with the voxels' type.
+    """
+    value, dtype = layout.fill_value, np.dtype(layout.dtype)
+    if isinstance(value, list) and dtype.kind == "c":
+        value = complex(*map(float, value))  # type: ignore[assignment, arg-type]  # two numbers, or strings such as NaN
+    try:
+        filled = np.zeros((), dtype) if value is None else np.array(value).astype(dtype)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"fill value {value!r} is no {layout.dtype} ({error})") from error
+    return np.broadcast_to(filled, layout.chunks)
+
+
+def name_of(array: IndexedArray) -> str:
+    """What an array is called in messages."""
+    parts = [part for part in (array.dataset, array.asset, array.path) if part]
+    return escape_for_log("/".join(parts))
+
+
+def place_of(number: int, grid: Sequence[int]) -> tuple[int, ...]:
+    """Coordinates of a chunk by its number in C order."""
+    place = list[int]()
+    for size in reversed(grid):
+        number, at = divmod(number, size)
+        place.append(at)
+    return tuple(reversed(place))
+
+
+def inside_of(number: int, array: IndexedArray) -> tuple[int, ...]:
+    """Voxels of a chunk that lie inside of the array, on each axis."""
+    at = place_of(number, array.grid_shape)
+    return tuple(
+        min(chunk, size - cell * chunk) for cell, chunk, size in zip(at, array.layout.chunks, array.shape, strict=True)
+    )
+
+
+def refusal(array: IndexedArray, number: int, state: int) -> EmasyncError:
+    """The error that says which voxels are not here, and what can be done."""
+    at = place_of(number, array.grid_shape)
+    low = [cell * chunk + first for cell, chunk, first in zip(at, array.layout.chunks, array.origin, strict=True)]
+    inside = inside_of(number, array)
+    spans = ", ".join(
+        f"{axis} {first} to {first + size}" for axis, first, size in zip(array.axes, low, inside, strict=True)
+    )
+    chunk = f"{name_of(array)}: the chunk of voxels {spans}"
+    if state == NOT_DOWNLOADED:
+        return NotDownloaded(
+            f"{chunk} was not downloaded; run the manifest again (with a wider crop, if it has one), or open with "
+            "lazy=True",
+            location=name_of(array),
+        )
+    return NotDownloaded(
+        f"{chunk} is not here, and nobody remembers whether the publisher left it out or it was never fetched; run "
+        "the manifest again with --adopt, then `emasync index`",
+        kind=ErrorKind.UNKNOWN_CHUNK,
+        location=name_of(array),
+    )

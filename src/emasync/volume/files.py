@@ -1,0 +1,200 @@
+"""Bytes of files below a root: every component opened by itself, no link followed, few descriptors kept."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import stat
+import threading
+from collections import OrderedDict
+from typing import Final, final
+
+from emasync.disk.faults import translate
+from emasync.disk.folders import Folders
+from emasync.disk.names import check_relative
+from emasync.disk.partial import read_at
+from emasync.disk.system import System
+from emasync.errors import DestinationError, FormatError, NotDownloaded
+from emasync.model.task import escape_for_log
+from emasync.volume.forking import begin_anew_after_fork
+from emasync.volume.interface import WHOLE_FILE
+
+MOST_OPEN: Final = 64
+"""Files kept open a root. A data loader has many workers, and a process of many systems 1,024 descriptors."""
+
+MOST_FOLDERS: Final = 64
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_WORTH_ANOTHER_TRY = _GONE | {errno.EMFILE, errno.ENFILE}
+
+
+@final
+class OpenFile:
+    """One open file; its descriptor is closed with the last reference to it, so that no thread loses it while it reads.
+
+    Attributes
+    ----------
+    fd : int
+    """
+
+    __slots__ = ("_mapping", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._mapping: mmap.mmap | None = None
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+    def size_bytes(self) -> int:
+        """As the file is now."""
+        return os.fstat(self.fd).st_size
+
+    def mapped(self) -> mmap.mmap:
+        """The whole file as memory; mapped once."""
+        if self._mapping is None or len(self._mapping) != self.size_bytes():
+            self._mapping = mmap.mmap(self.fd, 0, access=mmap.ACCESS_READ)
+        return self._mapping
+
+
+@final
+class LocalFiles:
+    """Files below one root, read by several threads at once; see :class:`~emasync.volume.interface.FileReader`.
+
+    Parameters
+    ----------
+    root : str
+        Existing folder; may itself be reached through symbolic links.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.after_fork()
+        begin_anew_after_fork(self)
+
+    def __del__(self) -> None:
+        if self._folders is not None:
+            self._folders.close()
+
+    def after_fork(self) -> None:
+        """Open everything anew: locks may be held by threads that are not here. Folders stay open in this child."""
+        self._lock = threading.Lock()
+        self._folders: Folders | None = None
+        self._open: OrderedDict[str, OpenFile] = OrderedDict()
+
+    def read(self, path: str, start: int, size_bytes: int) -> bytes:
+        """Exactly the bytes asked for, or the whole file for :data:`~emasync.volume.interface.WHOLE_FILE`.
+
+        A whole file is not kept open: arrays of such chunks have thousands of them.
+
+        Raises
+        ------
+        FormatError
+            The file is shorter.
+        NotDownloaded
+            There is no such file.
+        MachineError
+            No permission, I/O error.
+        """
+        whole = size_bytes == WHOLE_FILE
+        file = self._opened(path) if whole else self.file(path)
+        if whole:
+            size_bytes = file.size_bytes() - start
+        try:
+            data = read_at(file.fd, start, size_bytes)
+        except OSError as error:
+            raise translate(error, "read", self._show(path)) from error
+        if len(data) != size_bytes:
+            raise self._short(path, start, size_bytes, start + len(data))
+        return data
+
+    def mapped(self, path: str, start: int, size_bytes: int) -> mmap.mmap:
+        """A file as memory, at least up to byte ``start + size_bytes``; valid as long as the answer is referred to.
+
+        Raises
+        ------
+        FormatError
+            The file is shorter.
+        NotDownloaded
+            There is no such file.
+        MachineError
+            No permission, I/O error.
+        """
+        file = self.file(path)
+        if file.size_bytes() < start + size_bytes:  # memory beyond the end of a file kills the process that reads it
+            raise self._short(path, start, size_bytes, file.size_bytes())
+        try:
+            return file.mapped()
+        except OSError as error:
+            raise translate(error, "map", self._show(path)) from error
+
+    def file(self, path: str) -> OpenFile:
+        """An open file, kept for the next call."""
+        with self._lock:
+            file = self._open.get(path)
+            if file is not None:
+                self._open.move_to_end(path)
+                return file
+        file = self._opened(path)
+        with self._lock:
+            self._open[path] = file
+            if len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)
+        return file
+
+    def _opened(self, path: str) -> OpenFile:
+        try:
+            return self._try_open(path)
+        except OSError as error:
+            if error.errno not in _WORTH_ANOTHER_TRY:
+                raise translate(error, "open", self._show(path)) from error
+        self._close_all()
+        try:
+            return self._try_open(path)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise translate(error, "open", self._show(path)) from error
+            raise self._missing(path) from error
+
+    def _try_open(self, path: str) -> OpenFile:
+        check_relative(path)
+        parent, _, name = path.rpartition("/")
+        try:
+            with self._beneath().borrow(parent) as folder:
+                file = OpenFile(os.open(name, _FLAGS, dir_fd=folder))
+        except DestinationError as error:
+            raise self._missing(path) from error
+        if not stat.S_ISREG(os.fstat(file.fd).st_mode):
+            raise self._missing(path)
+        return file
+
+    def _beneath(self) -> Folders:
+        with self._lock:
+            if self._folders is None:
+                self._folders = Folders(self.root, System(), limit=MOST_FOLDERS)
+            return self._folders
+
+    def _close_all(self) -> None:
+        """Close what nobody uses: the process may open no more, or a folder that was kept is not the one there now."""
+        with self._lock:
+            self._open.clear()
+        self._beneath().forget()
+
+    def _missing(self, path: str) -> NotDownloaded:
+        return NotDownloaded(
+            f"{self._show(path)} is not there, or is no regular file (nothing is read through symbolic links below the "
+            "root); run the manifest again, or `emasync verify --repair`",
+            location=path,
+        )
+
+    def _short(self, path: str, start: int, size_bytes: int, end: int) -> FormatError:
+        return FormatError(
+            f"{self._show(path)}: bytes {start} to {start + size_bytes} were expected, the file ends at byte {end}; "
+            "`emasync verify --repair` fetches what is damaged",
+            location=path,
+        )
+
+    def _show(self, path: str) -> str:
+        return escape_for_log(f"{self.root}/{path}")
