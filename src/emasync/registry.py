@@ -114,5 +114,12 @@ FORMATS = Registry(
 
 LAYOUTS = Registry("emasync.layouts", {"mirror": "emasync.plan.layout:MirrorLayout", "flexiznam": NOT_BUILT})
 
-HOOKS = Registry("emasync.hooks", {"index": NOT_BUILT, "metadata": NOT_BUILT, "report": NOT_BUILT})
+HOOKS = Registry(
+    "emasync.hooks",
+    {
+        "index": NOT_BUILT,
+        "metadata": "emasync.hooks.metadata.hook:MetadataHook",
+        "report": NOT_BUILT,
+    },
+)
 """What is done after the bytes are down, in this order; those of plug-ins come after these."""

@@ -1,0 +1,111 @@
+"""From candidates to one value a field: a stated rule, and nothing thrown away.
+
+Candidates are put in the order of :data:`PRECEDENCE`, those of one source in the order they were found. The first
+usable one is the value. Candidates that differ from it are a conflict, and stay beside it with the rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from emasync.hooks.metadata.claims import Claim, Source
+from emasync.hooks.metadata.fields import BY_NAME, Field, Value
+
+PRECEDENCE: Final[tuple[Source, ...]] = ("computed", "header", "sidecar", "api", "webpage", "manifest", "assumed")
+
+TOLERANCE: Final = 1e-3
+"""Numbers that differ by less, relatively, agree: 8 nm is 7.99825 nm, rounded."""
+
+MAX_CANDIDATES: Final = 20
+"""Of one field that are kept beside its value."""
+
+RULE: Final = "header over sidecar over api over webpage over manifest over assumed"
+OVERRIDE: Final = "the manifest names this field under override"
+NO_USE: Final = "nothing that can be used was said"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The value of one field.
+
+    Attributes
+    ----------
+    claim : Claim or None
+        None where nothing that was said can be used.
+    others : tuple of Claim
+        That say something else, or cannot be used.
+    rule : str
+        Why it is this one; empty where nobody disagrees.
+    """
+
+    claim: Claim | None
+    others: tuple[Claim, ...] = ()
+    rule: str = ""
+
+    @property
+    def value(self) -> Value | None:
+        """None for unknown."""
+        return None if self.claim is None else self.claim.value
+
+
+def merge(claims: Iterable[Claim], override: Collection[str] = ()) -> dict[str, Chosen]:
+    """One value a field, by field name.
+
+    Parameters
+    ----------
+    claims : iterable of Claim
+        About one thing.
+    override : collection of str
+        Fields for which the manifest is to be believed before all others; structural fields are not among them.
+    """
+    by_field: dict[str, list[Claim]] = {}
+    for claim in claims:
+        by_field.setdefault(claim.field, []).append(claim)
+    return {name: _choose(BY_NAME[name], found, override) for name, found in by_field.items()}
+
+
+def _choose(field: Field, found: list[Claim], override: Collection[str]) -> Chosen:
+    first = field.name in override and not field.structural
+    ranked = sorted(_nearest(field, found), key=lambda claim: _rank(claim, manifest_first=first))
+    usable = [claim for claim in ranked if not claim.rejected]
+    refused = [claim for claim in ranked if claim.rejected]
+    if not usable:
+        return Chosen(claim=None, others=tuple(refused[:MAX_CANDIDATES]), rule=NO_USE)
+    chosen, *rest = usable
+    others = [*(claim for claim in rest if not agree(claim.value, chosen.value)), *refused]
+    if not others or field.quiet:
+        return Chosen(claim=chosen)
+    rule = OVERRIDE if first and chosen.source == "manifest" else RULE
+    return Chosen(claim=chosen, others=tuple(others[:MAX_CANDIDATES]), rule=rule)
+
+
+def _nearest(field: Field, found: list[Claim]) -> list[Claim]:
+    """Of a field that what lies nearer replaces: the usable ones of the deepest scope."""
+    if not field.nearest:
+        return found
+    depth = max((len(claim.scope) for claim in found if not claim.rejected), default=0)
+    return [claim for claim in found if len(claim.scope) == depth or claim.rejected]
+
+
+def _rank(claim: Claim, *, manifest_first: bool) -> int:
+    return -1 if manifest_first and claim.source == "manifest" else PRECEDENCE.index(claim.source)
+
+
+def agree(one: Value | None, other: Value | None) -> bool:
+    """Whether two candidates say the same: numbers up to rounding, texts without regard to case and blanks."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one == other
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        if isinstance(one, int) and isinstance(other, int):
+            return one == other
+        return abs(one - other) <= TOLERANCE * max(abs(one), abs(other))
+    if isinstance(one, str) and isinstance(other, str):
+        return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
+    return one == other
+
+
+def conflicts(chosen: Mapping[str, Chosen]) -> dict[str, Chosen]:
+    """Fields about which somebody says something else, or something that cannot be used."""
+    return {name: one for name, one in chosen.items() if one.others}
