@@ -119,7 +119,7 @@ HOOKS = Registry(
     {
         "index": NOT_BUILT,
         "metadata": "emasync.hooks.metadata.hook:MetadataHook",
-        "report": NOT_BUILT,
+        "report": "emasync.hooks.report.hook:ReportHook",
     },
 )
 """What is done after the bytes are down, in this order; those of plug-ins come after these."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.hooks.desk import fail, place, plan
 
 from emasync.errors import EmasyncError, ErrorKind, InterruptedRunError, MachineError
 from emasync.hooks.receipt import RunFacts, build_receipt
-from emasync.ledger.interface import Absent, Fact, Failed, Placed, Sealed
+from emasync.ledger.interface import Absent
 from emasync.ledger.store import SqliteLedger
 from emasync.model.receipt import MAX_NAMED_FAILURES, Failure, Receipt, Totals
-from emasync.model.task import ObjectEntry, TaskSetSpec
 
 FACTS = RunFacts(
     manifest="d1",
@@ -22,44 +22,6 @@ FACTS = RunFacts(
     finished_s=1_750_000_012.5,
     totals=Totals(bytes_fetched=10, requests=3, retries=1),
 )
-
-
-def plan(ledger: SqliteLedger, dataset: str, count: int, *, finished: bool = True) -> int:
-    """Name objects ``0000`` and so on of ten bytes each; gives their set."""
-    ledger.begin_plan(dataset, f"digest of {dataset}")
-    set_id = ledger.add_set(TaskSetSpec(dataset=dataset, base=f"s3://bucket/{dataset}", destination=dataset))
-    ledger.add_entries(set_id, [ObjectEntry(key=f"{number:04d}", size_bytes=10) for number in range(count)])
-    ledger.finish_set(set_id)
-    if finished:
-        ledger.finish_plan(dataset)
-    return set_id
-
-
-def place(ledger: SqliteLedger, set_id: int, *numbers: int, verified: str = "computed") -> None:
-    facts: list[Fact] = []
-    for number in numbers:
-        key = f"{number:04d}"
-        facts += [
-            Sealed(set_id=set_id, key=key, size_bytes=10, crc32c=1, verified=verified),
-            Placed(set_id=set_id, key=key),
-        ]
-    ledger.record(facts)
-
-
-def fail(ledger: SqliteLedger, set_id: int, *numbers: int) -> None:
-    ledger.record(
-        [
-            Failed(
-                set_id=set_id,
-                key=f"{number:04d}",
-                location=f"s3://bucket/a/{number:04d}",
-                kind=ErrorKind.NOT_FOUND,
-                message="not there",
-                attempts=1,
-            )
-            for number in numbers
-        ]
-    )
 
 
 def test_a_complete_dataset(ledger: SqliteLedger) -> None:

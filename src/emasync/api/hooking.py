@@ -45,6 +45,8 @@ def facts_of(entry: Entry, layout: Layout) -> DatasetFacts:
         subset=entry.subset,
         series=None if series is None else _series(series),
         metadata=entry.metadata.model_dump(mode="json", exclude_none=True),
+        include=entry.selection.include,
+        exclude=entry.selection.exclude,
     )
 
 
@@ -80,7 +82,7 @@ async def remember_facts(resources: Resources, datasets: Iterable[DatasetFacts])
     """
     documents = SinkDocuments(resources.sink)
     for facts in datasets:
-        place = f"{source_metadata(facts.folder)}/{FACTS}"
+        place = f"{source_metadata(facts.id)}/{FACTS}"
         document = {"version": FACTS_VERSION, **asdict(facts)}
         data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
         if await documents.read(place) != data:
@@ -132,6 +134,8 @@ async def run_hooks(
     EmasyncError or None
         What stopped the rest (the machine, or somebody from outside), else the first failure: other hooks go on.
     """
+    from emasync.hooks.run_notes import write_hook  # noqa: PLC0415 - after the transfer
+
     reports: dict[str, HookReport] = {}
     failed: list[EmasyncError] = []
     older = await asyncio.to_thread(known_facts, resources.root)
@@ -159,11 +163,13 @@ async def run_hooks(
             return reports, error
         except EmasyncError as error:  # the data is not less complete
             failed.append(error)
+            await asyncio.to_thread(write_hook, resources.state_dir, name, HookReport(notes=(error.message,)))
             _log.warning("hook %s: %s", name, error.message)
             on_event(Event("warning", {"hook": name, "message": f"hook {name}: {error.message}"}))
             continue
         reports[name] = report
         on_event(Event("hook", {"hook": name, **report.counts}))
+        await asyncio.to_thread(write_hook, resources.state_dir, name, report)
         for note in report.notes:
             on_event(Event("warning", {"hook": name, "message": note}))
     return reports, failed[0] if failed else None

@@ -14,6 +14,7 @@ from emasync.api.hooking import facts_of
 from emasync.api.manifests import remember
 from emasync.api.options import RunOptions
 from emasync.api.progress import Ticker
+from emasync.api.recorder import Recorder, remember_run
 from emasync.api.stopping import Stopper
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.interface import Sink
@@ -21,6 +22,7 @@ from emasync.disk.probe import allocated_bytes
 from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Planner
+from emasync.engine.heartbeat import Heartbeat, Vitals
 from emasync.errors import InputError, InterruptedRunError, MachineError
 from emasync.executors.choice import choose, spare_cores
 from emasync.executors.interface import Executor
@@ -33,8 +35,8 @@ from emasync.model.location import Location
 from emasync.model.receipt import Receipt, Totals
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Guard, Room
+from emasync.plan.layout import layout_for
 from emasync.plan.tools import PlanTools, SinkDocuments
-from emasync.registry import LAYOUTS
 from emasync.settings import HostPolicy, Settings
 from emasync.sources.interface import SourceContext
 from emasync.transport.mirrors import Mirrors
@@ -55,7 +57,10 @@ class Move:
     ----------
     manifest : Manifest
     root : Path
-    on_event : callable
+    heartbeat : Heartbeat
+        Asked what the run is about when nothing moves.
+    recorder : Recorder
+        Told of every event.
     options : RunOptions
     stopper : Stopper
     make_sink : callable or None
@@ -64,7 +69,8 @@ class Move:
 
     manifest: Manifest
     root: Path
-    on_event: OnEvent
+    heartbeat: Heartbeat
+    recorder: Recorder
     options: RunOptions
     stopper: Stopper
     make_sink: Callable[[Path], Sink] | None
@@ -94,7 +100,7 @@ class Move:
         entries = [entry for entry in self.manifest.datasets if entry.id in wanted]
         workers = await self._workers(settings, entries)
         make_sink = self.make_sink or LocalSink
-        async with open_resources(spec, self.on_event, make_sink=make_sink, surroundings=surroundings) as resources:
+        async with open_resources(spec, self.recorder, make_sink=make_sink, surroundings=surroundings) as resources:
             await asyncio.to_thread(remember, resources.state_dir, self.manifest)
             return await self._run(resources, settings, entries, workers=workers, lock=lock)
 
@@ -120,19 +126,20 @@ class Move:
         """Any: each source has its own entry model."""
         started_s = resources.clock.time_s()
         wanted = tuple(entry.id for entry in entries)
-        tools = _tools(resources, self.manifest, settings, self.on_event)
+        tools = _tools(resources, self.manifest, settings, self.recorder)
         if self.options.metadata_only:
             tools = replace(tools, metadata_only=True)
             entries = await _without_full_plans(entries, tools)
         moved = tuple(entry.id for entry in entries)
         executor = self._executor(resources, settings, moved, workers=workers)
+        self._watch(executor, resources)
         outcome = EngineOutcome()
         if lock is None or await self._held(lock, entries, tools, outcome):
             self.stopper.attach(executor)
             planner = _planner(entries, replace(tools, refresh=self.options.refresh and lock is None))
-            outcome = await _move(executor, planner, Ticker(resources, executor, self.on_event))
+            outcome = await _move(executor, planner, Ticker(resources, executor, self.recorder))
             if outcome.stopped is None:
-                await require_something(resources, moved, self.on_event)
+                await require_something(resources, moved, self.recorder)
         facts = RunFacts(
             manifest=self.manifest.digest,
             wanted=wanted,
@@ -144,8 +151,18 @@ class Move:
             unreachable=outcome.unreachable,
             mirrors=settings.mirrors,
         )
+        await remember_run(resources, self.recorder, facts, executor)
         hooked = [facts_of(entry, tools.layout) for entry in entries] if self.options.hooks else []
-        return await close_books(resources, facts, self.on_event, lambda: self.stopper.asked, hooked)
+        self.heartbeat.step = "writing checksums and receipt, running hooks"
+        return await close_books(resources, facts, self.recorder, lambda: self.stopper.asked, hooked)
+
+    def _watch(self, executor: Executor, resources: Resources) -> None:
+        self.heartbeat.step = "planning and moving objects"
+        self.heartbeat.watch(
+            lambda: Vitals(
+                origins=executor.statistics(), disk=resources.threads.statistics(), activities=executor.activities()
+            )
+        )
 
     async def _held(self, lock: Lock, entries: list[Any], tools: PlanTools, outcome: EngineOutcome) -> bool:
         """Whether the plan is the lock's, so that data may move; what stopped that is in `outcome` (Any: as above)."""
@@ -187,11 +204,11 @@ class Move:
     def _executor(self, resources: Resources, settings: Settings, wanted: tuple[str, ...], *, workers: int) -> Executor:
         adopt, objects = self.options.adopt, self.options.objects
         if workers == 0:
-            return LocalExecutor(resources, settings, self.on_event, datasets=wanted, adopt=adopt, objects=objects)
+            return LocalExecutor(resources, settings, self.recorder, datasets=wanted, adopt=adopt, objects=objects)
         from emasync.executors.processes import Crew, ProcessExecutor  # noqa: PLC0415 - only where it is used
 
         crew = Crew(workers=workers, datasets=wanted, adopt=adopt, objects=objects)
-        return ProcessExecutor(resources, settings, self.on_event, crew)
+        return ProcessExecutor(resources, settings, self.recorder, crew)
 
 
 def _connections(entries: list[Any], settings: Settings) -> int:
@@ -243,7 +260,7 @@ def _tools(resources: Resources, manifest: Manifest, settings: Settings, on_even
     return PlanTools(
         context=SourceContext(fetcher=resources.fetcher, settings=settings, on_event=on_event, folder=manifest.folder),
         ledger=resources.ledger,
-        layout=LAYOUTS.load(manifest.layout.kind)(),
+        layout=layout_for(manifest.layout),
         documents=SinkDocuments(resources.sink),
         guard=Guard(max_total_bytes=settings.max_total_bytes, reserve_bytes=settings.reserve_bytes, measure=measure),
         wake=lambda: None,

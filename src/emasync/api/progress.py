@@ -53,8 +53,10 @@ class Ticker:
         for number in count():
             await self._resources.clock.sleep(TICK_S)
             tallies: list[Tally] = await self._resources.ledger.call("tallies")
-            received = self._executor.outcome.bytes_received
-            progress = progress_of(tallies, (received - self._received) / TICK_S)
+            outcome = self._executor.outcome
+            received = outcome.bytes_received
+            of_this_run: dict[str, EventValue] = {"received_bytes": received, "placed_objects": outcome.placed}
+            progress = {**progress_of(tallies, (received - self._received) / TICK_S), **of_this_run}
             self._received = received
             self._on_event(Event("progress", progress))
             if number % TICKS_A_NOTE:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from emasync.api.blocking import blocking
 from emasync.api.options import ManifestLike, RunOptions, load
 from emasync.api.stopping import Stopper
+from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent, ignore_event
 from emasync.plan.verdict import decisive
 
 if TYPE_CHECKING:
     from emasync.api.moving import Move
+    from emasync.api.recorder import Recorder
     from emasync.disk.interface import Sink
+    from emasync.engine.heartbeat import Heartbeat
     from emasync.manifest.manifest import Manifest
     from emasync.model.receipt import Receipt
     from emasync.transport.surroundings import Surroundings
@@ -64,6 +67,7 @@ async def arun(
     options: RunOptions | None = None,
     stopper: Stopper | None = None,
     make_sink: Callable[[Path], Sink] | None = None,
+    clock: Clock | None = None,
 ) -> Receipt:
     """Plan, transfer and verify; cancellable (what is whole is committed first). Otherwise as :func:`run`.
 
@@ -73,17 +77,22 @@ async def arun(
         Stops the run from outside with a receipt.
     make_sink : callable, optional
         Opens the root for writing; another implementation of :class:`~emasync.disk.interface.Sink` than local files.
+    clock : Clock, optional
+        Of the heartbeat that says what a silent run waits for.
     """
     ready = await _ready(manifest)
+    heartbeat = ready.heartbeat(on_event, clock if clock is not None else SystemClock())
     move = ready.move(
         manifest=ready.manifest,
         root=ready.manifest.root_for(None if root is None else Path(root)),
-        on_event=on_event,
+        heartbeat=heartbeat,
+        recorder=ready.recorder(heartbeat, SystemClock()),
         options=options if options is not None else RunOptions(),
         stopper=stopper if stopper is not None else Stopper(),
         make_sink=make_sink,
     )
-    return await move.run(ready.surroundings)
+    async with heartbeat.beating():
+        return await move.run(ready.surroundings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,8 @@ class _Ready:
 
     manifest: Manifest
     move: type[Move]
+    recorder: type[Recorder]
+    heartbeat: type[Heartbeat]
     surroundings: Surroundings
 
 
@@ -115,8 +126,10 @@ def _surroundings() -> Surroundings:
     return Surroundings.read()
 
 
-def _loaded(manifest: ManifestLike) -> tuple[Manifest, type[Move]]:
+def _loaded(manifest: ManifestLike) -> tuple[Manifest, type[Move], type[Recorder], type[Heartbeat]]:
     loaded = load(manifest)
     from emasync.api.moving import Move  # noqa: PLC0415 - all of the engine, and not for a manifest that is wrong
+    from emasync.api.recorder import Recorder  # noqa: PLC0415 - as above
+    from emasync.engine.heartbeat import Heartbeat  # noqa: PLC0415 - as above
 
-    return loaded, Move
+    return loaded, Move, Recorder, Heartbeat

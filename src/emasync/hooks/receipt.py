@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -70,16 +70,16 @@ def build_receipt(ledger: Ledger, facts: RunFacts, previous: bytes | None) -> Re
     previous : bytes or None
         The root's older receipt: datasets that this ledger does not know are kept from it.
     """
-    datasets = [_dataset(ledger, tally, facts.unreachable.get(tally.dataset)) for tally in ledger.tallies()]
+    datasets = list(placed_datasets(ledger, facts.unreachable))
     known = {dataset.id for dataset in datasets}
     missing = [_never_planned(name) for name in facts.wanted if name not in known]
-    older = [item for item in _older(previous) if item.id not in known and item.id not in set(facts.wanted)]
+    older = [item for item in older_datasets(previous) if item.id not in known and item.id not in set(facts.wanted)]
     placed = sum(dataset.objects for dataset in datasets)
     return Receipt(
         manifest=facts.manifest,
         tool=f"emasync {VERSION}",
-        started=_rfc3339(facts.started_s),
-        finished=_rfc3339(facts.finished_s),
+        started=rfc3339(facts.started_s),
+        finished=rfc3339(facts.finished_s),
         exit_code=_exit_code(facts, [*datasets, *missing]),
         totals=Totals(
             objects=placed,
@@ -93,6 +93,19 @@ def build_receipt(ledger: Ledger, facts: RunFacts, previous: bytes | None) -> Re
         stopped=facts.stopped.message if facts.stopped is not None else None,
         mirrors=dict(facts.mirrors) or None,
     )
+
+
+def placed_datasets(ledger: Ledger, unreachable: Mapping[str, Failure]) -> Iterator[DatasetReceipt]:
+    """State of each dataset that the ledger knows, in the order of planning; on its thread.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    unreachable : mapping of str to Failure
+        Datasets whose origin was given up.
+    """
+    for tally in ledger.tallies():
+        yield _dataset(ledger, tally, unreachable.get(tally.dataset))
 
 
 def _exit_code(facts: RunFacts, datasets: list[DatasetReceipt]) -> int:
@@ -136,11 +149,12 @@ def _never_planned(name: str) -> DatasetReceipt:
     return DatasetReceipt(id=name, status="failed", objects=0, bytes=0, verified=Verified())
 
 
-def _rfc3339(time_s: float) -> str:
+def rfc3339(time_s: float) -> str:
+    """A time in UTC, to the millisecond; `time_s` in seconds since 1970-01-01."""
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _older(previous: bytes | None) -> list[DatasetReceipt]:
+def older_datasets(previous: bytes | None) -> list[DatasetReceipt]:
     """Datasets of an older receipt; what cannot be read is nothing to stop for."""
     try:
         document = orjson.loads(previous or b"{}")

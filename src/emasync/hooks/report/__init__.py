@@ -1,0 +1,1 @@
+"""``report.html``: what a root holds and how it came, as one page for people."""

@@ -1,0 +1,114 @@
+"""The page, put together out of values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Final
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from emasync.hooks.interface import HookReport
+from emasync.hooks.report import plots
+from emasync.hooks.report.cards import DatasetView, card
+from emasync.hooks.report.markup import Child, cut, document, tag
+from emasync.hooks.report.speed import speed_section
+from emasync.hooks.report.troubles import failures_section, notes_section
+from emasync.model.amounts import megabytes
+from emasync.model.run_record import RunRecord
+from emasync.model.version import VERSION
+
+MOST_CARDS: Final = 300
+"""Datasets with a card; all are in receipt.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFacts:
+    """What the page says. Bounded, whatever the root holds.
+
+    Attributes
+    ----------
+    root : str
+        Name of its folder.
+    datasets : tuple of DatasetView
+    runs : tuple of RunRecord
+        The newest first.
+    hooks : mapping of str to HookReport
+    charts : bool
+        Whether charts can be drawn here.
+    tool : str
+    """
+
+    root: str
+    datasets: tuple[DatasetView, ...] = ()
+    runs: tuple[RunRecord, ...] = ()
+    hooks: Mapping[str, HookReport] = field(default_factory=dict)
+    charts: bool = False
+    tool: str = f"emasync {VERSION}"
+
+    def digest(self) -> str:
+        """SHA-256 of all of it and of the style: the page needs no writing again while it stays the same."""
+        said = json.dumps([msgspec.to_builtins(self), _style()], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def render(facts: PageFacts, inputs: str) -> bytes:
+    """The page as bytes.
+
+    Parameters
+    ----------
+    facts : PageFacts
+    inputs : str
+        Their digest.
+    """
+    shown = facts.datasets[:MOST_CARDS]
+    body: list[Child] = [
+        _header(facts),
+        tag(
+            "main",
+            tag(
+                "section",
+                tag("h2", "Datasets"),
+                tag("div", [card(view) for view in shown], class_="cards"),
+                id="datasets",
+            ),
+            _more(len(facts.datasets) - len(shown)),
+            speed_section(facts.runs, charts=facts.charts),
+            failures_section([view.receipt for view in facts.datasets]),
+            notes_section(facts.runs[0] if facts.runs else None, facts.hooks),
+        ),
+        _footer(facts),
+    ]
+    return document(f"{facts.root}: what is here", _style(), body, inputs=inputs)
+
+
+def _more(count: int) -> Child:
+    return tag("p", f"and {count:,} more datasets: see receipt.json") if count > 0 else None
+
+
+def _header(facts: PageFacts) -> Element:
+    receipts = [view.receipt for view in facts.datasets]
+    states = [(word, sum(receipt.status == word for receipt in receipts)) for word in ("complete", "partial", "failed")]
+    told = ", ".join(f"{count:,} {word}" for word, count in states if count)
+    objects, size = sum(item.objects for item in receipts), megabytes(sum(item.bytes for item in receipts))
+    return tag(
+        "header",
+        tag("h1", cut(facts.root, 200)),
+        tag("p", f"{len(receipts):,} datasets ({told or 'none'}), {objects:,} objects, {size}", class_="sum"),
+    )
+
+
+def _footer(facts: PageFacts) -> Element:
+    hint = None if facts.charts else f"Charts and pictures need pip install 'emasync[{plots.EXTRA}]'. "
+    last = f"Last transfer: {facts.runs[0].started}. " if facts.runs else ""
+    return tag("footer", tag("p", hint, last, f"Written by {facts.tool}; loads nothing, runs nothing, asks nobody."))
+
+
+@cache
+def _style() -> str:
+    return files(__package__).joinpath("style.css").read_text(encoding="utf-8")

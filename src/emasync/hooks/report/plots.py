@@ -1,0 +1,91 @@
+"""Charts, drawn by matplotlib into SVG: no script, and sharp at any size."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from emasync.model.run_record import Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EXTRA: Final = "report"
+"""Of pyproject.toml: what charts and pictures need."""
+
+_INK: Final = "#010203"
+"""Stands for the colour of text, which is the reader's choice."""
+
+_BYTES, _OBJECTS = "#2f7ed8", "#d9822b"  # told apart by people who see no red or no green, on light and dark
+
+_STYLE: Final = (
+    "<style>svg{color:#24292f}@media (prefers-color-scheme: dark){svg{color:#d0d7de}}"
+    "text{font-family:system-ui,sans-serif}</style>"
+)
+
+_SETTINGS: Final[dict[Any, Any]] = {  # Any: of matplotlib, which checks them
+    "svg.fonttype": "none",  # letters stay letters: smaller, and in the reader's font
+    "svg.hashsalt": "emasync",  # the same samples give the same bytes
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+}
+
+
+def drawable() -> bool:
+    """Whether what charts and pictures need is installed."""
+    return find_spec("matplotlib") is not None and find_spec("PIL") is not None
+
+
+def throughput(samples: Sequence[Sample]) -> bytes:
+    """Bytes and objects a second over the time of a run, as SVG.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Two at least, of different times.
+    """
+    edges = [sample.after_s for sample in samples]
+    with _figure(height=2.9) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 2)})
+        upper.stairs([rate / 1e6 for rate in _rates(samples, "received_bytes")], edges, fill=True, color=_BYTES)
+        upper.set_ylabel("MB/s")
+        lower.stairs(list(_rates(samples, "placed_objects")), edges, fill=True, color=_OBJECTS)
+        lower.set_ylabel("objects/s")
+        lower.set_xlabel("seconds since the run began")
+        for axes in (upper, lower):
+            axes.set_ylim(bottom=0)
+            axes.margins(x=0)
+        figure.align_ylabels()
+        return _svg(figure)
+
+
+def _rates(samples: Sequence[Sample], name: str) -> Iterator[float]:
+    for before, after in pairwise(samples):
+        yield max(0, getattr(after, name) - getattr(before, name)) / (after.after_s - before.after_s)
+
+
+@contextmanager
+def _figure(*, height: float) -> Iterator[Figure]:
+    """A figure of the page's width, `height` in inches, whatever this user's own settings of matplotlib are."""
+    import matplotlib as mpl  # noqa: PLC0415 - an extra, and half a second
+    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield Figure(figsize=(9.0, height), layout="constrained")
+
+
+def _svg(figure: Figure) -> bytes:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]  # no document type
+    return text.replace("<defs>", f"<defs>{_STYLE}", 1).replace(_INK, "currentColor").encode()

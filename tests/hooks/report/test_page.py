@@ -1,0 +1,302 @@
+"""The page as values make it: what it says, and that nothing in it is ever more than text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from tests.hooks.desk import fail, place, plan
+
+from emasync.errors import ErrorKind
+from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
+from emasync.hooks.report.cards import DatasetView, source_link
+from emasync.hooks.report.hook import ReportHook, page_facts
+from emasync.hooks.report.markup import LONGEST_TEXT, cut, inputs_of, shown
+from emasync.hooks.report.page import MOST_CARDS, PageFacts, render
+from emasync.hooks.report.speed import ROWS, distinct
+from emasync.hooks.report.troubles import MOST_FAILURES, MOST_NOTES
+from emasync.hooks.run_notes import write_hook, write_run
+from emasync.ledger.store import SqliteLedger
+from emasync.model.receipt import DatasetReceipt, Failure, Verified
+from emasync.model.run_record import HostRecord, RunRecord, Sample
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;\u202e\x00</style></title>{{7*7}}"
+
+RUN = RunRecord(
+    started="2026-11-21T12:00:00.000Z",
+    wall_s=20.0,
+    bytes_fetched=50_000_000,
+    requests=120,
+    retries=3,
+    samples=tuple(Sample(at / 2, at * 1_250_000, at * 3) for at in range(1, 41)),
+    hosts=(HostRecord(origin="https://h.example", requests=120, retries=3, stalls=2, connections=7, cap=16),),
+)
+
+
+class Page(HTMLParser):
+    """Elements, attributes and texts of a page."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+        self.feed(data.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] != ["style"]:
+            self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, name: str) -> list[str]:
+        return [value for found, value in self.attributes if found == name]
+
+
+def page(facts: PageFacts) -> Page:
+    return Page(render(facts, "0" * 64))
+
+
+def receipt(name: str = "d", **changes: object) -> DatasetReceipt:
+    empty = DatasetReceipt(id=name, status="complete", objects=3, bytes=30_000, verified=Verified(computed=3))
+    return replace(empty, **changes)  # type: ignore[arg-type]  # names and types are those of DatasetReceipt
+
+
+def view(name: str = "d", *, facts: DatasetFacts | None = None, **changes: object) -> DatasetView:
+    return DatasetView(receipt=receipt(name, **changes), facts=facts)
+
+
+def everything(text: str) -> PageFacts:
+    """A page that says `text` wherever it can."""
+    failure = Failure(location=text, kind=ErrorKind.NOT_FOUND, message=text, attempts=1)
+    facts = DatasetFacts(
+        id=text, folder=text, source=text, location=text, metadata={"license": text, "citation": text, text: text}
+    )
+    run = replace(RUN, hosts=(HostRecord(origin=text, requests=1),), warnings=(text,), stopped=text, started=text)
+    return PageFacts(
+        root=text,
+        datasets=(view(text, facts=facts, failures=(failure,), failed=1, status="failed"),),
+        runs=(run, run),
+        hooks={text: HookReport(notes=(text,))},
+        charts=True,
+        tool=text,
+    )
+
+
+def test_what_a_publisher_writes_is_text_wherever_it_stands() -> None:
+    harmless, hostile = page(everything("harmless")), page(everything(HOSTILE))
+
+    assert hostile.tags == harmless.tags  # not one element more
+    assert "script" not in hostile.tags
+    assert [name for name, _ in hostile.attributes if name.startswith("on")] == []
+    assert hostile.text.count("<script>alert(1)</script>") == harmless.text.count("harmless") >= 14
+    assert "\u202e" not in hostile.text
+    assert "\x00" not in hostile.text
+
+
+def test_the_page_may_load_nothing_and_run_nothing() -> None:
+    (policy,) = [value for value in page(everything("x")).all("content") if value.startswith("default-src")]
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    ("location", "href"),
+    [
+        ("https://h.example/a%20b?c=d", "https://h.example/a%20b?c=d"),
+        ("s3://bucket/a b", "https://bucket.s3.amazonaws.com/a%20b"),
+        ("gs://bucket/x", "https://storage.googleapis.com/bucket/x"),
+    ],
+)
+def test_a_source_is_a_link_where_a_browser_can_go_there(location: str, href: str) -> None:
+    found = page(PageFacts(root="r", datasets=(view(facts=DatasetFacts(id="d", folder="d", location=location)),)))
+    assert href in found.all("href")
+    assert found.all("rel") == ["noreferrer noopener"]
+    assert location in found.text
+
+
+@pytest.mark.parametrize(
+    "location", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "empiar:11759", "https://[", ""]
+)
+def test_any_other_source_is_text(location: str) -> None:
+    assert source_link(location) == location
+
+
+def test_a_query_that_grants_access_is_left_out() -> None:
+    shown_text = source_link("https://h.example/a?X-Amz-Signature=abc")
+    assert isinstance(shown_text, str)
+    assert "abc" not in shown_text
+
+
+def test_a_card_says_what_is_here_and_how_it_was_checked() -> None:
+    facts = DatasetFacts(id="d", folder="d", metadata={"license": "CC-BY-4.0", "citation": "Doe 2020"})
+    verified = Verified(published=1, computed=2, size_only=3)
+    missing = ("a", "b")
+    found = page(
+        PageFacts(
+            root="r",
+            datasets=(view(facts=facts, objects=6, verified=verified, absent=5, missing=missing, unwanted=4),),
+        )
+    )
+    for text in (
+        "\u2713 complete",
+        "6 objects, 30.0 kB",
+        "1 against published digests, 2 with a checksum of our own, 3 by size",
+        "Left out by the publisher 5",
+        "Missing and accepted 2",
+        "Not wanted any more 4",
+        "Licence CC-BY-4.0",
+        "Cite as Doe 2020",
+    ):
+        assert text in found.text
+
+
+def test_the_beginning_sums_up() -> None:
+    found = page(PageFacts(root="r", datasets=(view("a"), view("b", status="partial"), view("c", status="partial"))))
+    assert "3 datasets (1 complete, 2 partial), 9 objects, 90.0 kB" in found.text
+
+
+def test_a_transfer_is_told_with_its_hosts() -> None:
+    found = page(PageFacts(root="r", runs=(RUN,), charts=True))
+    assert "Throughput of the run of 2026-11-21T12:00:00.000Z: 2.5 MB/s on average over 20.0 s." in found.text
+    assert "https://h.example 120 3 2 0 B 7 of 16" in found.text
+    (chart,) = [value for value in found.all("src") if value.startswith("data:image/svg+xml;base64,")]
+    assert len(chart) < 40_000
+    assert "img" in found.tags
+    assert all(found.all("alt"))
+
+
+def test_the_run_that_is_told_is_the_last_that_received_something() -> None:
+    idle = replace(RUN, started="later", bytes_fetched=0, samples=(), hosts=())
+    found = page(PageFacts(root="r", runs=(idle, RUN), charts=False))
+    assert f"Throughput of the run of {RUN.started}" in found.text
+    assert found.text.index("later") < found.text.rindex(RUN.started)  # and both are listed
+
+
+def test_without_the_extra_there_are_tables_and_a_hint() -> None:
+    found = page(PageFacts(root="r", runs=(RUN,), charts=False))
+    assert "img" not in found.tags
+    assert "0.0 s 2.0 s 5.0 MB 2.5 MB/s 12" in found.text
+    assert "pip install 'emasync[report]'" in found.text
+
+
+def test_the_table_covers_the_whole_run_in_few_rows() -> None:
+    samples = tuple(Sample(float(at), at * at, at) for at in range(1, 600))
+    found = page(PageFacts(root="r", runs=(replace(RUN, samples=samples, hosts=()),)))
+    rows = found.tags.count("tr") - 1
+    assert rows <= ROWS
+    assert found.text.count("599.0 s") == 1
+
+
+def test_samples_of_one_moment_are_one() -> None:
+    samples = (Sample(1, 5, 7), Sample(1, 6, 8), Sample(2, 9, 9))
+    assert distinct(samples) == (Sample(0, 0, 0), Sample(1, 6, 8), Sample(2, 9, 9))
+    assert distinct((Sample(0, 3, 1),)) == (Sample(0, 3, 1),)
+
+
+def test_failures_are_named_up_to_a_limit() -> None:
+    failure = Failure(location="s3://b/x", kind=ErrorKind.NOT_FOUND, message="not there", attempts=2)
+    many = view("d", failures=(failure,) * MOST_FAILURES, failed=MOST_FAILURES + 700)
+    found = page(PageFacts(root="r", datasets=(many, view("e", failures=(failure,), failed=1))))
+    assert found.tags.count("tr") == MOST_FAILURES + 1
+    assert f"and {701} more failures" in found.text
+    assert "d not_found not there s3://b/x 2" in found.text
+
+
+def test_notes_and_cards_are_bounded() -> None:
+    notes = tuple(f"note {number}" for number in range(MOST_NOTES + 5))
+    run = replace(RUN, warnings=("careful",), more_warnings=3)
+    views = tuple(view(f"d{number}") for number in range(MOST_CARDS + 2))
+    found = page(PageFacts(root="r", datasets=views, runs=(run,), hooks={"index": HookReport(notes=notes)}))
+    assert found.tags.count("article") == MOST_CARDS
+    assert found.tags.count("li") == MOST_NOTES + 1 + 2
+    for text in ("and 2 more datasets", "and 5 more", "and 3 more", "careful", "note 199"):
+        assert text in found.text
+    assert "note 200" not in found.text
+
+
+def test_long_texts_are_cut() -> None:
+    assert len(cut("x" * 5000)) == LONGEST_TEXT
+    assert cut("x" * LONGEST_TEXT) == "x" * LONGEST_TEXT
+    assert len(render(everything("x" * 1_000_000), "0" * 64)) < 100_000
+
+
+def test_numbers_have_separators_and_nothing_is_invisible() -> None:
+    assert shown(1_234_567) == "1,234,567"
+    assert shown("a\u202eb\x00c\ud800\u2066d\te") == "a\ufffdb\ufffdc\ufffd\ufffdd\te"
+
+
+# --- of a root ----------------------------------------------------------------------------------------------------
+
+
+def test_a_root_is_told_from_its_ledger(ledger: SqliteLedger, context: Callable[..., HookContext]) -> None:
+    set_id = plan(ledger, "a", 4)
+    place(ledger, set_id, 0, 1)
+    fail(ledger, set_id, 2)
+    write_run(context().state_dir, replace(RUN, unreachable={}))
+
+    facts = page_facts(context(DatasetFacts(id="a", folder="a", metadata={"license": "MIT"})))
+
+    (found,) = facts.datasets
+    assert (found.receipt.status, found.receipt.objects, found.receipt.failed) == ("partial", 2, 1)
+    assert found.facts is not None
+    assert found.facts.metadata == {"license": "MIT"}
+    assert facts.runs == (RUN,)
+
+
+def test_a_lost_origin_is_a_failure_of_its_dataset(ledger: SqliteLedger, context: Callable[..., HookContext]) -> None:
+    plan(ledger, "a", 1)
+    lost = Failure(location="https://h", kind=ErrorKind.UNREACHABLE, message="nobody answers", attempts=1)
+    write_run(context().state_dir, replace(RUN, unreachable={"a": lost}))
+
+    (found,) = page_facts(context()).datasets
+
+    assert found.receipt.failures == (lost,)
+
+
+def test_a_root_without_its_ledger_is_told_from_its_receipt(context: Callable[..., HookContext]) -> None:
+    (context().root / "receipt.json").write_text(
+        '{"datasets": [{"id": "old", "status": "complete", "objects": 5, "bytes": 50,'
+        ' "verified": {"published": 5, "computed": 0, "size_only": 0}, "failures": []}]}'
+    )
+    (found,) = page_facts(context()).datasets
+    assert (found.receipt.id, found.receipt.objects) == ("old", 5)
+
+
+def test_the_page_is_written_when_there_is_something_new_to_say(
+    ledger: SqliteLedger, context: Callable[..., HookContext]
+) -> None:
+    where: Path = context().root / "report.html"
+    set_id = plan(ledger, "a", 2)
+    place(ledger, set_id, 0)
+
+    assert ReportHook().run(context()).counts == {"written": 1, "datasets": 1}
+    first = where.read_bytes()
+    assert ReportHook().run(context()).counts == {"written": 0}
+    assert where.read_bytes() == first
+
+    place(ledger, set_id, 1)
+    assert ReportHook().run(context()).counts["written"] == 1
+    assert inputs_of(where.read_bytes()) != inputs_of(first)
+
+    write_hook(context().state_dir, "index", HookReport(notes=("one file was passed over",)))
+    assert ReportHook().run(context()).counts["written"] == 1
+    assert b"one file was passed over" in where.read_bytes()
+
+    where.unlink()
+    assert ReportHook().run(context()).counts["written"] == 1
+
+
+def test_what_the_hook_says_of_itself_is_nothing_new(context: Callable[..., HookContext]) -> None:
+    report = ReportHook().run(context())
+    write_hook(context().state_dir, "report", report)
+    assert ReportHook().run(context()).counts == {"written": 0}
