@@ -29,7 +29,7 @@ from emasync.testing.crashdisk import CrashDisk
 KEPT = {f"keep/{number:02}.bin": bytes([number]) * (200 + number) for number in range(5)}
 GOING = {f"old/deep/{number:02}.bin": bytes([100 + number]) * (300 + number) for number in range(7)}
 ALL = {**KEPT, **GOING}
-OURS = (".emasync", "receipt.json", "checksums")
+OURS = (".emasync", "receipt.json", "checksums", "metadata", "METADATA_SUMMARY.md", "report.html", "d.source-metadata")
 
 
 class Place:

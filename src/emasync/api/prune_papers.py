@@ -10,9 +10,11 @@ import orjson
 
 from emasync.disk.interface import Sink
 from emasync.hooks.checksums import write_checksums
+from emasync.hooks.interface import FACTS
 from emasync.hooks.receipt import RECEIPT
 from emasync.ledger.interface import Ledger, LedgerCalls, Tally
 from emasync.model.task import State
+from emasync.plan.layout import source_metadata
 from emasync.plan.tools import SinkDocuments
 from emasync.plan.written import WrittenRecord, record_path
 
@@ -79,6 +81,12 @@ class Papers:
             write_checksums(self._sink, dataset, ledger.rows(dataset=dataset, state=State.PLACED))
 
         await self._ledger.call(write)
+
+    async def forget_facts(self, folder: str) -> None:
+        """Take away what hooks are told of a dataset of which nothing is left: they would go on to describe it."""
+        place = f"{source_metadata(folder)}/{FACTS}"
+        if await self._documents.read(place) is not None:
+            await self._documents.remove(place)
 
     async def update_receipt(self, gone: Collection[str]) -> None:
         """Say in the receipt what is there now, without the datasets that are `gone`; the rest of it stays."""

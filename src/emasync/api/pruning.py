@@ -273,6 +273,8 @@ class _Pruning:
         ledger = self._resources.ledger
         left = {tally.dataset for tally in await ledger.call("tallies") if tally.on_disk}
         gone = [name for name in claims.go if name not in left]
+        for name in gone:
+            await papers.forget_facts(layout_for(self._manifest.layout).folder(name))
         await papers.update_receipt(gone)
         for name in gone:
             await ledger.call("forget_dataset", name)
