@@ -35,21 +35,18 @@ Plan = dict[int, list[Piece]]
 """Chunk number → its pieces; each chunk once, whatever number of boxes it serves."""
 
 
-class _Stretch(NamedTuple):
-    """Part of one axis of a box that lies in one chunk."""
-
-    chunk: int
-    source: slice
-    target: slice
+_Stretch = tuple[int, slice, slice]
+"""Part of one axis of a box that lies in one chunk: what it adds to the chunk's number, source, target."""
 
 
-def _stretches(start: int, stop: int, chunk: int) -> list[_Stretch]:
+def _stretches(start: int, stop: int, chunk: int, step: int) -> list[_Stretch]:
     found = []
     low = start
     while low < stop:
         at = low // chunk
-        high = min(stop, (at + 1) * chunk)
-        found.append(_Stretch(at, slice(low - at * chunk, high - at * chunk), slice(low - start, high - start)))
+        first = at * chunk
+        high = min(stop, first + chunk)
+        found.append((at * step, slice(low - first, high - first), slice(low - start, high - start)))
         low = high
     return found
 
@@ -66,11 +63,13 @@ def pieces_of(block: int, box: Box, chunks: Sequence[int], grid: Sequence[int]) 
     chunks, grid : sequence of int
         Shape of a chunk, and number of chunks, on each axis.
     """
-    axes = [_stretches(*span) for span in zip(box.start, box.stop, chunks, strict=True)]
+    if not grid:
+        yield 0, Piece(block, (), ())
+        return
     steps = [prod(grid[axis + 1 :]) for axis in range(len(grid))]
-    for cell in product(*axes):
-        number = sum(part.chunk * step for part, step in zip(cell, steps, strict=True))
-        yield number, Piece(block, tuple(part.source for part in cell), tuple(part.target for part in cell))
+    for cell in product(*map(_stretches, box.start, box.stop, chunks, steps)):
+        numbers, source, target = zip(*cell, strict=True)
+        yield sum(numbers), Piece(block, source, target)
 
 
 def _chunk_count(box: Box, chunks: Sequence[int]) -> int:

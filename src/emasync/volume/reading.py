@@ -6,7 +6,6 @@ import mmap
 import threading
 import time
 from collections.abc import Callable, Sequence
-from types import EllipsisType
 from typing import Final, Protocol, final
 
 import numpy as np
@@ -21,7 +20,7 @@ from emasync.volume.checking import MOST_CHECKED_BYTES, Checks, require_crc
 from emasync.volume.interface import ABSENT, NOT_DOWNLOADED, WHOLE_FILE, FileReader, IndexedArray
 from emasync.volume.planning import LOCAL, Plan, Read, ReadSizes, coalesce, pieces_of, portions
 from emasync.volume.threads import Threads
-from emasync.volume.uncompressed import Patch, is_uncompressed, patch_of
+from emasync.volume.uncompressed import Patch, is_uncompressed, patch_of, strides_of
 
 WORTH_A_THREAD_S: Final = 100e-6
 """A chunk that is decoded faster than this costs more when two threads pass the interpreter to each other."""
@@ -117,11 +116,13 @@ class DirectEngine:
         self.fill_value = fill_of(array.layout)
         self.identity = object()
         self.chunk_s: float | None = None
+        self._grid = array.grid_shape
+        self._strides = strides_of(array.layout.chunks, self.dtype.itemsize)
         self._scratch = threading.local()
 
     def fill(self, boxes: Sequence[Box], targets: Sequence[Voxels], gone_on: Callable[[], None] = go_on) -> None:
         """Put the voxels of each box into its target; see :class:`BlockEngine`."""
-        chunks, grid = self.array.layout.chunks, self.array.grid_shape
+        chunks, grid = self.array.layout.chunks, self._grid
         for portion in portions(boxes, chunks):
             gone_on()
             plan: Plan = {}
@@ -144,6 +145,12 @@ class DirectEngine:
             room = self._scratch.room = np.empty(self.array.layout.chunks, self.dtype)
         return room
 
+    def strides(self, number: int) -> tuple[int, ...]:
+        """Bytes from voxel to voxel of an uncompressed chunk."""
+        if self.array.layout.edges == "full":
+            return self._strides
+        return strides_of(inside_of(number, self.array), self.dtype.itemsize)
+
     def patch(self, path: str, start: int, patch: Patch) -> Voxels:
         """Voxels of an uncompressed chunk, in a copy of the file's bytes or where they are."""
         if patch.span <= max(SMALL_BYTES, SPARSE * patch.dense):
@@ -152,9 +159,10 @@ class DirectEngine:
 
 
 def _part(target: Voxels, whole: Box, box: Box) -> Voxels:
-    offsets = box.moved([-low for low in whole.start])
-    parts: tuple[slice | EllipsisType, ...] = (*map(slice, offsets.start, offsets.stop), ...)
-    return target[parts]  # a view, also where there is no axis
+    if box is whole:
+        return target
+    inner = box.moved([-low for low in whole.start])
+    return target[tuple(map(slice, inner.start, inner.stop))]
 
 
 class _Filling:
@@ -170,14 +178,7 @@ class _Filling:
         self._own: set[int] = set()  # rows that other threads may wait for
 
     def run(self) -> None:
-        engine, files = self._engine, self._places.files
-        if (files <= NOT_DOWNLOADED).any():
-            row = int(np.flatnonzero(files <= NOT_DOWNLOADED)[0])
-            raise refusal(engine.array, self._numbers[row], int(files[row]))
-        there = np.flatnonzero(files != ABSENT).tolist()
-        if len(there) < len(self._numbers):
-            for row in np.flatnonzero(files == ABSENT).tolist():
-                self._put(row, engine.fill_value)
+        engine, there = self._engine, self._there()
         if is_uncompressed(engine.array.layout):
             for row in there:
                 self._gone_on()
@@ -187,12 +188,26 @@ class _Filling:
         else:
             self._read(there)
 
+    def _there(self) -> Sequence[int]:
+        """Rows of chunks that have bytes; those that were left out are done with this."""
+        files = self._places.files
+        lowest = int(files.min(initial=0))
+        if lowest <= NOT_DOWNLOADED:
+            row = int(np.flatnonzero(files <= NOT_DOWNLOADED)[0])
+            raise refusal(self._engine.array, self._numbers[row], int(files[row]))
+        if lowest != ABSENT:
+            return range(len(self._numbers))
+        for row in np.flatnonzero(files == ABSENT).tolist():
+            self._put(row, self._engine.fill_value)
+        rows: list[int] = np.flatnonzero(files != ABSENT).tolist()
+        return rows
+
     def _put(self, row: int, voxels: Voxels) -> None:
         """Give a chunk's voxels to all boxes that want some."""
         for block, source, target in self._pieces[row]:
             self._targets[block][target] = voxels[source]
 
-    def _run_cached(self, rows: list[int]) -> None:
+    def _run_cached(self, rows: Sequence[int]) -> None:
         cache, awaited = self._engine.cache, list[tuple[int, Flight]]()
         try:
             for row in rows:
@@ -217,7 +232,7 @@ class _Filling:
     def _key(self, row: int) -> tuple[object, int]:
         return self._engine.identity, self._numbers[row]
 
-    def _read(self, rows: list[int]) -> None:
+    def _read(self, rows: Sequence[int]) -> None:
         """Read and decode chunks, by several threads where that pays."""
         engine = self._engine
         reads = coalesce(self._places, rows, engine.sizes)
@@ -275,13 +290,11 @@ class _Filling:
         engine = self._engine
         path = engine.array.chunks.path(int(self._places.files[row]))
         start, size = int(self._places.starts[row]), int(self._places.sizes[row])
-        stored = engine.array.layout.chunks
-        if engine.array.layout.edges == "cut":
-            stored = inside_of(self._numbers[row], engine.array)
+        strides = engine.strides(self._numbers[row])
         if self._due(row) is not None and size <= MOST_CHECKED_BYTES:
             self._check(row, path, start, engine.files.read(path, start, size))
         for block, source, target in self._pieces[row]:
-            patch = patch_of(stored, source, engine.dtype.itemsize)
+            patch = patch_of(source, strides, engine.dtype.itemsize)
             if size != WHOLE_FILE and patch.first + patch.span > size:
                 raise _too_short(path, start, size, patch)
             self._targets[block][target] = engine.patch(path, start + patch.first, patch)

@@ -46,20 +46,29 @@ class Patch(NamedTuple):
         return np.ndarray(self.shape, dtype, data, offset, self.strides)
 
 
-def patch_of(stored: Sequence[int], source: Sequence[slice], itemsize: int) -> Patch:
+def strides_of(stored: Sequence[int], itemsize: int) -> tuple[int, ...]:
+    """Bytes from one voxel of a chunk to the next, on each axis."""
+    return tuple(itemsize * prod(stored[axis + 1 :]) for axis in range(len(stored)))
+
+
+def patch_of(source: Sequence[slice], strides: tuple[int, ...], itemsize: int) -> Patch:
     """Where a box of a chunk lies in its bytes.
 
     Parameters
     ----------
-    stored : sequence of int
-        Shape of the chunk as stored.
     source : sequence of slice
         The box; not empty.
+    strides : tuple of int
+        Of the chunk, bytes.
     itemsize : int
         Bytes of a voxel.
     """
-    shape = tuple(part.stop - part.start for part in source)
-    strides = tuple(itemsize * prod(stored[axis + 1 :]) for axis in range(len(stored)))
-    first = sum(part.start * stride for part, stride in zip(source, strides, strict=True))
-    last = sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-    return Patch(shape, strides, first, last + itemsize, prod(shape) * itemsize)
+    first, span, dense = 0, itemsize, itemsize
+    shape = []
+    for part, stride in zip(source, strides, strict=True):
+        size = part.stop - part.start
+        first += part.start * stride
+        span += (size - 1) * stride
+        dense *= size
+        shape.append(size)
+    return Patch(tuple(shape), strides, first, span, dense)
