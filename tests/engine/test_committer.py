@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -151,6 +152,7 @@ class Bench:
             place=WriterPlace(),
             on_outcome=self.outcomes.append,
             on_committed=lambda: None,
+            linger_s=3600,
         )
 
     async def add(self, item: SmallObject) -> None:
@@ -203,6 +205,30 @@ async def test_what_arrives_together_is_committed_together(tmp_path: Path) -> No
         "rename",
         "ledger 20 placed, 0 refused",
     ]
+
+
+async def test_what_comes_while_a_batch_is_on_its_way_waits_for_company_too(tmp_path: Path) -> None:
+    bench, on_its_way, go_on = await off(Bench, tmp_path, 64), Event(), Event()
+    sync_batches = bench.sink.sync_batches
+
+    def slow(batches: Sequence[WrittenBatch]) -> None:
+        on_its_way.set()
+        go_on.wait()
+        sync_batches(batches)
+
+    bench.sink.sync_batches = slow  # type: ignore[method-assign]  # a slow disk is another disk
+    async with running(bench):
+        for number in range(16):  # half of what may wait: enough for a batch
+            await bench.add(small(str(number), b"x"))
+        await off(on_its_way.wait)
+        await bench.add(small("late", b"x"))
+        go_on.set()
+        while len(bench.outcomes) < 16:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await bench.add(small("later", b"x"))
+
+    assert [len(batch) for batch in bench.journal.batches] == [16, 2]
 
 
 async def test_intake_waits_while_half_of_what_a_crash_may_cost_is_queued(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, LedgerCa
 from emasync.model.redaction import redact
 from emasync.model.task import Task
 
-LINGER_OBJECTS = 96
-"""A batch of so many small objects is committed at once; a smaller one waits for more."""
+LINGER_OBJECTS = 256
+"""A batch of so many small objects is committed at once, or half of what may wait; a smaller one waits for more."""
 
 LINGER_S = 0.05
 """Longest wait for more: a batch has a price that does not depend on its size."""
@@ -104,6 +104,8 @@ class Committer:
         Called on the loop for every object that was placed or failed here.
     on_committed : callable
         Called after each batch.
+    linger_s : float
+        Longest wait for more, seconds.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Committer:
         place: WriterPlace,
         on_outcome: Callable[[Outcome], None],
         on_committed: Callable[[], None],
+        linger_s: float = LINGER_S,
     ) -> None:
         self._sink = sink
         self._ledger = ledger
@@ -126,11 +129,13 @@ class Committer:
         # one half waits, the other is on its way: together what a crash may cost
         self._batch_objects = max(1, max_objects // 2)
         self._batch_bytes = max(1, max_bytes // 2)
+        self._enough_objects = min(LINGER_OBJECTS, max(1, self._batch_objects // 2))
         self._writer = HopWriter(sink=sink, threads=threads, checks=checks, give_back=give_back, place=place)
         self._place_hops = place
         self._on_outcome = on_outcome
         self._on_committed = on_committed
         self._batch = _Batch()
+        self._linger_s = linger_s
         self._linger: asyncio.TimerHandle | None = None
         self._busy = False
         self._closing = False
@@ -171,10 +176,10 @@ class Committer:
         batch.objects += 1
         batch.size_bytes += len(item.body)
         self._writer.add(item)
-        if self.full or batch.objects >= LINGER_OBJECTS:
+        if batch.objects >= self._enough_objects or 2 * batch.size_bytes >= self._batch_bytes:
             self._work.set()
         elif self._linger is None:
-            self._linger = asyncio.get_running_loop().call_later(LINGER_S, self.hurry)
+            self._linger = asyncio.get_running_loop().call_later(self._linger_s, self.hurry)
 
     def hurry(self) -> None:
         """Commit what is there without waiting for more."""
@@ -228,6 +233,8 @@ class Committer:
         """
         self._epoch = self._synced_epoch = await self._ledger.call("last_epoch")
         while True:
+            if self._batch.objects and not self._closing:
+                await self._work.wait()  # whoever arrived while the last batch was on its way waits for company, too
             batch = self._take()
             if batch:
                 await self._commit(batch)
