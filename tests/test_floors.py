@@ -21,6 +21,7 @@ FLOORS = {
     "formats": 3,
     "transport": 3,
     "disk": 3,
+    "layouts": 4,
     "ledger": 4,
     "engine": 5,
     "sources": 5,
@@ -46,11 +47,13 @@ MAY_IMPORT = {
     "formats": {"model", "errors"},
     "transport": {"model", "settings", "errors"},
     "disk": {"model", "errors"},
+    "layouts": {"disk", "errors"},
     "ledger": {"model", "disk", "errors"},
     "engine": {"ledger", "transport", "disk", "model", "settings", "errors"},
     "sources": {"transport", "formats", "manifest", "model", "settings", "registry", "errors"},
     "volume": {"formats", "disk", "model", "settings", "errors"},
     "plan": {
+        "layouts",
         "sources",
         "formats",
         "manifest",
@@ -64,7 +67,7 @@ MAY_IMPORT = {
     },
     "executors": {"engine", "ledger", "transport", "disk", "assembly", "model", "settings", "errors"},
     "assembly": {"engine", "ledger", "transport", "disk", "model", "settings", "errors"},
-    "hooks": {"volume", "formats", "ledger", "disk", "model", "settings", "registry", "errors"},
+    "hooks": {"layouts", "volume", "formats", "ledger", "disk", "model", "settings", "registry", "errors"},
     "cli": {"api", "model", "errors", "settings", "testing", "__init__"},
 }
 

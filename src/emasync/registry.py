@@ -112,7 +112,10 @@ FORMATS = Registry(
     },
 )
 
-LAYOUTS = Registry("emasync.layouts", {"mirror": "emasync.plan.layout:MirrorLayout", "flexiznam": NOT_BUILT})
+LAYOUTS = Registry(
+    "emasync.layouts",
+    {"mirror": "emasync.plan.layout:MirrorLayout", "flexiznam": "emasync.plan.flexiznam:FlexiznamLayout"},
+)
 
 HOOKS = Registry(
     "emasync.hooks",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Tag, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from emasync.manifest.fields import LocalPath, Segment, reject
+from emasync.manifest.fields import LocalPath, RelativePath, Segment, reject
 from emasync.manifest.record import Record
 
 
@@ -38,8 +38,8 @@ class FlexiznamLayout(Record):
     """Mouse, as flexilims knows it; from the source's metadata when left out."""
     session: Segment | None = None
     """Session, usually ``SYYYYMMDD``; from the source's metadata when left out."""
-    sample: Segment | None = None
-    """Ex vivo sample, in place of a session."""
+    sample: RelativePath | None = None
+    """Ex vivo sample, in place of a session; with slashes a sample of a sample, such as ``brain/slice-3``."""
     flavour: Literal["v0.4", "legacy"] = "v0.4"
     """Generation of the acquisition file: ``v0.4``, or ``legacy`` up to 0.3.9."""
     data_root: DataRoots | None = None

@@ -15,10 +15,19 @@ from emasync.model.packing import pack_listed
 from emasync.model.task import ObjectEntry, Rank
 from emasync.sources.aind_folders import folders_of
 from emasync.sources.aind_names import AssetName
+from emasync.sources.aind_recorded import recorded_by
 from emasync.sources.aind_recordings import check_recordings
 from emasync.sources.aind_tree import AssetTree
 from emasync.sources.bucket import selects_arrays
-from emasync.sources.interface import FilesFound, Finding, Setback, SourceContext, TreeFound
+from emasync.sources.interface import (
+    FilesFound,
+    Finding,
+    Recorded,
+    Setback,
+    SourceContext,
+    TellRecorded,
+    TreeFound,
+)
 from emasync.sources.walk import BucketTree, closing
 from emasync.transport.interface import ListedObject
 
@@ -62,11 +71,13 @@ class AindSource:
 
     async def _inside(self, name: str, tree: AssetTree, entry: AindEntry) -> AsyncIterator[Finding]:
         """Sidecars first: they are few, and say what the rest is."""
+        tell = _teller(name, tree)
         if tree.sidecars:
             entries = tuple(sidecar_entry(item) for item in tree.sidecars)
-            yield FilesFound(base=str(tree.base), entries=entries, asset=SIDECARS, path=name, rank=Rank.DOCUMENT)
+            base, rank = str(tree.base), Rank.DOCUMENT
+            yield FilesFound(base=base, entries=entries, asset=SIDECARS, path=name, rank=rank, recorded=tell)
         if not tree.exhausted or selects_arrays(entry):
-            yield TreeFound(tree=tree, path=name, asset=True)
+            yield TreeFound(tree=tree, path=name, asset=True, recorded=tell)
         if entry.format == "binary" and (setback := await not_whole(tree, entry)) is not None:
             yield setback
 
@@ -130,6 +141,18 @@ class AindSource:
                 "they are left out: filter by subject or day, or name them"
             )
             self._context.on_event(Event("warning", {"message": message, "location": str(bucket)}))
+
+
+def _teller(name: str, tree: AssetTree) -> TellRecorded:
+    """Tells of one asset; its sidecars are read once."""
+    known: list[Recorded] = []
+
+    async def tell(_path: str) -> Recorded:
+        if not known:
+            known.append(await recorded_by(name, tree))
+        return known[0]
+
+    return tell
 
 
 def sidecar_entry(item: ListedObject) -> ObjectEntry:

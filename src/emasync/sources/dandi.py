@@ -27,7 +27,7 @@ from emasync.sources.dandi_listing import (
     resolved_facts,
 )
 from emasync.sources.dandi_zarr import ZarrTree, altered, embargoed_files, shortfall
-from emasync.sources.interface import FilesFound, Finding, Kept, Setback, SourceContext, TreeFound
+from emasync.sources.interface import FilesFound, Finding, Kept, Recorded, Setback, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree
 
 BATCH_ASSETS = 1_000
@@ -175,8 +175,13 @@ class _Visit:
         self._wanted += len(batch.records)
         self._kept += 1
         kept = Kept(name=f"dandi/assets-{self._kept:05d}.json", data=b"[" + b",\n".join(batch.records) + b"]\n")
+        recorded = {asset.path: asset.recorded for asset in batch.files}
+
+        async def tell(path: str) -> Recorded | None:
+            return recorded.get(path)
+
         found = [
-            FilesFound(base=base, entries=tuple(entries), encoded=encoded, asset=name)
+            FilesFound(base=base, entries=tuple(entries), encoded=encoded, asset=name, recorded=tell)
             for (base, encoded, name), entries in pages.items()
         ]
         return [kept, *found, *(Setback(error=error) for error in batch.setbacks)]
@@ -201,7 +206,11 @@ class _Visit:
             base = Location(asset.stored.scheme, asset.stored.authority, asset.stored.path.rstrip("/"))
             bucket = BucketTree(self._context.fetcher, base, self._context.on_event)
             tree = ZarrTree(bucket, summed=asset.promise is not None and not self._chooses)
-            yield TreeFound(tree=tree, path=asset.path, part=True)
+
+            async def tell(_path: str) -> Recorded:
+                return asset.recorded
+
+            yield TreeFound(tree=tree, path=asset.path, part=True, recorded=tell)
             # whoever took the tree has listed what he wanted of it
             self._compare(asset, tree)
         except SourceError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,6 +16,8 @@ import msgspec
 from emasync.errors import InputError, SourceError
 from emasync.model.digest import Digest
 from emasync.model.location import Location
+from emasync.sources.dandi_recorded import recorded_of
+from emasync.sources.interface import Recorded
 
 ZARR_FORMAT = "application/x-zarr"
 """``encodingFormat`` of Zarr assets."""
@@ -42,6 +44,8 @@ class _Metadata(msgspec.Struct):
     digest: dict[str, str | None] | None = None
     access: list[_Access] | None = None
     encodingFormat: str | None = None  # noqa: N815 - as above
+    wasGeneratedBy: Any = None  # noqa: N815 - as above; Any: no asset is refused for what it says of its session
+    wasAttributedTo: Any = None  # noqa: N815 - as above
 
 
 class _Row(msgspec.Struct):
@@ -91,6 +95,8 @@ class Asset:
     digests : tuple of Digest
         The ``dandi-etag``, which is no MD5, not even of one part; SHA-256 where the archive has computed it.
     promise : ZarrPromise or None
+    recorded : Recorded
+        No part of what the asset is: equal without it.
     """
 
     asset_id: str
@@ -102,6 +108,7 @@ class Asset:
     stored: Location | None
     digests: tuple[Digest, ...] = ()
     promise: ZarrPromise | None = None
+    recorded: Recorded = field(default_factory=Recorded, compare=False)
 
 
 def read_asset(record: Any, *, api: Location, bucket: str | None = None) -> Asset:
@@ -146,6 +153,7 @@ def read_asset(record: Any, *, api: Location, bucket: str | None = None) -> Asse
         stored=stored,
         digests=() if zarr else _digests(published),
         promise=_promise(published.get("dandi:dandi-zarr-checksum")) if zarr else None,
+        recorded=recorded_of(path, metadata.wasGeneratedBy, metadata.wasAttributedTo),
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,6 +68,41 @@ class Tree(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """What a source tells of a recording before anything of it is fetched; what it does not tell is no guess.
+
+    Attributes
+    ----------
+    subject : str or None
+        As the source names the animal.
+    specimen : str or None
+        Part of it that was imaged; None where nothing is said of one.
+    session : str or None
+        As the source names it.
+    started : datetime or None
+        On the clock of where it was recorded, whole seconds, without zone.
+    platform : str or None
+        Or modality, as the source spells it.
+    ex_vivo : bool or None
+        Of tissue and not of an animal that behaves; None where nobody says.
+    derived : str or None
+        Label and moment of what was computed from it; None for raw data.
+    """
+
+    subject: str | None = None
+    specimen: str | None = None
+    session: str | None = None
+    started: datetime | None = None
+    platform: str | None = None
+    ex_vivo: bool | None = None
+    derived: str | None = None
+
+
+TellRecorded = Callable[[str], Awaitable[Recorded | None]]
+"""Tells of the recording that a path below the dataset belongs to; may ask the source. Only some layouts want it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilesFound:
     """Objects that are named one by one.
 
@@ -85,6 +121,8 @@ class FilesFound:
         :class:`TreeFound` that is an asset. Empty for the dataset itself.
     rank : int
         When they are fetched, see :class:`~emasync.model.task.Rank`; one for all of a set.
+    recorded : callable or None
+        Tells what the files are recordings of; None where the source knows nothing of that.
     """
 
     base: str
@@ -93,6 +131,7 @@ class FilesFound:
     asset: str = ""
     path: str = ""
     rank: int = Rank.BULK
+    recorded: TellRecorded | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +148,15 @@ class TreeFound:
         it, and when it cannot be planned the others are all the same.
     part : bool
         One of several as well; globs and arrays stay what they are for the dataset.
+    recorded : callable or None
+        As for :class:`FilesFound`.
     """
 
     tree: Tree
     path: str = ""
     asset: bool = False
     part: bool = False
+    recorded: TellRecorded | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,113 @@
+"""``layout: flexiznam``: ``<data root>/<project>/<mouse>/<session or sample>/<recording>/<dataset>``.
+
+Where an object goes depends on what its source tells of the recording before the transfer. What was named once is
+written down (:mod:`emasync.layouts.flexiznam.register`) before an object of it is, and stays named so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from emasync.errors import DestinationError
+from emasync.layouts.flexiznam.names import HOME, is_top
+from emasync.layouts.flexiznam.register import REGISTER, Register
+from emasync.manifest.layout import FlexiznamLayout as Asked
+from emasync.plan.flexiznam_naming import Naming, Settled
+from emasync.plan.layout import Keeper
+from emasync.plan.signs import INFO, N5_DOCUMENT, ZARR_DOCUMENTS
+from emasync.sources.interface import FilesFound, Recorded, Tree, TreeFound
+
+_NODE: Final = frozenset((*ZARR_DOCUMENTS, N5_DOCUMENT, INFO))
+"""Documents that make a folder one store, which is not to be taken apart."""
+
+
+class FlexiznamLayout:
+    """Plans the tree; a :class:`~emasync.plan.layout.Layout` that has places only once it is settled.
+
+    Parameters
+    ----------
+    asked : FlexiznamLayout
+        The manifest's.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._keeper: Keeper | None = None
+        self._register = Register()
+        self._turn = asyncio.Lock()
+
+    def folder(self, _dataset: str) -> str:
+        """One for all: assets of one dataset may be of several mice, some raw, some derived."""
+        return HOME
+
+    def tree(self, path: str) -> str:
+        """The folder of all data.
+
+        Raises
+        ------
+        DestinationError
+            Another one: nothing has a place before it is settled.
+        """
+        return self.place(path) if path else ""
+
+    def place(self, path: str) -> str:
+        """Nowhere.
+
+        Raises
+        ------
+        DestinationError
+            Nothing has a place before it is settled.
+        """
+        raise DestinationError(f"{path}: this layout has no place for what no finding named", location=path)
+
+    async def settle(self, dataset: str, found: FilesFound | TreeFound, keeper: Keeper) -> Settled:
+        """Name the folders of one finding, and write that down.
+
+        Raises
+        ------
+        SourceError
+            Neither the manifest nor the source tells what a name is made of; the register is broken.
+        """
+        told = await _told(found)
+        async with self._turn:  # what is written later holds all that was written before
+            if keeper is not self._keeper:
+                self._register, self._keeper = Register.from_bytes(await keeper.read(REGISTER)), keeper
+            settled = await self._settled(Naming(self._asked, self._register, dataset), found, told)
+            if self._register.changed:
+                await keeper.write(REGISTER, self._register.to_bytes())
+                self._register.changed = False
+        return settled
+
+    async def _settled(
+        self, naming: Naming, found: FilesFound | TreeFound, told: dict[str, Recorded | None]
+    ) -> Settled:
+        if found.recorded is not None and not found.path:
+            return naming.files(told)
+        recorded = told.get(found.path)
+        if recorded is None:
+            return naming.unrecorded(found.path)
+        if isinstance(found, FilesFound):
+            return naming.sidecars(found.path, recorded)
+        top = await found.tree.children("") if found.asset and recorded.derived is None else None
+        if top is None or _NODE.intersection(top.objects):
+            return naming.whole(found.path, recorded)
+        inside = not is_top(naming.entity(recorded, found.path).path)
+        deep = {name: not inside or await _is_deep(found.tree, name) for name in top.folders}
+        return naming.asset(found.path, recorded, deep)
+
+
+async def _told(found: FilesFound | TreeFound) -> dict[str, Recorded | None]:
+    """What the source tells, by path below the dataset."""
+    if found.recorded is None:
+        return {}
+    if isinstance(found, FilesFound) and not found.path:
+        paths = [entry.key if entry.path is None else entry.path for entry in found.entries]
+        return {path: await found.recorded(path) for path in paths}
+    return {found.path: await found.recorded(found.path)}
+
+
+async def _is_deep(tree: Tree, folder: str) -> bool:
+    """Whether a folder holds folders, or is a store: the tool would take what is in it for samples."""
+    inside = await tree.children(folder)
+    return bool(inside.folders) or not _NODE.isdisjoint(inside.objects)

@@ -1,0 +1,256 @@
+"""Which folder of flexiznam's tree stands for what of a source. No I/O; the register remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from emasync.errors import DestinationError, SourceError
+from emasync.layouts.flexiznam.names import (
+    BRAIN,
+    CREATED,
+    HOME,
+    SIDECARS,
+    TreeName,
+    beside,
+    is_top,
+    protocol_of,
+    recording_name,
+    segment,
+    session_name,
+)
+from emasync.layouts.flexiznam.register import Entity, Item, Register
+from emasync.layouts.flexiznam.types import MICROSCOPY, dataset_type, recording_type
+from emasync.manifest.layout import FlexiznamLayout as Asked
+from emasync.plan.layout import Keeper, mapped
+from emasync.sources.interface import FilesFound, Recorded, TreeFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Places of one finding; a :class:`~emasync.plan.layout.Layout`.
+
+    Attributes
+    ----------
+    base : str
+        Folder of the finding's tree, below the data's.
+    folders : mapping of str to str
+        What becomes of the first segment of a path in it; others stay.
+    files : mapping of str to str or DestinationError, or None
+        Places of all paths, where each has one of its own, and why others have none.
+    stray : str
+        Comes before the first segment of folders that nobody named: the tool would walk into them.
+    """
+
+    base: str = ""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str | DestinationError] | None = None
+    stray: str = ""
+
+    def folder(self, _dataset: str) -> str:
+        """One for all."""
+        return HOME
+
+    async def settle(self, _dataset: str, _found: FilesFound | TreeFound, _keeper: Keeper) -> Settled:
+        """It is."""
+        return self
+
+    def tree(self, _path: str) -> str:
+        """The finding's."""
+        return self.base
+
+    def place(self, path: str) -> str:
+        """Place of one path of the finding.
+
+        Raises
+        ------
+        DestinationError
+            Nobody tells what its name is made of; no reversible name fits.
+        """
+        if self.files is not None:
+            found = self.files[path]
+            if isinstance(found, DestinationError):
+                raise found
+            return found
+        if not self.folders and not self.stray:
+            return mapped(path)
+        first, slash, rest = path.partition("/")
+        if not slash:
+            return self.folders.get(path, mapped(path))
+        lead = self.folders.get(first) or f"{self.stray}{segment(first)}"
+        return f"{lead}/{mapped(rest)}"
+
+
+class Naming:
+    """Names for the findings of one dataset.
+
+    Parameters
+    ----------
+    asked : FlexiznamLayout
+        The manifest's.
+    register : Register
+        Of the root; takes up what is named.
+    dataset : str
+    """
+
+    def __init__(self, asked: Asked, register: Register, dataset: str) -> None:
+        self._asked = asked
+        self._register = register
+        self._dataset = dataset
+
+    # --- findings ----------------------------------------------------------------------------------------------
+
+    def unrecorded(self, path: str) -> Settled:
+        """Of what the source knows nothing: one folder for all of the dataset, below what the manifest names."""
+        entity = self.entity(Recorded(), "")
+        item = self._item(entity, "raw", self._dataset, "", deep=True, kind=MICROSCOPY)
+        return Settled(base=f"{item.place}/{mapped(path)}" if path else item.place)
+
+    def whole(self, path: str, recorded: Recorded) -> Settled:
+        """One folder for a tree: a store, or all of a derived asset."""
+        entity, tree = self.entity(recorded, path), _tree(recorded)
+        name = recorded.derived or PurePosixPath(path).name
+        return Settled(base=self._item(entity, tree, name, path, deep=True).place)
+
+    def sidecars(self, path: str, recorded: Recorded) -> Settled:
+        """Documents that describe an asset: beside its data, in a derived one's own folder."""
+        if recorded.derived is not None:
+            return self.whole(path, recorded)
+        entity = self.entity(recorded, path)
+        return Settled(base=self._item(entity, "raw", SIDECARS, path, deep=False).place)
+
+    def asset(self, path: str, recorded: Recorded, deep: Mapping[str, bool]) -> Settled:
+        """A raw asset: each of its folders is a dataset of flexiznam.
+
+        Parameters
+        ----------
+        path : str
+            Of the asset.
+        recorded : Recorded
+        deep : mapping of str to bool
+            Its folders, and whether the tool would find entities in them that are none.
+        """
+        entity = self.entity(recorded, path)
+        items = {name: self._item(entity, "raw", name, path, deep=is_deep) for name, is_deep in deep.items()}
+        top = "/".join(entity.path.split("/")[:3])
+        if is_top(entity.path):
+            renamed = {name: item.name for name, item in items.items() if item.name != name}
+            return Settled(base=f"raw/{top}", folders=renamed)
+        start = len(f"raw/{top}/")
+        folders = {name: item.place[start:] for name, item in items.items()}
+        stray = beside(entity.path, "")[len(f"{top}/") :]
+        return Settled(base=f"raw/{top}", folders=folders, stray=stray)
+
+    def files(self, told: Mapping[str, Recorded | None]) -> Settled:
+        """Files that are recordings each; those that nobody tells enough of have no place."""
+        places: dict[str, str | DestinationError] = {}
+        for path, recorded in sorted(told.items(), key=_by_start):
+            try:
+                entity = self.entity(recorded or Recorded(), path)
+                places[path] = f"{_tree(recorded)}/{entity.path}/{_file_name(path, recorded)}"
+            except SourceError as error:
+                places[path] = DestinationError(error.message, location=path)
+        return Settled(files=places)
+
+    # --- entities ----------------------------------------------------------------------------------------------
+
+    def entity(self, recorded: Recorded, path: str) -> Entity:
+        """What datasets of a recording hang on.
+
+        Raises
+        ------
+        SourceError
+            Nobody tells; the message names the key of the manifest to set.
+        """
+        mouse = f"{segment(self._asked.project)}/{self._mouse(recorded, path)}"
+        if self._asked.sample is not None:
+            return self._sample(mouse, self._asked.sample.split("/"))
+        if recorded.ex_vivo and self._asked.session is None:
+            return self._sample(mouse, [recorded.specimen or BRAIN])
+        return self._recording(self._session(mouse, recorded, path), recorded)
+
+    def _mouse(self, recorded: Recorded, path: str) -> str:
+        name = self._asked.mouse or recorded.subject
+        if name is None:
+            raise self._lacking(path, "which mouse it is", "layout.mouse")
+        mouse = segment(name)
+        if recorded.subject is not None:
+            self._register.require_subject(mouse, recorded.subject.removeprefix("sub-"))
+        return mouse
+
+    def _sample(self, mouse: str, names: Sequence[str]) -> Entity:
+        path = mouse
+        for name in names:
+            path = f"{path}/{segment(name)}"
+            self._register.entity(Entity(path=path, kind="sample"))
+        return self._register.entities[path]
+
+    def _session(self, mouse: str, recorded: Recorded, path: str) -> Entity:
+        name, started = self._asked.session, recorded.started
+        if name is None:
+            if recorded.ex_vivo is None:
+                keys = "layout.session, or layout.sample for what was imaged ex vivo"
+                raise self._lacking(path, "whether it is a session of an animal or a sample of tissue", keys)
+            if started is None:
+                raise self._lacking(path, "when it was recorded", "layout.session")
+            name = self._register.session(mouse, session_name(started), recorded.session or started.isoformat())
+        return self._known(Entity(path=f"{mouse}/{segment(name)}", kind="session", started=_created(recorded)))
+
+    def _recording(self, session: Entity, recorded: Recorded) -> Entity:
+        if recorded.started is None:
+            return session
+        protocol = protocol_of(recorded.platform)
+        made = Entity(
+            path=f"{session.path}/{segment(recording_name(recorded.started, protocol))}",
+            kind="recording",
+            started=_created(recorded),
+            protocol=protocol or recorded.session or "unspecified",
+            recording_type=recording_type(protocol),
+        )
+        return self._known(made)
+
+    def _known(self, entity: Entity) -> Entity:
+        self._register.entity(entity)
+        return self._register.entities[entity.path]
+
+    def _lacking(self, path: str, what: str, keys: str) -> SourceError:
+        about = f"{self._dataset}: {path}" if path else self._dataset
+        return SourceError(f"{about}: neither its name nor its source tells {what}: set {keys}", location=path or None)
+
+    # --- items -------------------------------------------------------------------------------------------------
+
+    def _item(
+        self, entity: Entity, tree: TreeName, name: str, path: str, *, deep: bool, kind: str | None = None
+    ) -> Item:
+        asset = PurePosixPath(path).name
+        ex_vivo = entity.kind == "sample"
+        item = Item(
+            place="",
+            entity=entity.path,
+            name=segment(name),
+            owner=f"{self._dataset}/{path}" if path else self._dataset,
+            dataset_type=kind or dataset_type(name, ex_vivo=ex_vivo, recorded=entity.recording_type),
+            created=entity.started,
+        )
+        return self._register.item(tree, item, walked=deep, other=segment(asset or self._dataset))
+
+
+def _tree(recorded: Recorded | None) -> TreeName:
+    return "processed" if recorded is not None and recorded.derived is not None else "raw"
+
+
+def _created(recorded: Recorded) -> str:
+    return "" if recorded.started is None else recorded.started.strftime(CREATED)
+
+
+def _by_start(item: tuple[str, Recorded | None]) -> tuple[str, str]:
+    """Sessions are numbered in the order of their beginnings, as far as they come together."""
+    path, recorded = item
+    return ("" if recorded is None else _created(recorded), path)
+
+
+def _file_name(path: str, recorded: Recorded | None) -> str:
+    """One name for a path below its subject's folder; a path elsewhere tells so, and is mixed up with none."""
+    folder = f"{recorded.subject}/" if recorded is not None and recorded.subject is not None else "/"
+    return segment(path.removeprefix(folder) if path.startswith(folder) else f"../{path}")
