@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from emasync.api import ListedRow as ListedRow
     from emasync.api import Look as Look
     from emasync.api import RunOptions as RunOptions
+    from emasync.api import VolumeRow as VolumeRow
     from emasync.api import Wish as Wish
     from emasync.api import abench as abench
     from emasync.api import aexport as aexport
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from emasync.api import schema as schema
     from emasync.api import status as status
     from emasync.api import verify as verify
+    from emasync.api import volumes as volumes
     from emasync.errors import EmasyncError as EmasyncError
     from emasync.errors import ErrorKind as ErrorKind
     from emasync.errors import InputError as InputError
@@ -51,6 +53,7 @@ _HOMES = {
     "ListedRow": "emasync.api",
     "Look": "emasync.api",
     "RunOptions": "emasync.api",
+    "VolumeRow": "emasync.api",
     "Wish": "emasync.api",
     "abench": "emasync.api",
     "aexport": "emasync.api",
@@ -71,6 +74,7 @@ _HOMES = {
     "status": "emasync.api",
     "averify": "emasync.api",
     "verify": "emasync.api",
+    "volumes": "emasync.api",
     "EmasyncError": "emasync.errors",
     "ErrorKind": "emasync.errors",
     "InputError": "emasync.errors",

@@ -104,13 +104,15 @@ FORMATS = Registry(
         "zarr": "emasync.formats.zarr:ZarrFormat",
         "n5": "emasync.formats.n5:N5Format",
         "precomputed": "emasync.formats.precomputed.format:PrecomputedFormat",
-        "tiff": NOT_BUILT,
-        "dm": NOT_BUILT,
-        "mrc": NOT_BUILT,
-        "hdf5": NOT_BUILT,
+        "tiff": "emasync.formats.tiff.format:TiffFormat",
+        "dm": "emasync.formats.dm.format:DmFormat",
+        "mrc": "emasync.formats.mrc.format:MrcFormat",
+        "hdf5": "emasync.formats.hdf5.format:Hdf5Format",
         "binary": NOT_BUILT,
     },
 )
+"""Formats of trees (:class:`~emasync.formats.interface.Format`), and of files
+(:class:`~emasync.formats.stored.FileFormat`), which arrays cannot be chosen from."""
 
 LAYOUTS = Registry(
     "emasync.layouts",
@@ -120,7 +122,7 @@ LAYOUTS = Registry(
 HOOKS = Registry(
     "emasync.hooks",
     {
-        "index": NOT_BUILT,
+        "index": "emasync.hooks.index.hook:IndexHook",
         "metadata": "emasync.hooks.metadata.hook:MetadataHook",
         "report": "emasync.hooks.report.hook:ReportHook",
     },

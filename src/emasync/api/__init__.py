@@ -47,14 +47,18 @@ if TYPE_CHECKING:
     from emasync.api.verifying import VerifyReport as VerifyReport
     from emasync.api.verifying import averify as averify
     from emasync.api.verifying import verify as verify
+    from emasync.api.volume_rows import VolumeRow as VolumeRow
+    from emasync.api.volume_rows import volumes as volumes
     from emasync.manifest.mirrors import parse_mirror as parse_mirror
     from emasync.manifest.quantities import parse_duration as parse_duration
     from emasync.manifest.quantities import parse_rate as parse_rate
     from emasync.manifest.quantities import parse_size as parse_size
     from emasync.sources.links.narrowing import parse_scales as parse_scales
+    from emasync.volume.index_entry import Coverage as Coverage
 
 _HOMES = {
     "BenchReport": "emasync.api.bench_report",
+    "Coverage": "emasync.volume.index_entry",
     "ExportReport": "emasync.api.exporting",
     "LinkedManifest": "emasync.api.links",
     "ListedRow": "emasync.api.listed_row",
@@ -64,6 +68,7 @@ _HOMES = {
     "RunOptions": "emasync.api.options",
     "Stopper": "emasync.api.stopping",
     "VerifyReport": "emasync.api.verifying",
+    "VolumeRow": "emasync.api.volume_rows",
     "Wish": "emasync.api.getting",
     "abench": "emasync.api.benchmark",
     "aexport": "emasync.api.exporting",
@@ -97,6 +102,7 @@ _HOMES = {
     "schema": "emasync.api.options",
     "status": "emasync.api.look",
     "verify": "emasync.api.verifying",
+    "volumes": "emasync.api.volume_rows",
 }
 
 __all__ = list(_HOMES)

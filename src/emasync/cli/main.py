@@ -17,6 +17,7 @@ from emasync.cli.catalog import catalog
 from emasync.cli.demo import demo
 from emasync.cli.export import export
 from emasync.cli.get import get
+from emasync.cli.index import index
 from emasync.cli.init import init
 from emasync.cli.ls import ls
 from emasync.cli.options import AllowPrivate, Mirror, Only
@@ -24,6 +25,7 @@ from emasync.cli.prune import prune
 from emasync.cli.report import plan_text, status_text
 from emasync.cli.run import mirrors_of, run
 from emasync.cli.verify import verify
+from emasync.cli.volumes import volumes
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
 
 COLLECT_EVERY = 10_000
@@ -64,6 +66,8 @@ app.command()(bench)
 app.command()(verify)
 app.command()(prune)
 app.command()(export)
+app.command()(index)
+app.command()(volumes)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

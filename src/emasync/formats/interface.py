@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from emasync.formats.json_document import Json
 from emasync.formats.precomputed.sharding import Sharding
@@ -342,8 +342,9 @@ class Walk(Protocol):
         ...
 
 
+@runtime_checkable
 class Format(Protocol):
-    """A format plug-in."""
+    """A format plug-in for trees of arrays; files are read by a :class:`~emasync.formats.stored.FileFormat`."""
 
     name: str
 

@@ -58,6 +58,8 @@ class DatasetFacts:
     series : SeriesFacts or None
     metadata : mapping of str to Json
         Of the manifest.
+    include, exclude : sequence of str
+        Globs over paths below the dataset, as the manifest says.
     """
 
     id: str
@@ -69,6 +71,8 @@ class DatasetFacts:
     subset: Literal["standalone", "mirror"] = "standalone"
     series: SeriesFacts | None = None
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emasync.errors import RefusedError, SourceError
+from emasync.errors import ErrorKind, RefusedError, SourceError
 from emasync.formats.interface import Format
 from emasync.model.events import Event
 from emasync.plan.choice import Choice
@@ -66,15 +66,14 @@ def format_called(name: str, tree: Tree) -> Format:
     Raises
     ------
     SourceError
-        ``not_built``: the format is known, and choosing from it is not built yet.
+        ``not_built``: the format is one of files, and choosing from it is not built yet.
     """
-    try:
-        made: Format = FORMATS.load(name)()
-    except SourceError as error:
+    made = FORMATS.load(name)()
+    if not isinstance(made, Format):
         raise SourceError(
             f"{tree.base} is in the format {name}: choosing arrays, scales or a crop from it is not built yet in this "
             "version; format: raw takes all of it",
-            kind=error.kind,
+            kind=ErrorKind.NOT_BUILT,
             location=str(tree.base),
-        ) from error
+        )
     return made

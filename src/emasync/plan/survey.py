@@ -23,12 +23,12 @@ from emasync.plan.kept import keep_document
 from emasync.plan.layout import kept_place
 from emasync.plan.order import is_document
 from emasync.plan.setbacks import named, together
-from emasync.plan.signs import format_at
+from emasync.plan.signs import ORDERED, format_at
 from emasync.plan.survey_arrays import REQUESTS_AN_ASSET, AssetSurvey
 from emasync.plan.sweep import as_entry
 from emasync.plan.tools import PlanTools
 from emasync.plan.written import keep_sources
-from emasync.registry import FORMATS, SOURCES
+from emasync.registry import SOURCES
 from emasync.sources.interface import FilesFound, Finding, Kept, Setback, Source, Tree, TreeFound
 from emasync.sources.walk import closing
 
@@ -150,7 +150,7 @@ class Survey:
         """The one tree of a dataset: all of its metadata, or a look at its files."""
         choice = Choice.of(self.entry, found.path)
         form = await format_at(found.tree) if self.entry.format == "auto" else self.entry.format
-        if choice.chooses or FORMATS.built_in.get(form or "", ""):
+        if choice.chooses or form in ORDERED:
             await self._arrays(await self.intake.taking(found), found.tree, choice, form or "zarr")
         else:
             await self._look_through(found.tree, found.path, shelves, headers)

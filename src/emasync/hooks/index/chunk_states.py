@@ -1,0 +1,213 @@
+"""What became of the objects of arrays, as the ledger remembers: no folder of chunks is listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from emasync.hooks.index.trees import TreeArray
+from emasync.hooks.interface import DatasetFacts
+from emasync.ledger.interface import ChunkBlock, Ledger, PlannedSet, Row
+from emasync.model.globs import Selection
+from emasync.model.task import State
+from emasync.volume.states import BLOCK, ChunkState, States
+
+MAX_CRCS: Final = 1 << 22
+"""Chunks of an array of which checksums are kept, 16 MiB; larger grids have none."""
+
+MAX_ASKED: Final = 1 << 20
+"""Chunks that are not there whose names are held against the globs of the manifest; beyond, none of them is absent."""
+
+_OF_LEDGER: Final = np.zeros(len(State), np.uint8)
+_OF_LEDGER[:] = ChunkState.NOT_DOWNLOADED
+_OF_LEDGER[State.PLACED] = ChunkState.PRESENT
+_OF_LEDGER[State.ABSENT] = ChunkState.ABSENT
+
+Crcs = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerView:
+    """What the ledger knows of a dataset.
+
+    Attributes
+    ----------
+    known : bool
+        False where it knows nothing: ``.emasync`` was deleted.
+    complete : bool
+        Whether a plan that names the bulk came to its end.
+    sets : sequence of PlannedSet
+    """
+
+    known: bool
+    complete: bool
+    sets: Sequence[PlannedSet]
+
+    @classmethod
+    def of(cls, ledger: Ledger, dataset: str) -> LedgerView:
+        """Ask it."""
+        tally = next((tally for tally in ledger.tallies() if tally.dataset == dataset), None)
+        facts = ledger.plan_facts(dataset)
+        if tally is None or facts is None:
+            return cls(known=False, complete=False, sets=())
+        sets = ledger.planned_sets(dataset)
+        return cls(known=True, complete=facts.complete and not tally.metadata_only, sets=sets)
+
+    def grid_of(self, array: TreeArray) -> PlannedSet | None:
+        """The set whose chunks are the array's, one for one."""
+        for planned in self.sets:
+            grid = planned.spec.grid
+            if grid is None or array.grid is None or planned.spec.destination != array.place:
+                continue
+            if grid.shape == array.grid.shape:
+                return planned
+        return None
+
+    def says_all(self, array: TreeArray, *, chosen: bool) -> bool:
+        """Whether an object that no set names is one that the publisher left out.
+
+        Parameters
+        ----------
+        array : TreeArray
+        chosen : bool
+            Whether arrays were chosen among those of the tree: each has a set of its own then, or is not wanted.
+        """
+        if not self.complete:
+            return False
+        if not chosen:
+            return True
+        return any(
+            planned.finished and f"{planned.spec.destination}/{planned.spec.asset}" == f"{array.folder}/{array.path}"
+            for planned in self.sets
+            if planned.spec.grid is None
+        )
+
+
+class ListedObjects:
+    """Objects of one array, as rows tell of them: two bits each, whatever their number.
+
+    Parameters
+    ----------
+    count : int
+        Objects of the grid.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.rows = 0
+        self._present = bytearray(-(-count // 8))
+        self._waiting = bytearray(-(-count // 8))
+        self._crcs: Crcs | None = np.zeros(count, np.uint32) if count <= MAX_CRCS else None
+
+    def put(self, number: int, row: Row) -> None:
+        """Take what a row says of object `number`."""
+        self.rows += 1
+        plane = self._present if row.state is State.PLACED else self._waiting
+        plane[number >> 3] |= 1 << (number & 7)
+        if self._crcs is not None and row.state is State.PLACED:
+            if row.crc32c is None:
+                self._crcs = None
+            else:
+                self._crcs[number] = row.crc32c
+
+    def states(self, missing: ChunkState) -> Iterator[States]:
+        """States in blocks; `missing` of those that no row told of."""
+        step = BLOCK // 8
+        for start in range(0, self.count, BLOCK):
+            at, size = start // 8, min(BLOCK, self.count - start)
+            present, waiting = (
+                np.unpackbits(np.frombuffer(plane, np.uint8, min(step, len(plane) - at), at), bitorder="little")[:size]
+                for plane in (self._present, self._waiting)
+            )
+            states = np.full(size, missing, np.uint8)
+            states[waiting > 0] = ChunkState.NOT_DOWNLOADED
+            states[present > 0] = ChunkState.PRESENT
+            yield states
+
+    @property
+    def crc32c(self) -> Crcs | None:
+        """Checksums, 0 where there is nothing; None where they are not known of all, or there are too many."""
+        return self._crcs if self.rows else None
+
+    def missing(self) -> int:
+        """Objects that no row told of."""
+        told = np.frombuffer(self._present, np.uint8) | np.frombuffer(self._waiting, np.uint8)
+        return self.count - int(np.bitwise_count(told).sum())
+
+
+class Rows:
+    """Sorts rows of the ledger by the array that they are an object of.
+
+    Parameters
+    ----------
+    arrays : mapping of str to TreeArray
+        By the folder of their objects.
+    """
+
+    def __init__(self, arrays: Mapping[str, TreeArray]) -> None:
+        self._arrays = arrays
+        self._last: tuple[str, TreeArray] | None = None
+        self.objects: dict[str, ListedObjects] = {}
+
+    def take(self, row: Row) -> bool:
+        """Whether the row is an object of one of the arrays; it is noted then."""
+        found = self._find(row.destination)
+        if found is None:
+            return False
+        place, array = found
+        number = None if array.grid is None else array.grid.number_at(row.destination[len(array.folder) + 1 :])
+        if array.grid is None or number is None:
+            return False
+        objects = self.objects.get(place)
+        if objects is None:
+            objects = self.objects[place] = ListedObjects(len(array.grid))
+        objects.put(number, row)
+        return True
+
+    def _find(self, destination: str) -> tuple[str, TreeArray] | None:
+        if self._last is not None and destination.startswith(f"{self._last[0]}/"):
+            return self._last
+        folder = destination.rpartition("/")[0]
+        while folder:
+            if (array := self._arrays.get(folder)) is not None:
+                self._last = folder, array
+                return self._last
+            folder = folder.rpartition("/")[0]
+        return None
+
+
+def grid_states(blocks: Iterator[ChunkBlock], crcs: Crcs | None) -> Iterator[States]:
+    """States of a grid, out of the ledger's; checksums of what is there are put into `crcs`."""
+    start = 0
+    for block in blocks:
+        states = _OF_LEDGER[block.states]
+        if crcs is not None:
+            crcs[start : start + len(states)] = np.where(states == ChunkState.PRESENT, block.crc32c, 0)
+        start += len(states)
+        yield states
+
+
+def left_out(facts: DatasetFacts, array: TreeArray, states: Iterator[States]) -> Iterator[States]:
+    """States, absent chunks that the globs of the manifest leave out being chunks that are not downloaded."""
+    selection = Selection(tuple(facts.include), tuple(facts.exclude))
+    asked = 0
+    for number, block in enumerate(states):
+        absent = np.flatnonzero(block == ChunkState.ABSENT)
+        asked += len(absent)
+        if asked > MAX_ASKED:
+            block[absent] = ChunkState.UNKNOWN
+        else:
+            for position in absent.tolist():
+                if not selection.wants(_path(facts, array, number * BLOCK + position)):
+                    block[position] = ChunkState.NOT_DOWNLOADED
+        yield block
+
+
+def _path(facts: DatasetFacts, array: TreeArray, number: int) -> str:
+    """Of an object, below the dataset."""
+    name = "" if array.grid is None else array.grid.destination(number)
+    return f"{array.folder}/{name}".removeprefix(f"{facts.folder}/")

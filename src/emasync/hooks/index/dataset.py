@@ -1,0 +1,140 @@
+"""The index of one dataset: its folder is walked once, then the ledger is asked what became of the chunks."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+from emasync.errors import EmasyncError, MachineError
+from emasync.formats.interface import Format
+from emasync.formats.paths import join
+from emasync.hooks.index.chunk_states import LedgerView, Rows
+from emasync.hooks.index.cuts import BOXES, read_cuts
+from emasync.hooks.index.file_writer import UnwrittenError, write_file_array
+from emasync.hooks.index.files import arrays_of, describe
+from emasync.hooks.index.tree_writer import Memory, write_tree_array
+from emasync.hooks.index.trees import TreeArray, TreeOnDisk, tree_arrays
+from emasync.hooks.interface import DatasetFacts, HookContext
+from emasync.hooks.metadata.dataset import SOURCE_METADATA
+from emasync.hooks.metadata.inventory import DataFile, Hierarchy, inventory
+from emasync.hooks.metadata.local import LocalTree
+from emasync.model.task import State
+from emasync.registry import FORMATS
+from emasync.volume.index_writer import IndexWriter
+
+_log = logging.getLogger("emasync")
+
+
+class DatasetIndexer:
+    """Indexes one dataset.
+
+    Parameters
+    ----------
+    context : HookContext
+    facts : DatasetFacts
+    writer : IndexWriter
+
+    Attributes
+    ----------
+    counts : Counter
+        Arrays, chunks and what became of these.
+    notes : list of str
+    """
+
+    def __init__(self, context: HookContext, facts: DatasetFacts, writer: IndexWriter) -> None:
+        self._context = context
+        self._facts = facts
+        self._writer = writer
+        self._disk = LocalTree(context.root, context.sink, facts.folder)
+        self._published = LocalTree(context.root, context.sink, facts.id + SOURCE_METADATA)
+        self._cuts = read_cuts(self._published.document(BOXES))
+        self._trees: list[TreeArray] = []
+        self.counts: Counter[str] = Counter()
+        self.notes: list[str] = []
+
+    def run(self) -> bool:
+        """Index everything; False when the run was asked to stop on the way."""
+        for item in self._items():
+            if self._context.hurry():
+                return False
+            try:
+                self._take(item)
+            except EmasyncError as error:
+                if isinstance(error, MachineError):
+                    raise
+                self.notes.append(error.message)
+            except OSError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever a stranger's file brings about, the others are indexed
+                _log.exception("index of %s: %s", self._facts.id, item)
+                self.notes.append(f"{item}: {type(error).__name__}: {error}; please report this")
+        self._chunks()
+        return True
+
+    def _take(self, item: object) -> None:
+        if isinstance(item, Hierarchy):
+            self._tree(item)
+        elif isinstance(item, DataFile):
+            self._file(item)
+
+    def _items(self) -> Iterator[object]:
+        try:
+            yield from inventory(self._disk)
+        except OverflowError as error:
+            self.notes.append(str(error))
+
+    def _tree(self, item: Hierarchy) -> None:
+        form: Format = FORMATS.load(item.format)()
+        published = self._published.below(item.path)
+        place = TreeOnDisk(
+            tree=self._disk.below(item.path),
+            published=published,
+            asset=item.path,
+            cuts=self._cuts,
+            mirror=self._facts.subset == "mirror",
+            kept=form.recognises((), published.names().objects),
+            labels=self._facts.role == "labels",
+        )
+        arrays, notes = tree_arrays(place, form)
+        self._trees += arrays
+        self.notes += notes
+
+    def _file(self, item: DataFile) -> None:
+        file = self._disk.file(item.path)
+        if file is None:
+            return
+        found, notes = describe(item, file)
+        self.notes += notes
+        for array in arrays_of(item.path, file.name, found) if found is not None else ():
+            try:
+                coverage = write_file_array(array, self._writer)
+            except UnwrittenError as error:
+                self.notes.append(f"{file.name}: {error}")
+                continue
+            self._count(coverage.chunks, coverage.present)
+
+    def _chunks(self) -> None:
+        """What became of the chunks of trees, and checksums of files: one pass over the rows of the ledger."""
+        ledger, dataset = self._context.ledger, self._facts.id
+        view = LedgerView.of(ledger, dataset)
+        rows = Rows({array.place: array for array in self._trees})
+        for row in ledger.listed_rows(dataset) if view.known else ():
+            if not rows.take(row) and row.state is State.PLACED and row.crc32c is not None:
+                self._writer.files.know_crc32c(row.destination, row.crc32c)
+        memory = Memory(facts=self._facts, ledger=ledger, view=view, objects=rows.objects)
+        for array in self._trees:
+            try:
+                self._write(array, memory)
+            except EmasyncError as error:
+                self.notes.append(error.message)
+
+    def _write(self, array: TreeArray, memory: Memory) -> None:
+        if array.grid is None or array.description.sharded:
+            self.notes.append(f"{join(array.folder, array.path)}: shards are not indexed yet in this version")
+            return
+        coverage = write_tree_array(array, array.grid, memory, self._writer)
+        self._count(coverage.chunks, coverage.present)
+
+    def _count(self, chunks: int, present: int) -> None:
+        self.counts.update(arrays=1, chunks=chunks, present=present)

@@ -1,0 +1,171 @@
+"""Arrays of one tree on disk: what is there, and what the publisher says of it where that was rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from emasync.errors import SourceError
+from emasync.formats.chunk_grids import grid_between
+from emasync.formats.chunks import ChunkLayout
+from emasync.formats.decoding import layout_of
+from emasync.formats.interface import ArrayDescription, Format
+from emasync.formats.json_document import Json
+from emasync.formats.paths import join
+from emasync.formats.stored import Measure
+from emasync.hooks.index.cuts import Cut
+from emasync.hooks.index.telling import Told, same_layout, told_of
+from emasync.hooks.index.walks import found_in
+from emasync.hooks.metadata.local import LocalTree
+from emasync.model.geometry import Box
+from emasync.model.grid import ChunkGrid
+from emasync.volume.index_entry import Role
+
+MAX_ATTRIBUTE_DOCUMENTS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeArray:
+    """One array of a tree, its objects still to be found.
+
+    Attributes
+    ----------
+    asset, array, path : str
+        As :class:`~emasync.volume.interface.IndexedArray` has them.
+    scale : int
+    description : ArrayDescription
+        On disk.
+    layout : ChunkLayout
+    folder : str
+        Of the tree, relative to the root.
+    grid : ChunkGrid or None
+        Objects on disk: chunks, or shards that are named by their place; None where shards are named otherwise.
+    shape, origin : tuple of int
+    bounds : Box
+    documents : tuple of str
+        Paths of the documents it was read from, relative to the root.
+    chosen : bool
+        Whether arrays were chosen among those of the tree.
+    """
+
+    asset: str
+    array: str
+    scale: int
+    path: str
+    description: ArrayDescription
+    layout: ChunkLayout
+    folder: str
+    grid: ChunkGrid | None
+    shape: tuple[int, ...]
+    origin: tuple[int, ...]
+    bounds: Box
+    axes: tuple[str, ...]
+    measures: tuple[Measure | None, ...]
+    translation_nm: Mapping[str, float] = field(default_factory=dict)
+    role: Role = "image"
+    attributes: Mapping[str, Json] = field(default_factory=dict)
+    documents: tuple[str, ...] = ()
+    chosen: bool = False
+
+    @property
+    def place(self) -> str:
+        """Folder of the array's objects, relative to the root."""
+        return join(self.folder, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeOnDisk:
+    """Where a tree is, and what is known of it.
+
+    Attributes
+    ----------
+    tree : LocalTree
+    published : LocalTree
+        Its documents as the source gave them, where they were kept.
+    asset : str
+    cuts : mapping of str to Cut
+        By path of the array below the dataset.
+    mirror : bool
+        Whether metadata is the source's, whatever was cut out.
+    kept : bool
+        Whether `published` holds anything: arrays were chosen then, so that not all of them need be here.
+    labels : bool
+        Whether the manifest says that these are labels.
+    """
+
+    tree: LocalTree
+    published: LocalTree
+    asset: str
+    cuts: Mapping[str, Cut]
+    mirror: bool
+    kept: bool
+    labels: bool
+
+
+def tree_arrays(place: TreeOnDisk, form: Format) -> tuple[list[TreeArray], list[str]]:
+    """Arrays of a tree, and what was passed over.
+
+    Parameters
+    ----------
+    place : TreeOnDisk
+    form : Format
+    """
+    found, notes = found_in(form, place.tree)
+    here = told_of(found)
+    published = told_of(found_in(form, place.tree, place.published)[0]) if place.kept else here
+    arrays: list[TreeArray] = []
+    for path, told in here.items():
+        theirs = published.get(path, told)
+        theirs = theirs if same_layout(theirs.array, told.array) else told
+        try:
+            arrays.append(_array(place, told, theirs))
+        except SourceError as error:
+            notes.append(error.message)
+    return arrays, [f"{place.tree.folder}: {note}" for note in notes]
+
+
+def _array(place: TreeOnDisk, here: Told, published: Told) -> TreeArray:
+    """One array; numbers of levels and positions are the publisher's, shapes and chunks are those on disk."""
+    array = here.array
+    origin, bounds, shape = _box(place, here, published)
+    first = [at - zero for at, zero in zip(origin, array.origin or (0,) * len(origin), strict=True)]
+    cut = shape != array.shape
+    start = tuple(at // chunk if cut else 0 for at, chunk in zip(first, array.chunks, strict=True))
+    counts = [-(-size // chunk) for size, chunk in zip(shape, array.chunks, strict=True)]
+    stop = tuple(at + count for at, count in zip(start, counts, strict=True))
+    return TreeArray(
+        asset=place.asset,
+        array=published.image,
+        scale=published.level,
+        path=array.path,
+        description=array,
+        layout=layout_of(array, here.documents or None),
+        folder=place.tree.folder,
+        grid=None if array.sharding is not None else grid_between(array, start, stop),
+        shape=shape,
+        origin=origin,
+        bounds=bounds,
+        axes=published.axes,
+        measures=published.measures,
+        translation_nm=published.translation_nm,
+        role="labels" if place.labels else published.role,
+        attributes=published.attributes,
+        documents=_documents(place.tree, here),
+        chosen=place.kept,
+    )
+
+
+def _box(place: TreeOnDisk, here: Told, published: Told) -> tuple[tuple[int, ...], Box, tuple[int, ...]]:
+    """Source coordinates of the first voxel on disk, what was asked for, and the shape on disk."""
+    array, cut = here.array, place.cuts.get(join(place.asset, here.array.path))
+    fits = cut is not None and cut.level == published.level and len(cut.hull.start) == len(array.shape)
+    if cut is not None and fits and (place.mirror or cut.hull.shape == array.shape):
+        return cut.hull.start, cut.box, cut.hull.shape
+    origin = array.origin or (0,) * len(array.shape)
+    return origin, Box.from_shape(origin, array.shape), array.shape
+
+
+def _documents(tree: LocalTree, told: Told) -> tuple[str, ...]:
+    there = [key for key in told.documents if tree.file(key) is not None]
+    return tuple(join(tree.folder, key) for key in there[:MAX_ATTRIBUTE_DOCUMENTS])
