@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Literal
-
-import anyio
 
 from emasync.disk.writers import WriterStatistics
 from emasync.engine.activities import Activity
@@ -121,12 +120,14 @@ class Heartbeat:
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
         """Look once a second until the block ends."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._run)
-            try:
-                yield
-            finally:
-                group.cancel_scope.cancel()
+        looking = asyncio.create_task(self._run())  # a task group would wrap what the block raises
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.wait({looking})
+        if not looking.cancelled():
+            looking.result()
 
     async def _run(self) -> None:
         while True:
