@@ -41,6 +41,8 @@ def canary(tmp_path: Path) -> Path:
 
 def check(receipt: Receipt, root: Path, tmp_path: Path, before: set[Path]) -> None:
     ours = {f"{root}/{name}" for name in ("d", "checksums", "receipt.json", ".emasync", "d.source-metadata")}
+    ours |= {f"{root}/{name}" for name in ("metadata", "metadata.json", "metadata.csv", "METADATA_SUMMARY.md")}
+    ours |= {f"{root}/{name}" for name in ("metadata.parquet", "report.html")}
     strangers = [
         path
         for path in {*tmp_path.rglob("*"), *Path("/tmp").glob("escaped*")} - before  # noqa: S108 - where one name points

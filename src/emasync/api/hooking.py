@@ -21,6 +21,8 @@ from emasync.ledger.interface import Ledger
 from emasync.manifest.description import Series
 from emasync.manifest.entry import Entry
 from emasync.model.events import Event, OnEvent, ignore_event
+from emasync.model.location import Location
+from emasync.model.redaction import redact
 from emasync.plan.layout import Layout, source_metadata
 from emasync.plan.tools import SinkDocuments
 from emasync.registry import HOOKS
@@ -57,10 +59,20 @@ def _series(series: Series) -> SeriesFacts:
 def _location(entry: Entry) -> str:
     files = getattr(entry, "files", ())
     if files:
-        return str(files[0].url)
+        return _shown(files[0].url)
     named = ((name, getattr(entry, name, None)) for name in _PLACES)
     name, value = next(((name, value) for name, value in named if value is not None), ("", ""))
-    return str(value) if name in ("", "url") else f"{entry.source_name}:{value}"
+    if name == "url":
+        return _shown(value)
+    return f"{entry.source_name}:{value}" if name else ""
+
+
+def _shown(url: object) -> str:
+    """A URL of the manifest, without what grants access: it is written down."""
+    try:
+        return redact(Location.parse(str(url)))
+    except InputError:  # no place yet, such as a template
+        return str(url).partition("?")[0]
 
 
 def _known(root: str | os.PathLike[str]) -> tuple[Path, tuple[DatasetFacts, ...]]:

@@ -19,6 +19,7 @@ from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.merging import merge
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 from emasync.hooks.metadata.scopes import Scopes
+from emasync.model.redaction import redact
 
 SOURCE_METADATA: Final = ".source-metadata"
 """Ends the name of the folder beside a dataset that keeps documents as the source gave them."""
@@ -158,7 +159,7 @@ def _say_files(record: AssetRecord, disk: LocalTree, folder: str, counts: Counts
 
 def _say_digests(row: Any, claims: Claims) -> None:
     """Digests of one file (Any: a row of the ledger)."""
-    claims.text("access_url", row.location, "")
+    claims.text("access_url", redact(row.spec.locate(row.key)), "")
     if row.crc32c is not None:
         claims.claim("crc32c", f"{row.crc32c:08x}", "")
     others = []
