@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.formats.decoding.whole import digest, of_tree
+from tests.formats.decoding.whole import digest, of_tree, truth
 
 from emasync.errors import ErrorKind
 from emasync.formats.content import NoDecoderError
@@ -50,14 +48,9 @@ N5 = [
     "n5/n5_backward_2.5.1.n5",
     "n5/n5_backward_3.1.3.n5",
     "n5/webknossos_simple_n5",
+    "n5/zarr_implementations_n5-java.n5",
     "n5/zarr_implementations_zarr.n5",
 ]
-
-
-@cache
-def truth(folder: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((folder / "TRUTH.json").read_bytes())
-    return loaded
 
 
 def all_arrays(discovery: Any) -> dict[str, ArrayDescription]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -63,10 +65,11 @@ def _objects(folder: Path, array: ArrayDescription) -> Chunks:
     grid = grid_of_array(array)
     for number in range(len(grid)):
         path = folder / grid.key(number)
+        cell = grid.coordinates(number)
         if path.is_file() and array.inner_chunks is None:
-            yield grid.coordinates(number), grid.key(number), path.read_bytes(), 0
+            yield (0,) * (len(array.shape) - len(cell)) + cell, grid.key(number), path.read_bytes(), 0
         elif path.is_file():
-            yield from _inner(array, path, grid.coordinates(number))
+            yield from _inner(array, path, cell)
 
 
 def _inner(array: ArrayDescription, path: Path, shard: Cell) -> Chunks:
@@ -121,4 +124,7 @@ def digest(voxels: Any) -> str:
     return hashlib.sha256(np.ascontiguousarray(voxels.astype(voxels.dtype.newbyteorder("<"))).tobytes()).hexdigest()
 
 
-Assemble = Callable[..., Any]
+@cache
+def truth(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "TRUTH.json").read_bytes())
+    return loaded

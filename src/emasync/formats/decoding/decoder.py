@@ -17,8 +17,11 @@ from typing_extensions import Buffer
 from emasync.errors import FormatError
 from emasync.formats.chunks import ChunkDecoder, ChunkLayout
 from emasync.formats.content import NoDecoderError
-from emasync.formats.decoding import arrays, checksums, compressors
+from emasync.formats.decoding import arrays, checksums, compressors, hdf5, pictures, segmentation, tiff
+from emasync.formats.decoding.blosc2 import blosc2
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, Voxels, as_bytes
+from emasync.formats.decoding.lz4_stream import lz4_stream
+from emasync.formats.decoding.scaleoffset import scale_offset
 from emasync.formats.n5.block import header_bytes, read_header
 from emasync.formats.stored import Codec
 from emasync.model.task import escape_for_log
@@ -41,6 +44,13 @@ _STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
     **compressors.STEPS,
     **arrays.STEPS,
     **checksums.STEPS,
+    **hdf5.STEPS,
+    **tiff.STEPS,
+    **pictures.STEPS,
+    **segmentation.STEPS,
+    "hdf5.blosc2": blosc2,
+    "hdf5.scaleoffset": scale_offset,
+    "n5.lz4": lz4_stream,
     "n5.block": lambda _: arrays.Kept(),  # the header tells the shape, which is wanted before all codecs
 }
 

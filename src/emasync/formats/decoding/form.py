@@ -51,15 +51,17 @@ class Form:
         """What a compressor makes of it: shorter mostly, and never much longer."""
         return Form(2 * self.most_bytes + _SLACK_BYTES, exact=False)
 
-    def longer(self, size_bytes: int) -> Form:
-        """The same with so many bytes more, which are no voxels."""
-        return Form(self.most_bytes + size_bytes, exact=self.exact)
-
     def of_items(self, before: np.dtype[Any], after: np.dtype[Any]) -> Form:
         """As many items of another type, each made from one of type `before`."""
         size_bytes = self.most_bytes // before.itemsize * after.itemsize
         shape = self.shape if self.dtype is not None and self.dtype.itemsize == before.itemsize else None
         return replace(self, most_bytes=size_bytes, shape=shape, dtype=after if shape is not None else None)
+
+    def of(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Shape and type of the voxels, which it must have."""
+        if self.shape is None or self.dtype is None:
+            raise AssertionError(f"{self} has no voxels")
+        return self.shape, self.dtype
 
     def voxels(self, data: Data) -> Voxels:
         """Bytes as the voxels that they are; arrays of another shape or type are read as bytes.
@@ -69,14 +71,13 @@ class Form:
         ValueError
             More or fewer bytes than the voxels have.
         """
-        if self.shape is None or self.dtype is None:
-            raise AssertionError(f"{self} has no voxels")
-        if isinstance(data, np.ndarray) and data.shape == self.shape and data.dtype == self.dtype:
+        shape, dtype = self.of()
+        if isinstance(data, np.ndarray) and data.shape == shape and data.dtype == dtype:
             return data
         flat = as_bytes(data)
         if len(flat) != self.most_bytes:
             raise ValueError(f"has {len(flat)} bytes of voxels, {self.most_bytes} were expected")
-        return flat.view(self.dtype).reshape(self.shape)
+        return flat.view(dtype).reshape(shape)
 
     def room(self, into: Bytes | None) -> Bytes:
         """Memory for such data: `into` where that is given."""

@@ -15,6 +15,7 @@ from emasync.formats.interface import ArrayDescription
 from emasync.formats.n5.layout import n5_layout
 from emasync.formats.precomputed.layout import precomputed_layout
 from emasync.formats.stored import Codec, StoredArray
+from emasync.formats.tiff.layout import tiff_codecs
 from emasync.formats.zarr.layout import zarr2_layout, zarr3_layout
 
 _LAYOUTS: Final[Mapping[str, Callable[[ArrayDescription, Mapping[str, bytes]], ChunkLayout]]] = {
@@ -52,16 +53,14 @@ def layout_of(array: ArrayDescription, documents: Mapping[str, bytes] | None = N
 def layout_of_stored(array: StoredArray) -> ChunkLayout:
     """How the chunks of an array inside of a file are stored."""
     return ChunkLayout(
-        chunks=array.chunks,
-        dtype=array.dtype,
-        codecs=tuple(_named(codec) for codec in array.codecs),
-        edges=array.edges,
-        fill_value=array.fill_value,
+        chunks=array.chunks, dtype=array.dtype, codecs=_codecs(array), edges=array.edges, fill_value=array.fill_value
     )
 
 
-def _named(codec: Codec) -> Codec:
-    """With the format ahead: filters of HDF5 have a number, compressions of TIFF a code."""
-    if "id" in codec.configuration:
-        return Codec(f"hdf5.{codec.name}", codec.configuration)
-    return Codec(f"tiff.{codec.name.removeprefix('tiff_')}", codec.configuration)
+def _codecs(array: StoredArray) -> tuple[Codec, ...]:
+    """Codecs with a number are filters of HDF5; all others are of TIFF."""
+    if not array.codecs:
+        return ()
+    if any("id" in codec.configuration for codec in array.codecs):
+        return tuple(Codec(f"hdf5.{codec.name}", codec.configuration) for codec in array.codecs)
+    return tiff_codecs(array)
