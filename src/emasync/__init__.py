@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from emasync.api import get as get
     from emasync.api import init as init
     from emasync.api import ls as ls
+    from emasync.api import open_volume as open_volume
     from emasync.api import plan as plan
     from emasync.api import prune as prune
     from emasync.api import run as run
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from emasync.errors import ErrorKind as ErrorKind
     from emasync.errors import InputError as InputError
     from emasync.errors import ManifestError as ManifestError
+    from emasync.errors import NotDownloaded as NotDownloaded
     from emasync.model.events import Event as Event
     from emasync.model.receipt import Receipt as Receipt
 
@@ -67,6 +69,7 @@ _HOMES = {
     "get": "emasync.api",
     "init": "emasync.api",
     "ls": "emasync.api",
+    "open_volume": "emasync.api",
     "plan": "emasync.api",
     "prune": "emasync.api",
     "run": "emasync.api",
@@ -79,6 +82,7 @@ _HOMES = {
     "ErrorKind": "emasync.errors",
     "InputError": "emasync.errors",
     "ManifestError": "emasync.errors",
+    "NotDownloaded": "emasync.errors",
     "Event": "emasync.model.events",
     "Receipt": "emasync.model.receipt",
 }

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from emasync.api.pruning import PruneReport as PruneReport
     from emasync.api.pruning import aprune as aprune
     from emasync.api.pruning import prune as prune
+    from emasync.api.reading import open_volume as open_volume
+    from emasync.api.reading import save_block as save_block
     from emasync.api.running import arun as arun
     from emasync.api.running import run as run
     from emasync.api.stopping import Stopper as Stopper
@@ -90,6 +92,7 @@ _HOMES = {
     "load": "emasync.api.options",
     "loop_factory": "emasync.api.blocking",
     "ls": "emasync.api.listing",
+    "open_volume": "emasync.api.reading",
     "parse_duration": "emasync.manifest.quantities",
     "parse_mirror": "emasync.manifest.mirrors",
     "parse_rate": "emasync.manifest.quantities",
@@ -99,6 +102,7 @@ _HOMES = {
     "prune": "emasync.api.pruning",
     "record": "emasync.api.getting",
     "run": "emasync.api.running",
+    "save_block": "emasync.api.reading",
     "schema": "emasync.api.options",
     "status": "emasync.api.look",
     "verify": "emasync.api.verifying",

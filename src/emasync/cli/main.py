@@ -13,6 +13,7 @@ import typer
 import emasync
 from emasync import api
 from emasync.cli.bench import bench
+from emasync.cli.block import block
 from emasync.cli.catalog import catalog
 from emasync.cli.demo import demo
 from emasync.cli.export import export
@@ -66,6 +67,7 @@ app.command()(bench)
 app.command()(verify)
 app.command()(prune)
 app.command()(export)
+app.command()(block)
 app.command()(index)
 app.command()(volumes)
 

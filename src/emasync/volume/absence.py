@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emasync.errors import EmasyncError, ErrorKind, FormatError, NotDownloaded
+from emasync.errors import ErrorKind, FormatError, NotDownloaded
 from emasync.formats.chunks import ChunkLayout
 from emasync.model.task import escape_for_log
 from emasync.volume.cache import Voxels
-from emasync.volume.interface import NOT_DOWNLOADED, IndexedArray
+from emasync.volume.interface import NOT_DOWNLOADED, IndexedArray, Numbers
 
 
 def fill_of(layout: ChunkLayout) -> Voxels:
@@ -54,7 +54,28 @@ def inside_of(number: int, array: IndexedArray) -> tuple[int, ...]:
     )
 
 
-def refusal(array: IndexedArray, number: int, state: int) -> EmasyncError:
+def require_here(array: IndexedArray, numbers: Sequence[int], files: Numbers) -> None:
+    """Refuse chunks of which nobody can say what is in them.
+
+    Parameters
+    ----------
+    array : IndexedArray
+    numbers : sequence of int
+        Of the chunks.
+    files : ndarray of int64
+        What the index says of each, see :class:`~emasync.volume.interface.ChunkPlaces`.
+
+    Raises
+    ------
+    NotDownloaded
+        ``not_downloaded``, or ``unknown_chunk``: nobody remembers.
+    """
+    if files.min(initial=0) <= NOT_DOWNLOADED:
+        row = int(np.flatnonzero(files <= NOT_DOWNLOADED)[0])
+        raise _refusal(array, numbers[row], int(files[row]))
+
+
+def _refusal(array: IndexedArray, number: int, state: int) -> NotDownloaded:
     """The error that says which voxels are not here, and what can be done."""
     at = place_of(number, array.grid_shape)
     low = [cell * chunk + first for cell, chunk, first in zip(at, array.layout.chunks, array.origin, strict=True)]

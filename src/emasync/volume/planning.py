@@ -72,6 +72,15 @@ def pieces_of(block: int, box: Box, chunks: Sequence[int], grid: Sequence[int]) 
         yield sum(numbers), Piece(block, source, target)
 
 
+def plan_of(boxes: Iterable[Box], chunks: Sequence[int], grid: Sequence[int]) -> Plan:
+    """All chunks of several boxes; pieces name a box by its position."""
+    plan: Plan = {}
+    for block, box in enumerate(boxes):
+        for number, piece in pieces_of(block, box, chunks, grid):
+            plan.setdefault(number, []).append(piece)
+    return plan
+
+
 def _chunk_count(box: Box, chunks: Sequence[int]) -> int:
     spans = zip(box.start, box.stop, chunks, strict=True)
     return prod(max(0, -(-stop // chunk) - start // chunk) for start, stop, chunk in spans)

@@ -14,11 +14,11 @@ from typing_extensions import Buffer
 from emasync.errors import FormatError
 from emasync.formats.chunks import ChunkDecoder
 from emasync.model.geometry import Box
-from emasync.volume.absence import fill_of, inside_of, refusal
+from emasync.volume.absence import fill_of, inside_of, require_here
 from emasync.volume.cache import ChunkCache, Flight, Voxels
 from emasync.volume.checking import MOST_CHECKED_BYTES, Checks, require_crc
-from emasync.volume.interface import ABSENT, NOT_DOWNLOADED, WHOLE_FILE, FileReader, IndexedArray
-from emasync.volume.planning import LOCAL, Plan, Read, ReadSizes, coalesce, pieces_of, portions
+from emasync.volume.interface import ABSENT, WHOLE_FILE, FileReader, IndexedArray
+from emasync.volume.planning import LOCAL, Plan, Read, ReadSizes, coalesce, plan_of, portions
 from emasync.volume.threads import Threads
 from emasync.volume.uncompressed import Patch, is_uncompressed, patch_of, strides_of
 
@@ -125,10 +125,7 @@ class DirectEngine:
         chunks, grid = self.array.layout.chunks, self._grid
         for portion in portions(boxes, chunks):
             gone_on()
-            plan: Plan = {}
-            for block, (_, box) in enumerate(portion):
-                for number, piece in pieces_of(block, box, chunks, grid):
-                    plan.setdefault(number, []).append(piece)
+            plan = plan_of((box for _, box in portion), chunks, grid)
             views = [_part(targets[number], boxes[number], box) for number, box in portion]
             _Filling(self, plan, views, gone_on).run()
 
@@ -191,11 +188,8 @@ class _Filling:
     def _there(self) -> Sequence[int]:
         """Rows of chunks that have bytes; those that were left out are done with this."""
         files = self._places.files
-        lowest = int(files.min(initial=0))
-        if lowest <= NOT_DOWNLOADED:
-            row = int(np.flatnonzero(files <= NOT_DOWNLOADED)[0])
-            raise refusal(self._engine.array, self._numbers[row], int(files[row]))
-        if lowest != ABSENT:
+        require_here(self._engine.array, self._numbers, files)
+        if files.min(initial=0) != ABSENT:
             return range(len(self._numbers))
         for row in np.flatnonzero(files == ABSENT).tolist():
             self._put(row, self._engine.fill_value)

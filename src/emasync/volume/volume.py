@@ -22,6 +22,7 @@ from emasync.volume.orientation import CHANNELS, SPATIAL, Orientation
 from emasync.volume.padding import Pad, Padding, padding_of
 from emasync.volume.reading import BlockEngine, go_on
 from emasync.volume.requests import Request, request
+from emasync.volume.world import Place, level_for, sampled
 
 Starts = Sequence[Sequence[int]] | npt.NDArray[np.integer[Any]]
 
@@ -45,6 +46,8 @@ class Volume:
     orientation : Orientation
     reopen : callable, optional
         Opens the same volume in another process; must be picklable itself.
+    levels : callable, optional
+        Opens all levels of the image, this one among them.
 
     Attributes
     ----------
@@ -70,6 +73,7 @@ class Volume:
         orientation: Orientation,
         *,
         reopen: Callable[[], Volume] | None = None,
+        levels: Callable[[], Sequence[Volume]] | None = None,
     ) -> None:
         outward = orientation.outward
         self.array = array
@@ -83,6 +87,7 @@ class Volume:
         self._orientation = orientation
         self._to_disk = [-first for first in array.origin]
         self._reopen = reopen
+        self._levels = levels or (lambda: (self,))
         self._name = name_of(array)
 
     def __repr__(self) -> str:
@@ -231,6 +236,47 @@ class Volume:
             stopped.set()
             await asyncio.wait({work})
             raise
+
+    def read_world(
+        self,
+        center_nm: Sequence[float],
+        shape: Sequence[int],
+        voxel_size_nm: float | Sequence[float],
+        *,
+        pad: Pad = "error",
+        fill: float | None = None,
+    ) -> Voxels:
+        """Read a block around a place in the world, at a voxel size of one's own.
+
+        It is sampled from the coarsest level that is as fine along every axis, or from the finest where none is: images
+        linearly, labels from the nearest voxel. Coarse blocks of a much finer level are sampled, not averaged.
+
+        Parameters
+        ----------
+        center_nm : sequence of float
+            Centre of the block, nanometres, spatial axes.
+        shape : sequence of int
+            Voxels, spatial axes; all channels come with them.
+        voxel_size_nm : float or sequence of float
+            Of the block.
+        pad, fill
+            As in :meth:`read`, for voxels of the level that are missing.
+
+        Returns
+        -------
+        ndarray
+            In C order, of :attr:`dtype`: integers are rounded.
+
+        Raises
+        ------
+        InputError
+            Nobody knows how large voxels are; wrong arguments.
+        EmasyncError
+            As :meth:`read`.
+        """
+        steps = [voxel_size_nm] * len(shape) if isinstance(voxel_size_nm, int | float) else voxel_size_nm
+        place = Place(tuple(center_nm), tuple(shape), tuple(steps))
+        return sampled(level_for(self._levels(), place, self._name), place, pad, fill)
 
     def __getitem__(self, key: object) -> Voxels:
         """``volume[z, y0:y1, ...]`` in source coordinates; negative ones do not count from the end.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.volume.read.desk import Array, Stored, store, voxels, with_bounds
 
@@ -55,6 +55,7 @@ def test_any_box_is_the_slice_of_the_whole(kept: Callable[..., Stored], layout: 
     stored = kept(layout)
     volume = stored.volume(cache_bytes=cache_bytes, threads=2)
 
+    @settings(deadline=None)
     @given(boxes())
     def check(box: tuple[slice, ...]) -> None:
         start, shape = [part.start for part in box], [part.stop - part.start for part in box]
@@ -95,6 +96,7 @@ def test_padding_is_numpys(small: Stored, pad: Any) -> None:
     width = 15  # more than twice the array: patterns repeat
     whole = np.pad(small.data, width, mode=pad)
 
+    @settings(deadline=None)
     @given(st.tuples(*(st.integers(-width, size + width) for size in PAD_SHAPE)), st.tuples(*[st.integers(0, 12)] * 3))
     def check(start: tuple[int, ...], shape: tuple[int, ...]) -> None:
         shape = tuple(min(n, size + width - at) for at, n, size in zip(start, shape, PAD_SHAPE, strict=True))

@@ -1,0 +1,97 @@
+"""Blocks and files of a root, for people's own programs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from emasync.disk.faults import translate
+from emasync.volume.cache import Voxels
+from emasync.volume.opening import EngineName, Wanted, open_wanted
+from emasync.volume.volume import Volume
+
+
+def open_volume(
+    root: str | os.PathLike[str],
+    dataset: str,
+    asset: str | None = None,
+    array: str | None = None,
+    scale: int = 0,
+    *,
+    select: Mapping[str, int] | None = None,
+    cache_bytes: int | None = None,
+    engine: EngineName = "direct",
+    threads: int | None = None,
+    check: bool = True,
+) -> Volume:
+    """Open an array of a dataset, to be read block by block.
+
+    Parameters
+    ----------
+    root : path
+        Of earlier runs.
+    dataset : str
+        Its id in the manifest.
+    asset, array : str, optional
+        Which one, as :func:`emasync.volumes` lists them; may be left out where there is one only.
+    scale : int
+        Level of a multiscale image, 0 for the finest.
+    select : mapping of str to int, optional
+        Position on axes that are neither spatial nor channels, such as ``{"t": 0}``; source coordinates.
+    cache_bytes : int, optional
+        Room for decoded chunks: 0 for none, which suits crops that share no chunk. By default all volumes of a process
+        share 256 MB.
+    engine : {"direct", "tensorstore"}
+        ``tensorstore`` needs ``pip install 'emasync[tensorstore]'``, and refuses to work in a forked process.
+    threads : int, optional
+        That decode at one time; by default one a core, for all volumes of a process together.
+    check : bool
+        Whether each chunk is compared with the CRC-32C of its arrival when it is first touched.
+
+    Raises
+    ------
+    InputError
+        No such root, dataset, asset, array or level; the message lists what there is.
+    EmasyncError
+        ``ambiguous``: several arrays are meant, or an axis has a choice; the message lists them.
+    SourceError
+        ``stale_index``: files changed since they were indexed; ``format``: nothing decodes the chunks.
+    """
+    wanted = Wanted(
+        root=str(Path(root).expanduser().absolute()),
+        dataset=dataset,
+        asset=asset,
+        array=array,
+        scale=scale,
+        select=select,
+        cache_bytes=cache_bytes,
+        engine=engine,
+        threads=threads,
+        check=check,
+    )
+    return open_wanted(wanted)
+
+
+def save_block(path: str | os.PathLike[str], voxels: Voxels) -> None:
+    """Write a block for :func:`numpy.load`; under another name until it is whole, then in place of an older file.
+
+    Raises
+    ------
+    MachineError
+        Disk full, no permission, no such folder.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with temporary.open("xb") as file:
+                np.save(file, voxels, allow_pickle=False)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise translate(error, "write", str(target)) from error
