@@ -108,11 +108,11 @@ FORMATS = Registry(
         "dm": "emasync.formats.dm.format:DmFormat",
         "mrc": "emasync.formats.mrc.format:MrcFormat",
         "hdf5": "emasync.formats.hdf5.format:Hdf5Format",
-        "binary": NOT_BUILT,
+        "binary": "emasync.formats.binary.format:BinaryFormat",
     },
 )
-"""Formats of trees (:class:`~emasync.formats.interface.Format`), and of files
-(:class:`~emasync.formats.stored.FileFormat`), which arrays cannot be chosen from."""
+"""Formats of trees (:class:`~emasync.formats.interface.Format`); of files
+(:class:`~emasync.formats.stored.FileFormat`) and of recordings, from which arrays cannot be chosen."""
 
 LAYOUTS = Registry(
     "emasync.layouts",
@@ -125,6 +125,7 @@ HOOKS = Registry(
         "index": "emasync.hooks.index.hook:IndexHook",
         "metadata": "emasync.hooks.metadata.hook:MetadataHook",
         "report": "emasync.hooks.report.hook:ReportHook",
+        "flexiznam": "emasync.hooks.flexiznam:FlexiznamHook",
     },
 )
 """What is done after the bytes are down, in this order; those of plug-ins come after these."""

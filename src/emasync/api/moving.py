@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emasync.api.books import close_books, require_something
 from emasync.api.hooking import facts_of
+from emasync.api.laying import hold_layout
 from emasync.api.manifests import remember
 from emasync.api.options import RunOptions
 from emasync.api.progress import Ticker
@@ -101,6 +102,7 @@ class Move:
         workers = await self._workers(settings, entries)
         make_sink = self.make_sink or LocalSink
         async with open_resources(spec, self.recorder, make_sink=make_sink, surroundings=surroundings) as resources:
+            await hold_layout(resources, self.manifest, wanted)
             await asyncio.to_thread(remember, resources.state_dir, self.manifest)
             return await self._run(resources, settings, entries, workers=workers, lock=lock)
 

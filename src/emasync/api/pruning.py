@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emasync.api.blocking import blocking
+from emasync.api.laying import forget_layout
 from emasync.api.look import status
 from emasync.api.manifests import MANIFESTS
 from emasync.api.options import ManifestLike, load
@@ -29,6 +30,7 @@ from emasync.ledger.interface import PlanFacts, Tally
 from emasync.manifest.manifest import Manifest
 from emasync.model.events import OnEvent, ignore_event
 from emasync.plan.layout import layout_for
+from emasync.plan.tools import SinkDocuments
 from emasync.settings import Settings
 
 
@@ -278,6 +280,7 @@ class _Pruning:
         await papers.update_receipt(gone)
         for name in gone:
             await ledger.call("forget_dataset", name)
+        await forget_layout(SinkDocuments(self._resources.sink), gone)
         await asyncio.to_thread(claims.forget, gone)
 
     async def _dataset(

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Discriminator, Tag, field_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
-from emasync.manifest.fields import LocalPath, RelativePath, Segment, reject
+from emasync.manifest.fields import Json, LocalPath, RelativePath, Segment, Text, reject
 from emasync.manifest.record import Record
+from emasync.registry import LAYOUTS
 
 
-class MirrorLayout(Record):
+class LayoutChoice(Record):
+    """What every layout is."""
+
+    free: ClassVar[frozenset[str]] = frozenset(("kind",))
+    """Keys that no place of a file depends on."""
+
+    kind: str
+    """Name of the layout."""
+
+    @property
+    def naming(self) -> dict[str, object]:
+        """What the places of a dataset's files depend on: plain values."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude=set(self.free))
+
+    @property
+    def free_options(self) -> dict[str, object]:
+        """Options beside the folders that no place depends on: plain values."""
+        return self.model_dump(mode="json", include=set(self.free) - {"kind", "data_root"})
+
+    def folders(self, _beside: Path) -> Mapping[str, Path]:
+        """Folders outside the root that files are laid into, by the path in the root that stands for them.
+
+        Parameters
+        ----------
+        _beside : Path
+            What relative ones are relative to.
+        """
+        return {}
+
+
+class MirrorLayout(LayoutChoice):
     """Paths as at the source, below a folder for each dataset."""
 
     kind: Literal["mirror"] = "mirror"
@@ -27,8 +61,10 @@ class DataRoots(Record):
     """``data_root.processed``; derived data go there."""
 
 
-class FlexiznamLayout(Record):
+class FlexiznamLayout(LayoutChoice):
     """Folders and an acquisition file that flexiznam reads."""
+
+    free: ClassVar[frozenset[str]] = frozenset(("kind", "flavour", "data_root"))
 
     kind: Literal["flexiznam"]
     """Names this layout."""
@@ -43,7 +79,7 @@ class FlexiznamLayout(Record):
     flavour: Literal["v0.4", "legacy"] = "v0.4"
     """Generation of the acquisition file: ``v0.4``, or ``legacy`` up to 0.3.9."""
     data_root: DataRoots | None = None
-    """Folders that paths are checked against; the dataset root when left out."""
+    """Folders that data are laid into; ``flexiznam/raw`` and ``flexiznam/processed`` of the root when left out."""
 
     @field_validator("sample")
     @classmethod
@@ -52,16 +88,51 @@ class FlexiznamLayout(Record):
             raise reject("name a sample or a session, not both")
         return value
 
+    def folders(self, beside: Path) -> Mapping[str, Path]:
+        """Both data roots."""
+        if self.data_root is None:
+            return {}
+        named = {"flexiznam/raw": self.data_root.raw, "flexiznam/processed": self.data_root.processed}
+        return {place: (beside / folder.expanduser()).resolve() for place, folder in named.items()}
+
+
+BUILT_IN: Final = {"mirror": MirrorLayout, "flexiznam": FlexiznamLayout}
+
+
+@cache
+def _plug_ins() -> frozenset[str]:
+    """Layouts of other packages (looked for once: that reads all that is installed)."""
+    return frozenset(LAYOUTS.names()) - set(BUILT_IN)
+
+
+def _installed(kind: str) -> str:
+    if kind not in _plug_ins():
+        raise reject("no layout of this name is installed")
+    return kind
+
+
+class PlugInLayout(LayoutChoice):
+    """A layout that another package brings (entry point ``emasync.layouts``)."""
+
+    kind: Annotated[Text, AfterValidator(_installed)]
+    """Name of its entry point."""
+    options: dict[Text, Json] = Field(default_factory=dict)
+    """What the layout itself checks."""
+
 
 def _kind(value: object) -> str | None:
     if isinstance(value, Record):
         return type(value).__name__
     kind = value.get("kind") if isinstance(value, dict) else None
-    return {"mirror": MirrorLayout.__name__, "flexiznam": FlexiznamLayout.__name__}.get(str(kind))
+    if built_in := BUILT_IN.get(str(kind)):
+        return built_in.__name__
+    return PlugInLayout.__name__ if kind in _plug_ins() else None
 
 
 Layout = Annotated[
-    Annotated[MirrorLayout, Tag("MirrorLayout")] | Annotated[FlexiznamLayout, Tag("FlexiznamLayout")],
+    Annotated[MirrorLayout, Tag("MirrorLayout")]
+    | Annotated[FlexiznamLayout, Tag("FlexiznamLayout")]
+    | Annotated[PlugInLayout, Tag("PlugInLayout")],
     Discriminator(
         _kind,
         custom_error_type="layout_kind",

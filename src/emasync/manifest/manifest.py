@@ -9,7 +9,7 @@ from typing import Final
 
 from emasync.errors import InputError
 from emasync.manifest.entry import Entry
-from emasync.manifest.layout import FlexiznamLayout, MirrorLayout
+from emasync.manifest.layout import LayoutChoice
 from emasync.settings import Settings
 
 DEFAULT_ROOT: Final = Path("data")
@@ -34,7 +34,8 @@ class Manifest:
         As written; see :meth:`state_dir_for`.
     settings : Settings
         Policies, mirrors included.
-    layout : MirrorLayout or FlexiznamLayout
+    layout : LayoutChoice
+        Of the layout's own kind.
     datasets : tuple of Entry
         In the order of the file.
     digest : str
@@ -47,7 +48,7 @@ class Manifest:
     root: Path | None
     state_dir: Path | None
     settings: Settings
-    layout: MirrorLayout | FlexiznamLayout
+    layout: LayoutChoice
     datasets: tuple[Entry, ...]
     digest: str
 

@@ -39,14 +39,17 @@ class Settled:
         What becomes of the first segment of a path in it; others stay.
     files : mapping of str to str or DestinationError, or None
         Places of all paths, where each has one of its own, and why others have none.
-    stray : str
-        Comes before the first segment of folders that nobody named: the tool would walk into them.
+    before_folders : str
+        Comes before folders that `folders` does not name: the tool would walk into them.
+    before_files : str
+        Comes before files right below the tree.
     """
 
     base: str = ""
     folders: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str | DestinationError] | None = None
-    stray: str = ""
+    before_folders: str = ""
+    before_files: str = ""
 
     def folder(self, _dataset: str) -> str:
         """One for all."""
@@ -73,12 +76,12 @@ class Settled:
             if isinstance(found, DestinationError):
                 raise found
             return found
-        if not self.folders and not self.stray:
+        if not self.folders and not self.before_folders:
             return mapped(path)
         first, slash, rest = path.partition("/")
         if not slash:
-            return self.folders.get(path, mapped(path))
-        lead = self.folders.get(first) or f"{self.stray}{segment(first)}"
+            return f"{self.before_files}{mapped(path)}"
+        lead = self.folders.get(first) or f"{self.before_folders}{segment(first)}"
         return f"{lead}/{mapped(rest)}"
 
 
@@ -104,21 +107,20 @@ class Naming:
     def unrecorded(self, path: str) -> Settled:
         """Of what the source knows nothing: one folder for all of the dataset, below what the manifest names."""
         entity = self.entity(Recorded(), "")
-        item = self._item(entity, "raw", self._dataset, "", deep=True, kind=MICROSCOPY)
+        item = self._item(entity, Recorded(), self._dataset, "", deep=True, kind=MICROSCOPY)
         return Settled(base=f"{item.place}/{mapped(path)}" if path else item.place)
 
     def whole(self, path: str, recorded: Recorded) -> Settled:
         """One folder for a tree: a store, or all of a derived asset."""
-        entity, tree = self.entity(recorded, path), _tree(recorded)
-        name = recorded.derived or PurePosixPath(path).name
-        return Settled(base=self._item(entity, tree, name, path, deep=True).place)
+        entity, name = self.entity(recorded, path), recorded.derived or PurePosixPath(path).name
+        return Settled(base=self._item(entity, recorded, name, path, deep=True).place)
 
     def sidecars(self, path: str, recorded: Recorded) -> Settled:
         """Documents that describe an asset: beside its data, in a derived one's own folder."""
         if recorded.derived is not None:
             return self.whole(path, recorded)
         entity = self.entity(recorded, path)
-        return Settled(base=self._item(entity, "raw", SIDECARS, path, deep=False).place)
+        return Settled(base=self._item(entity, recorded, SIDECARS, path, deep=False).place)
 
     def asset(self, path: str, recorded: Recorded, deep: Mapping[str, bool]) -> Settled:
         """A raw asset: each of its folders is a dataset of flexiznam.
@@ -132,15 +134,15 @@ class Naming:
             Its folders, and whether the tool would find entities in them that are none.
         """
         entity = self.entity(recorded, path)
-        items = {name: self._item(entity, "raw", name, path, deep=is_deep) for name, is_deep in deep.items()}
+        items = {name: self._item(entity, recorded, name, path, deep=is_deep) for name, is_deep in deep.items()}
         top = "/".join(entity.path.split("/")[:3])
-        if is_top(entity.path):
-            renamed = {name: item.name for name, item in items.items() if item.name != name}
-            return Settled(base=f"raw/{top}", folders=renamed)
-        start = len(f"raw/{top}/")
-        folders = {name: item.place[start:] for name, item in items.items()}
-        stray = beside(entity.path, "")[len(f"{top}/") :]
-        return Settled(base=f"raw/{top}", folders=folders, stray=stray)
+        places = {name: item.place.removeprefix(f"raw/{top}/") for name, item in items.items()}
+        return Settled(
+            base=f"raw/{top}",
+            folders={name: place for name, place in places.items() if place != name},
+            before_folders="" if is_top(entity.path) else beside(entity.path, "").removeprefix(f"{top}/"),
+            before_files=f"{entity.path}/".removeprefix(f"{top}/"),
+        )
 
     def files(self, told: Mapping[str, Recorded | None]) -> Settled:
         """Files that are recordings each; those that nobody tells enough of have no place."""
@@ -221,19 +223,18 @@ class Naming:
     # --- items -------------------------------------------------------------------------------------------------
 
     def _item(
-        self, entity: Entity, tree: TreeName, name: str, path: str, *, deep: bool, kind: str | None = None
+        self, entity: Entity, recorded: Recorded, name: str, path: str, *, deep: bool, kind: str | None = None
     ) -> Item:
-        asset = PurePosixPath(path).name
-        ex_vivo = entity.kind == "sample"
+        asset, ex_vivo = PurePosixPath(path).name, entity.kind == "sample"
         item = Item(
             place="",
             entity=entity.path,
             name=segment(name),
             owner=f"{self._dataset}/{path}" if path else self._dataset,
             dataset_type=kind or dataset_type(name, ex_vivo=ex_vivo, recorded=entity.recording_type),
-            created=entity.started,
+            created=_created(recorded) or entity.started,
         )
-        return self._register.item(tree, item, walked=deep, other=segment(asset or self._dataset))
+        return self._register.item(_tree(recorded), item, walked=deep, other=segment(asset or self._dataset))
 
 
 def _tree(recorded: Recorded | None) -> TreeName:

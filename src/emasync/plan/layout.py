@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from emasync.disk.names import check_relative, map_segment
-from emasync.manifest.record import Record
+from emasync.manifest.layout import LayoutChoice
 from emasync.registry import LAYOUTS
 from emasync.sources.interface import FilesFound, TreeFound
 
@@ -85,11 +85,11 @@ class MirrorLayout:
 
     Parameters
     ----------
-    asked : Record, optional
+    asked : LayoutChoice, optional
         Of the manifest; it says nothing more.
     """
 
-    def __init__(self, asked: Record | None = None) -> None:
+    def __init__(self, asked: LayoutChoice | None = None) -> None:
         pass
 
     def folder(self, dataset: str) -> str:
@@ -121,12 +121,12 @@ class MirrorLayout:
         return mapped(path)
 
 
-def layout_for(asked: Record) -> Layout:
+def layout_for(asked: LayoutChoice) -> Layout:
     """The layout that a manifest asks for.
 
     Parameters
     ----------
-    asked : Record
+    asked : LayoutChoice
         Its ``layout``.
 
     Raises
@@ -134,7 +134,7 @@ def layout_for(asked: Record) -> Layout:
     InputError
         The plug-in does not take what the manifest says.
     """
-    layout: Layout = LAYOUTS.load(str(getattr(asked, "kind", "")))(asked)
+    layout: Layout = LAYOUTS.load(asked.kind)(asked)
     return layout
 
 

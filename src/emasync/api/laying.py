@@ -1,0 +1,104 @@
+"""One root, one layout: what was laid out otherwise before is refused, and not moved, fetched again or mixed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from emasync.assembly import Resources
+from emasync.errors import InputError
+from emasync.hooks.receipt import RECEIPT
+from emasync.layouts.record import MIRROR, RECORD, LayoutRecord
+from emasync.manifest.manifest import Manifest
+from emasync.plan.tools import SinkDocuments
+
+
+async def hold_layout(resources: Resources, manifest: Manifest, wanted: Collection[str]) -> None:
+    """Refuse a manifest whose layout is not the root's; write down what the root has none of yet.
+
+    Parameters
+    ----------
+    resources : Resources
+    manifest : Manifest
+    wanted : collection of str
+        Ids of the datasets that are to be planned.
+
+    Raises
+    ------
+    InputError
+        The root, or one of its datasets, is laid out otherwise.
+    MachineError
+        Disk full, no permission.
+    """
+    documents = SinkDocuments(resources.sink)
+    data = await documents.read(RECORD)
+    record = LayoutRecord.from_bytes(data)
+    if data is None and manifest.layout.kind != MIRROR and await _is_used(resources, documents):
+        raise _other(resources.root, "kind: mirror", f"kind: {manifest.layout.kind}")
+    if data is not None:
+        _require_same(resources.root, record, manifest, wanted, await asyncio.to_thread(_folders, manifest))
+    if manifest.layout.kind == MIRROR:
+        return
+    new = LayoutRecord(
+        kind=manifest.layout.kind,
+        folders=await asyncio.to_thread(_folders, manifest),
+        options=manifest.layout.free_options,
+        datasets={**record.datasets, **dict.fromkeys(wanted, manifest.layout.naming)},
+    )
+    if new.to_bytes() != data:
+        await documents.write(RECORD, new.to_bytes())
+
+
+async def _is_used(resources: Resources, documents: SinkDocuments) -> bool:
+    """Whether a run was here before; files outlive ledgers."""
+    return bool(await resources.ledger.call("tallies")) or await documents.read(RECEIPT) is not None
+
+
+def _folders(manifest: Manifest) -> dict[str, str]:
+    """Reads links, so in a thread."""
+    return {place: str(path) for place, path in manifest.layout.folders(manifest.folder).items()}
+
+
+def _require_same(
+    root: Path, record: LayoutRecord, manifest: Manifest, wanted: Collection[str], folders: Mapping[str, str]
+) -> None:
+    if record.kind != manifest.layout.kind:
+        raise _other(root, f"kind: {record.kind}", f"kind: {manifest.layout.kind}")
+    if dict(record.folders) != dict(folders):
+        raise _other(root, _words(record.folders) or "no data_root", _words(folders) or "no data_root")
+    for name in wanted:
+        known = record.datasets.get(name)
+        if known is not None and dict(known) != manifest.layout.naming:
+            raise _other(root, f"{name}: {_words(known)}", f"{name}: {_words(manifest.layout.naming)}")
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    """Options in a message (Any: each layout has its own)."""
+    return ", ".join(f"{key}: {value}" for key, value in options.items())
+
+
+def _other(root: Path, there: str, asked: str) -> InputError:
+    return InputError(
+        f"{root} is laid out with {there}, and the manifest asks for {asked}: nothing is moved. Use the layout that "
+        "the root has, name another root (--root), or remove the dataset first (emasync prune --drop)"
+    )
+
+
+async def forget_layout(documents: SinkDocuments, datasets: Collection[str]) -> None:
+    """Drop datasets of which nothing is left: they may be laid out otherwise next time.
+
+    Raises
+    ------
+    MachineError
+        Disk full, no permission.
+    """
+    data = await documents.read(RECORD)
+    if data is None or not datasets:
+        return
+    record = LayoutRecord.from_bytes(data)
+    left = {name: naming for name, naming in record.datasets.items() if name not in datasets}
+    if left != record.datasets:
+        await documents.write(RECORD, replace(record, datasets=left).to_bytes())

@@ -1,0 +1,74 @@
+"""How a root is laid out, written down in it: another layout is never mixed into one root silently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from emasync.errors import InputError
+
+RECORD: Final = "layout.json"
+"""Relative to the root. A root in the order of its sources (``mirror``) has none."""
+
+VERSION: Final = 1
+
+MIRROR: Final = "mirror"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayoutRecord:
+    """What holds for all of a root, and for each of its datasets.
+
+    Attributes
+    ----------
+    kind : str
+        Of the layout.
+    folders : mapping of str to str
+        Absolute folders outside the root that files are laid into, by name.
+    options : mapping of str to JSON
+        That no place depends on, as the last manifest had them (Any: each layout has its own).
+    datasets : mapping of str to mapping
+        By id: what its places depend on (Any: as above).
+    """
+
+    kind: str = MIRROR
+    folders: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """As JSON."""
+        form = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+        return orjson.dumps({"version": VERSION, **asdict(self)}, option=form)
+
+    @classmethod
+    def from_bytes(cls, data: bytes | None) -> LayoutRecord:
+        """Read a record; none is that of a mirror.
+
+        Raises
+        ------
+        InputError
+            It is broken, or of a newer version.
+        """
+        if data is None:
+            return cls()
+        try:
+            return cls._of(orjson.loads(data))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{RECORD} says how this root is laid out, and cannot be read ({error!r}): put it back from a copy, "
+                "or use another root",
+                location=RECORD,
+            ) from error
+
+    @classmethod
+    def _of(cls, document: dict[str, Any]) -> LayoutRecord:
+        """Any: JSON of ours, or of whoever edited it; what does not fit raises."""
+        if (version := document.pop("version")) != VERSION:
+            raise ValueError(f"version {version}, expected {VERSION}")
+        made = cls(**document)
+        folders = {str(name): str(path) for name, path in made.folders.items()}
+        return cls(kind=str(made.kind), folders=folders, options=dict(made.options), datasets=dict(made.datasets))
