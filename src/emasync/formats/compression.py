@@ -17,6 +17,9 @@ from emasync.formats.json_document import Json
 _ANY_HEADER: Final = 47
 """zlib: gzip or zlib, whichever it is (``inflateInit2``, windowBits 32 + 15)."""
 
+_MAX_LZMA_BYTES: Final = 128 << 20
+"""A header asks for memory, up to 4 GiB; the highest preset of xz takes 65 MiB."""
+
 
 class _Stream(Protocol):
     """Decompressors of the standard library."""
@@ -35,8 +38,8 @@ _STREAMS: Final[Mapping[str, Callable[[], _Stream]]] = {
     "zlib": lambda: zlib.decompressobj(_ANY_HEADER),
     "bz2": bz2.BZ2Decompressor,
     "bzip2": bz2.BZ2Decompressor,
-    "lzma": lzma.LZMADecompressor,
-    "xz": lzma.LZMADecompressor,
+    "lzma": lambda: lzma.LZMADecompressor(memlimit=_MAX_LZMA_BYTES),
+    "xz": lambda: lzma.LZMADecompressor(memlimit=_MAX_LZMA_BYTES),
 }
 _BLOSC_HEADER_BYTES: Final = 16
 

@@ -119,9 +119,24 @@ def _stored(file: FileBytes, array: StoredArray) -> Chunks:
             yield cell, f"{file.name}{list(cell)}", file.read(int(table.starts[cell]), size), skipped
 
 
+def voxels(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Any:
+    """Smooth numbers with noise, of any type; some are zero."""
+    random = np.random.default_rng(seed)
+    ramp = np.add.outer(np.arange(shape[0]) * 3.0, random.integers(0, 40, shape[1:])) if shape else np.float64(7)
+    numbers = np.where(random.random(shape) < 0.2, 0, ramp)
+    return (numbers % 2).astype(dtype) if dtype.endswith("b1") else numbers.astype(dtype)
+
+
 def digest(voxels: Any) -> str:
     """As ``TRUTH.json`` has it: C order, little-endian."""
     return hashlib.sha256(np.ascontiguousarray(voxels.astype(voxels.dtype.newbyteorder("<"))).tobytes()).hexdigest()
+
+
+def tensorstore_open(folder: Path, spec: dict[str, Any]) -> Any:
+    import tensorstore
+
+    kvstore = {"driver": "file", "path": f"{folder}/"}
+    return tensorstore.open({**spec, "kvstore": kvstore, "create": True}).result()
 
 
 @cache

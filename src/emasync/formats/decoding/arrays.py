@@ -10,6 +10,7 @@ import numpy as np
 
 from emasync.formats.content import NoDecoderError
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, as_bytes
+from emasync.formats.decoding.native import Function, require_native
 from emasync.formats.json_document import Json
 from emasync.formats.stored import Codec
 
@@ -98,9 +99,16 @@ class Shuffled:
     """Bytes of items sorted by their significance (numcodecs ``shuffle``, filter 2 of HDF5).
 
     Bytes behind the last whole item stand where they stood.
+
+    Attributes
+    ----------
+    item_bytes : int
+    decode : callable
+        Of numcodecs, for whole items.
     """
 
     item_bytes: int
+    decode: Callable[..., Any]  # Any: numcodecs publishes no types
 
     def after(self, form: Form) -> Form:
         """See :class:`~emasync.formats.decoding.form.Step`."""
@@ -110,14 +118,13 @@ class Shuffled:
         """See :class:`~emasync.formats.decoding.form.Step`."""
         stored = as_bytes(data)
         form.require(len(stored))
-        items = len(stored) // max(1, self.item_bytes)
-        if self.item_bytes <= 1 or items <= 1:
+        whole = len(stored) // max(1, self.item_bytes) * self.item_bytes
+        if self.item_bytes <= 1 or whole <= self.item_bytes:
             return stored
         plain = form.room(into)[: len(stored)]
-        whole = items * self.item_bytes
-        plain[:whole].reshape(items, self.item_bytes)[:] = stored[:whole].reshape(self.item_bytes, items).T
+        self.decode(stored[:whole], out=plain[:whole])
         plain[whole:] = stored[whole:]
-        return plain
+        return plain if into is None else into
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,31 @@ class PackedBits:
         return np.unpackbits(stored[1:], count=form.most_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class NumbersPacked:
+    """Pcodec: numbers to bytes, by imagecodecs.
+
+    Attributes
+    ----------
+    unpack : callable
+    """
+
+    unpack: Function
+
+    def after(self, form: Form) -> Form:
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        if form.dtype is None:
+            raise NoDecoderError("packs numbers, and these are none")
+        return form.packed()
+
+    def undo(self, data: Data, form: Form, into: Bytes | None) -> Data:  # noqa: ARG002 - the protocol's
+        """See :class:`~emasync.formats.decoding.form.Step`."""
+        shape, dtype = form.of()
+        room = np.empty(shape, dtype.newbyteorder("="))
+        self.unpack(as_bytes(data), out=room)
+        return room.astype(dtype, copy=False)
+
+
 def _transposed(codec: Codec) -> Step:
     order = codec.configuration.get("order")
     if not isinstance(order, list) or not all(isinstance(axis, int) for axis in order):
@@ -146,8 +178,11 @@ def _byte_ordered(codec: Codec) -> Step:
     return ByteOrdered(">" if codec.configuration.get("endian") == "big" else "<")
 
 
-def _shuffled(codec: Codec) -> Step:
-    return Shuffled(whole_number(codec.configuration.get("elementsize", 4)))
+def shuffled(item_bytes: int) -> Step:
+    """How to undo a shuffle of items of that size."""
+    from numcodecs.shuffle import Shuffle  # noqa: PLC0415 - a quarter of a second, where it is needed
+
+    return Shuffled(item_bytes, Shuffle(item_bytes).decode)
 
 
 def _filtered(before: str, stored: str) -> Callable[[Codec], Step]:
@@ -208,6 +243,7 @@ STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
     "quantize": _filtered("dtype", "astype"),
     "astype": _filtered("decode_dtype", "encode_dtype"),
     "bitround": lambda _: Kept(),
+    "pcodec": lambda _: NumbersPacked(require_native("pcodec")),
     "packbits": lambda _: PackedBits(),
-    "shuffle": _shuffled,
+    "shuffle": lambda codec: shuffled(whole_number(codec.configuration.get("elementsize", 4))),
 }

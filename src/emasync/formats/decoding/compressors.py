@@ -5,12 +5,14 @@ Nothing is believed of the size that a header claims: memory is that of the chun
 
 from __future__ import annotations
 
+import lzma
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from emasync.formats.compression import decompress
+from emasync.formats.content import NoDecoderError
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, as_bytes
 from emasync.formats.decoding.native import Function, native
 from emasync.formats.stored import Codec
@@ -139,6 +141,14 @@ def _zstd_bytes(packed: Bytes) -> int:
     return size_bytes if width else -1
 
 
+def _lzma(codec: Codec) -> Step:
+    """Streams that say how they were written; a raw one (format 3 of the standard library) does not."""
+    form = codec.configuration.get("format", lzma.FORMAT_XZ)
+    if form not in (lzma.FORMAT_XZ, lzma.FORMAT_ALONE):
+        raise NoDecoderError(f"has streams of format {form!a}; 1 (xz) and 2 (lzma) are known")
+    return Streamed("lzma")
+
+
 def _framed(codec: str, claimed: Callable[[Bytes], int], **options: int) -> Callable[[Codec], Step]:
     return lambda _: Framed(codec, claimed, native(codec), options)
 
@@ -147,15 +157,11 @@ def _deflated(codec: str, function: str) -> Callable[[Codec], Step]:
     return lambda _: Deflated(codec, native(function))
 
 
-def _streams(codec: str) -> Callable[[Codec], Step]:
-    return lambda _: Streamed(codec)
-
-
 STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
     "gzip": _deflated("gzip", "gzip"),
     "zlib": _deflated("zlib", "deflate"),
-    "bz2": _streams("bz2"),
-    "lzma": _streams("lzma"),
+    "bz2": lambda _: Streamed("bz2"),
+    "lzma": _lzma,
     "zstd": _framed("zstd", _zstd_bytes),
     "blosc": _framed("blosc", _blosc_bytes, numthreads=1),
     "lz4": _framed("lz4", _lz4_bytes, header=True),

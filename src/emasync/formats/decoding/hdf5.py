@@ -8,14 +8,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from emasync.formats.content import NoDecoderError
-from emasync.formats.decoding import compressors
-from emasync.formats.decoding.arrays import Kept, Shuffled, whole_number
-from emasync.formats.decoding.checksums import SUM_BYTES
+from emasync.formats.decoding import checksums, compressors
+from emasync.formats.decoding.arrays import Kept, shuffled, whole_number
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, as_bytes
 from emasync.formats.decoding.native import Function, require_native
 from emasync.formats.stored import Codec
@@ -44,23 +43,6 @@ class Packed:
         found = self.function(as_bytes(data), out=form.room(into), **self.options)
         form.require(len(found))
         return found if into is None else into
-
-
-@dataclass(frozen=True, slots=True)
-class Fletcher32:
-    """Filter 3: Fletcher's checksum of 32 bits behind the others (HDF5, ``H5checksum.c``)."""
-
-    check: Callable[[Bytes], Any]
-
-    def after(self, form: Form) -> Form:
-        """See :class:`~emasync.formats.decoding.form.Step`."""
-        return Form(form.most_bytes + SUM_BYTES, exact=form.exact)
-
-    def undo(self, data: Data, form: Form, into: Bytes | None) -> Data:  # noqa: ARG002 - the protocol's
-        """See :class:`~emasync.formats.decoding.form.Step`."""
-        stored = as_bytes(data)
-        form.require(max(0, len(stored) - SUM_BYTES))
-        return as_bytes(self.check(stored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +123,6 @@ def parameters(codec: Codec, least: int) -> list[int]:
     return [whole_number(value, (1 << 32) - 1) for value in found]
 
 
-def _shuffled(codec: Codec) -> Step:
-    return Shuffled(parameters(codec, 1)[0])
-
-
-def _fletcher32(_: Codec) -> Step:
-    from numcodecs.fletcher32 import Fletcher32 as Sum  # noqa: PLC0415 - a quarter of a second, where it is needed
-
-    return Fletcher32(Sum().decode)
-
-
 def _szip(codec: Codec) -> Step:
     """Filter 4 (``H5Zszip.c``): mask of options, pixels a block, bits a pixel, pixels a line; length ahead."""
     mask, block, bits, line = parameters(codec, 4)[:4]
@@ -192,8 +164,8 @@ def _packed(name: str, **options: int | bool) -> Callable[[Codec], Step]:
 
 STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
     "hdf5.gzip": compressors.STEPS["zlib"],
-    "hdf5.shuffle": _shuffled,
-    "hdf5.fletcher32": _fletcher32,
+    "hdf5.shuffle": lambda codec: shuffled(parameters(codec, 1)[0]),
+    "hdf5.fletcher32": checksums.STEPS["fletcher32"],
     "hdf5.szip": _szip,
     "hdf5.nbit": _nbit,
     "hdf5.bzip2": compressors.STEPS["bz2"],

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emasync.formats.content import NoDecoderError
+from emasync.formats.decoding.bits import unpacked_numbers
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, as_bytes
 from emasync.formats.decoding.hdf5 import parameters
 from emasync.formats.stored import Codec
@@ -74,10 +75,7 @@ class ScaleOffset:
         item_bytes = self.dtype.itemsize
         if not bits:
             return np.zeros(count, f"u{item_bytes}")
-        flags = np.unpackbits(packed[:wanted], count=count * bits).reshape(count, bits)
-        wide = np.zeros((count, item_bytes * 8), np.uint8)
-        wide[:, -bits:] = flags
-        return np.packbits(wide, axis=1).view(f">u{item_bytes}").reshape(count).astype(f"u{item_bytes}")
+        return unpacked_numbers(packed[:wanted], bits, item_bytes, count)
 
     def _numbers(self, distances: npt.NDArray[Any], bits: int, least: int) -> npt.NDArray[Any]:
         missing = distances == (1 << bits) - 1

@@ -16,6 +16,7 @@ import numpy as np
 from emasync.formats.content import NoDecoderError
 from emasync.formats.decoding import compressors
 from emasync.formats.decoding.arrays import whole_number
+from emasync.formats.decoding.bits import unpacked_numbers
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, as_bytes
 from emasync.formats.decoding.native import Function, require_native
 from emasync.formats.stored import Codec
@@ -117,11 +118,8 @@ class BitsPacked:
         stored = as_bytes(data)
         self.after(form).require(len(stored))
         rows, count = self._rows(form)
-        width = form.most_bytes // (rows * count) * 8
-        flags = np.unpackbits(stored.reshape(rows, -1), axis=1, count=count * self.bits)
-        wide = np.zeros((rows * count, width), np.uint8)
-        wide[:, width - self.bits :] = flags.reshape(-1, self.bits)
-        return np.packbits(wide, axis=1).view(f">u{width // 8}").astype(form.dtype)
+        found = unpacked_numbers(stored, self.bits, form.most_bytes // (rows * count), count)
+        return found.astype(form.dtype, copy=False)
 
 
 @dataclass(frozen=True, slots=True)
