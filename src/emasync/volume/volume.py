@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -228,14 +228,20 @@ class Volume:
             if stopped.is_set():
                 raise StoppedError
 
-        padding = padding_of(pad, fill, self.array.layout)
-        work = asyncio.ensure_future(asyncio.to_thread(self._read_many, starts, shape, padding, out, go_on_or_stop))
+        def read() -> Voxels | None:
+            try:
+                return self._read_many(starts, shape, padding_of(pad, fill, self.array.layout), out, go_on_or_stop)
+            except StoppedError:
+                return None
+
+        work = asyncio.ensure_future(asyncio.to_thread(read))
         try:
-            return await asyncio.shield(work)
+            blocks = await asyncio.shield(work)
         except asyncio.CancelledError:
             stopped.set()
             await asyncio.wait({work})
             raise
+        return cast("Voxels", blocks)  # None only where it was stopped
 
     def read_world(
         self,
