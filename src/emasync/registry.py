@@ -124,8 +124,8 @@ HOOKS = Registry(
     {
         "index": "emasync.hooks.index.hook:IndexHook",
         "metadata": "emasync.hooks.metadata.hook:MetadataHook",
-        "report": "emasync.hooks.report.hook:ReportHook",
         "flexiznam": "emasync.hooks.flexiznam:FlexiznamHook",
+        "report": "emasync.hooks.report.hook:ReportHook",
     },
 )
 """What is done after the bytes are down, in this order; those of plug-ins come after these."""

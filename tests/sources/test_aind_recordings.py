@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emasync.errors import FormatError
+from emasync.formats.binary.recording import Recording
 from emasync.model.globs import Selection
 from emasync.model.location import Location
 from emasync.sources import aind_recordings
-from emasync.sources.aind_recordings import Frames, check_recordings
+from emasync.sources.aind_recordings import check_recordings
 from emasync.sources.walk import BucketTree
 from emasync.testing.fetcher import MemoryFetcher
 
@@ -29,14 +30,16 @@ def test_descriptions_as_two_generations_write_them(folder: str) -> None:
     path = PAYLOADS / folder / "binary.json"
     if not path.is_file():
         pytest.skip(f"no real file at {path}")
-    assert Frames.parse(path.read_bytes()) == Frames(files=("traces_cached_seg0.raw",), frame_bytes=16, offset_bytes=0)
+    found = Recording.parse(path.read_bytes())
+    assert found == Recording(files=("traces_cached_seg0.raw",), channels=4, dtype="<f4", rate_hz=30_000)
+    assert found.frame_bytes == 16
 
 
 @given(
     samples=st.integers(1, 10**9), channels=st.integers(1, 5000), offset=st.integers(0, 10**6), cut=st.integers(1, 8)
 )
 def test_the_size_law(samples: int, channels: int, offset: int, cut: int) -> None:
-    frames = Frames.parse(described(num_channels=channels, dtype="float64", file_offset=offset))
+    frames = Recording.parse(described(num_channels=channels, dtype="float64", file_offset=offset))
     size_bytes = samples * channels * 8 + offset
     assert frames.fault(size_bytes) is None
     assert (frames.fault(size_bytes - cut) is None) == (cut == 8 and channels == 1 and samples > 1)
@@ -46,7 +49,7 @@ def test_the_size_law(samples: int, channels: int, offset: int, cut: int) -> Non
     ("dtype", "itemsize_bytes"), [("<i2", 2), ("int16", 2), ("uint16", 2), ("|u1", 1), ("<f4", 4), ("float64", 8)]
 )
 def test_number_types(dtype: str, itemsize_bytes: int) -> None:
-    assert Frames.parse(described(dtype=dtype)).frame_bytes == 4 * itemsize_bytes
+    assert Recording.parse(described(dtype=dtype)).frame_bytes == 4 * itemsize_bytes
 
 
 @pytest.mark.parametrize(
@@ -66,16 +69,17 @@ def test_number_types(dtype: str, itemsize_bytes: int) -> None:
         described(num_channels=-1),
         described(dtype="object"),
         described(dtype="i16"),
+        described(dtype="f1"),
         described(file_offset="3"),
     ],
 )
 def test_descriptions_that_are_none(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the message is the parser's business, that it is refused is ours
-        Frames.parse(data)
+        Recording.parse(data)
 
 
 def test_an_empty_file_holds_no_recording() -> None:
-    assert Frames.parse(described()).fault(0) is not None
+    assert Recording.parse(described()).fault(0) is not None
 
 
 def tree_of(objects: dict[str, bytes]) -> BucketTree:

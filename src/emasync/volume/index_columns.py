@@ -128,6 +128,18 @@ class ColumnWriter:
         self.rows += rows.size
         return first
 
+    def room(self, rows: int) -> Column:
+        """Make room for rows that are filled in any order, and map it; they are behind those that were written.
+
+        The mapping holds no memory of this process for good, however many rows there are.
+        """
+        self._file.flush()
+        start = self._file.tell()
+        self._file.truncate(start + rows * self._dtype.itemsize)
+        self._file.seek(0, os.SEEK_END)
+        self.rows += rows
+        return np.memmap(self._file.name, self._dtype, "r+", offset=start, shape=(rows,))
+
     def close(self) -> None:
         """Say in the header how many rows there are, and make all durable."""
         self._file.seek(0)

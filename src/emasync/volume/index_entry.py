@@ -57,6 +57,17 @@ class Coverage:
         return self.present + self.absent == self.chunks
 
 
+def coverage_of(counts: list[int]) -> Coverage:
+    """Counts by :class:`~emasync.volume.states.ChunkState`."""
+    return Coverage(
+        chunks=sum(counts),
+        present=counts[ChunkState.PRESENT],
+        absent=counts[ChunkState.ABSENT],
+        not_downloaded=counts[ChunkState.NOT_DOWNLOADED],
+        unknown=counts[ChunkState.UNKNOWN],
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayEntry:
     """What is written of one array: as :class:`~emasync.volume.interface.IndexedArray`, and how its chunks are kept.

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from crc32c import crc32c
 
+from emasync.errors import SourceError
 from emasync.volume.index_columns import FILE, Columns, ColumnWriter, stale
 
 HEAD_BYTES: Final = 16 << 10
@@ -98,13 +99,17 @@ class PathColumns:
 
         Raises
         ------
-        OSError
-            It cannot be looked at.
+        SourceError
+            It cannot be read.
         """
         known = self._numbers.get(path)
         if known is None:
-            found = (self._root / path).lstat()
-            self._heads.append(head_crc32c(self._root / path))
+            place = self._root / path
+            try:
+                found, head = place.lstat(), head_crc32c(place)
+            except OSError as error:
+                raise SourceError(f"{place}: cannot be read ({error.strerror})", location=path) from error
+            self._heads.append(head)
             self._facts.extend((found.st_size, found.st_mtime_ns))
             known = self._numbers[path] = len(self._numbers)
         return known

@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,8 @@ class IndexWriter:
     ----------
     root : Path
     dataset : str
+    complete : callable, optional
+        What is done to each entry before it is written.
 
     Raises
     ------
@@ -44,9 +46,12 @@ class IndexWriter:
         Disk full, no permission.
     """
 
-    def __init__(self, root: Path, dataset: str) -> None:
+    def __init__(
+        self, root: Path, dataset: str, complete: Callable[[ArrayEntry], ArrayEntry] = lambda entry: entry
+    ) -> None:
         self._folder = index_folder(root, dataset)
         self._dataset = dataset
+        self._complete = complete
         self._name = f"g{secrets.token_hex(6)}"
         self._stack = ExitStack()
         self._columns: dict[str, ColumnWriter] = {}
@@ -105,7 +110,7 @@ class IndexWriter:
 
     def add(self, entry: ArrayEntry) -> None:
         """Write an array; its records and states were written before."""
-        line = entry.to_line()
+        line = self._complete(entry).to_line()
         self._lines.write(line)
         self._order.append((sort_key(entry.asset), self._written_bytes, len(line)))
         self._written_bytes += len(line)

@@ -146,12 +146,20 @@ class Rows:
     ----------
     arrays : mapping of str to TreeArray
         By the folder of their objects.
+
+    Attributes
+    ----------
+    objects : dict of str to ListedObjects
+        By folder, of grids.
+    waiting : dict of str to (set of str)
+        By folder: objects of other arrays that are to be fetched yet.
     """
 
     def __init__(self, arrays: Mapping[str, TreeArray]) -> None:
         self._arrays = arrays
         self._last: tuple[str, TreeArray] | None = None
         self.objects: dict[str, ListedObjects] = {}
+        self.waiting: dict[str, set[str]] = {}
 
     def take(self, row: Row) -> bool:
         """Whether the row is an object of one of the arrays; it is noted then."""
@@ -159,8 +167,12 @@ class Rows:
         if found is None:
             return False
         place, array = found
-        number = None if array.grid is None else array.grid.number_at(row.destination[len(array.folder) + 1 :])
-        if array.grid is None or number is None:
+        if array.grid is None:
+            if row.state is not State.PLACED:
+                self.waiting.setdefault(place, set()).add(row.destination)
+            return False
+        number = array.grid.number_at(row.destination[len(array.folder) + 1 :])
+        if number is None:
             return False
         objects = self.objects.get(place)
         if objects is None:

@@ -6,22 +6,28 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 
-from emasync.errors import EmasyncError, MachineError
+from emasync.errors import EmasyncError, MachineError, SourceError
 from emasync.formats.interface import Format
 from emasync.formats.paths import join
 from emasync.hooks.index.chunk_states import LedgerView, Rows
 from emasync.hooks.index.cuts import BOXES, read_cuts
-from emasync.hooks.index.file_writer import UnwrittenError, write_file_array
+from emasync.hooks.index.file_writer import write_file_array
 from emasync.hooks.index.files import arrays_of, describe
+from emasync.hooks.index.found_file import FoundArray
+from emasync.hooks.index.recordings import recordings_in
+from emasync.hooks.index.series import Series
+from emasync.hooks.index.shard_writer import ShardRoom, write_sharded
 from emasync.hooks.index.tree_writer import Memory, write_tree_array
 from emasync.hooks.index.trees import TreeArray, TreeOnDisk, tree_arrays
 from emasync.hooks.interface import DatasetFacts, HookContext
 from emasync.hooks.metadata.dataset import SOURCE_METADATA
-from emasync.hooks.metadata.inventory import DataFile, Hierarchy, inventory
+from emasync.hooks.metadata.inventory import DataFile, Folder, Hierarchy, inventory
 from emasync.hooks.metadata.local import LocalTree
+from emasync.ledger.interface import Row
 from emasync.model.task import State
 from emasync.registry import FORMATS
 from emasync.volume.index_writer import IndexWriter
+from emasync.volume.states import ChunkState
 
 _log = logging.getLogger("emasync")
 
@@ -50,6 +56,7 @@ class DatasetIndexer:
         self._published = LocalTree(context.root, context.sink, facts.id + SOURCE_METADATA)
         self._cuts = read_cuts(self._published.document(BOXES))
         self._trees: list[TreeArray] = []
+        self._series = None if facts.series is None else Series(facts.series, self._disk)
         self.counts: Counter[str] = Counter()
         self.notes: list[str] = []
 
@@ -70,13 +77,27 @@ class DatasetIndexer:
                 _log.exception("index of %s: %s", self._facts.id, item)
                 self.notes.append(f"{item}: {type(error).__name__}: {error}; please report this")
         self._chunks()
+        if self._series is not None and (volume := self._series.volume(self.notes)) is not None:
+            self._add(volume)
         return True
 
     def _take(self, item: object) -> None:
         if isinstance(item, Hierarchy):
             self._tree(item)
         elif isinstance(item, DataFile):
-            self._file(item)
+            if self._series is None or not self._series.wants(item.path):
+                self._file(item)
+        elif isinstance(item, Folder):
+            self._folder(item)
+
+    def _folder(self, item: Folder) -> None:
+        for array in recordings_in(item, self._disk, self.notes):
+            self._add(array)
+        if self._series is not None:
+            for path in (join(item.path, name) for name in item.objects):
+                if self._series.wants(path):
+                    self._writer.files.add(join(self._facts.folder, path))  # its checksum comes before the volume
+                    self._series.there.append(path)
 
     def _items(self) -> Iterator[object]:
         try:
@@ -107,11 +128,14 @@ class DatasetIndexer:
         found, notes = describe(item, file)
         self.notes += notes
         for array in arrays_of(item.path, file.name, found) if found is not None else ():
-            try:
-                coverage = write_file_array(array, self._writer)
-            except UnwrittenError as error:
-                self.notes.append(f"{file.name}: {error}")
-                continue
+            self._add(array)
+
+    def _add(self, array: FoundArray) -> None:
+        try:
+            coverage = write_file_array(array, self._writer)
+        except SourceError as error:
+            self.notes.append(error.message)
+        else:
             self._count(coverage.chunks, coverage.present)
 
     def _chunks(self) -> None:
@@ -120,20 +144,31 @@ class DatasetIndexer:
         view = LedgerView.of(ledger, dataset)
         rows = Rows({array.place: array for array in self._trees})
         for row in ledger.listed_rows(dataset) if view.known else ():
-            if not rows.take(row) and row.state is State.PLACED and row.crc32c is not None:
-                self._writer.files.know_crc32c(row.destination, row.crc32c)
-        memory = Memory(facts=self._facts, ledger=ledger, view=view, objects=rows.objects)
+            if not rows.take(row):
+                self._file_row(row)
+        memory = Memory(facts=self._facts, ledger=ledger, view=view, objects=rows.objects, waiting=rows.waiting)
         for array in self._trees:
             try:
                 self._write(array, memory)
-            except EmasyncError as error:
+            except SourceError as error:
                 self.notes.append(error.message)
+
+    def _file_row(self, row: Row) -> None:
+        """What the ledger knows of a file: its checksum, or that it is not here."""
+        path = row.destination.removeprefix(f"{self._facts.folder}/")
+        if row.state is State.PLACED:
+            if row.crc32c is not None:
+                self._writer.files.know_crc32c(row.destination, row.crc32c)
+        elif self._series is not None and self._series.wants(path):
+            waits = row.state is not State.ABSENT
+            self._series.elsewhere[path] = ChunkState.NOT_DOWNLOADED if waits else ChunkState.UNKNOWN
 
     def _write(self, array: TreeArray, memory: Memory) -> None:
         if array.grid is None or array.description.sharded:
-            self.notes.append(f"{join(array.folder, array.path)}: shards are not indexed yet in this version")
-            return
-        coverage = write_tree_array(array, array.grid, memory, self._writer)
+            root = LocalTree(self._context.root, self._context.sink, "")
+            coverage = write_sharded(ShardRoom(array, root, memory, self._writer, self.notes))
+        else:
+            coverage = write_tree_array(array, array.grid, memory, self._writer)
         self._count(coverage.chunks, coverage.present)
 
     def _count(self, chunks: int, present: int) -> None:

@@ -7,13 +7,15 @@ from typing import Final
 
 import numpy as np
 
+from emasync.errors import ErrorKind, SourceError
 from emasync.formats.json_document import JsonObject
 from emasync.formats.stored import ChunkTable
-from emasync.hooks.index.found_file import FoundArray
+from emasync.hooks.index.found_file import FoundArray, SliceTable
 from emasync.model.geometry import Box
-from emasync.volume.index_entry import ArrayEntry, Coverage
+from emasync.volume.index_entry import ArrayEntry, Coverage, coverage_of
 from emasync.volume.index_writer import IndexWriter
 from emasync.volume.interface import ABSENT
+from emasync.volume.states import ChunkState
 
 MAX_SOURCES: Final = 64
 """Files of an array that are named as its sources; a series has more."""
@@ -25,17 +27,13 @@ _SPARSE_SHARE: Final = 2 / 3
 """A sparse row has 24 bytes, a dense one 16."""
 
 
-class UnwrittenError(Exception):
-    """An array that an index cannot hold; says why."""
-
-
 def write_file_array(array: FoundArray, writer: IndexWriter) -> Coverage:
     """Write one array; gives what is there of it.
 
     Raises
     ------
-    UnwrittenError
-        A chunk is too long.
+    SourceError
+        ``not_built``: a chunk is longer than a record can say.
     OSError
         A file went away.
     """
@@ -46,20 +44,30 @@ def write_file_array(array: FoundArray, writer: IndexWriter) -> Coverage:
         places["size_bytes"] = array.whole.size_bytes
     elif array.table is not None:
         coverage, places = _table(array, array.table, files[0], writer)
+    elif array.slices is not None:
+        coverage, places = _slices(array, array.slices, files, writer)
     else:
-        coverage = Coverage(chunks=len(files), present=len(files))
-        first = writer.add_records(files, np.asarray(array.starts, np.uint64), np.full(len(files), array.size_bytes))
-        places = {"kind": "pages", "first": first}
+        raise AssertionError(f"{array.asset}: {array.path} is nowhere")
     writer.add(_entry(array, places, coverage, tuple(files[:MAX_SOURCES])))
     return coverage
+
+
+def _slices(
+    array: FoundArray, slices: SliceTable, files: list[int], writer: IndexWriter
+) -> tuple[Coverage, JsonObject]:
+    """Chunks of a series, whose files have numbers of their own now."""
+    require_short(int(slices.sizes.max(initial=0)), array.asset)
+    numbers = np.where(slices.files >= 0, np.array(files)[np.maximum(slices.files, 0)], slices.files)
+    first = writer.add_records(numbers, slices.starts, slices.sizes)
+    counts = np.bincount(-np.minimum(slices.files, 0), minlength=len(ChunkState))
+    return coverage_of(counts.tolist()), {"kind": "pages", "first": first}
 
 
 def _table(array: FoundArray, table: ChunkTable, file: int, writer: IndexWriter) -> tuple[Coverage, JsonObject]:
     """Chunks of one file; those without bytes were never written, and have the fill value."""
     starts, sizes = table.starts.reshape(-1), table.sizes.reshape(-1)
     skipped = None if table.skipped is None else table.skipped.reshape(-1)
-    if sizes.size and int(sizes.max()) > MAX_CHUNK_BYTES:
-        raise UnwrittenError(f"{array.path or array.asset}: a chunk of {int(sizes.max())} bytes is longer than 4 GiB")
+    require_short(int(sizes.max(initial=0)), f"{array.asset}: {array.path}")
     there = sizes > 0
     present = int(np.count_nonzero(there))
     coverage = Coverage(chunks=sizes.size, present=present, absent=sizes.size - present)
@@ -76,11 +84,28 @@ def _table(array: FoundArray, table: ChunkTable, file: int, writer: IndexWriter)
     return coverage, places
 
 
+def require_short(size_bytes: int, name: str) -> None:
+    """Refuse chunks whose length a record cannot hold.
+
+    Raises
+    ------
+    SourceError
+        ``not_built``.
+    """
+    if size_bytes > MAX_CHUNK_BYTES:
+        raise SourceError(
+            f"{name}: a chunk of {size_bytes} bytes is longer than 4 GiB; it is not indexed, the file stays as it is",
+            kind=ErrorKind.NOT_BUILT,
+            location=name,
+        )
+
+
 def _is_stack(array: FoundArray) -> bool:
     """Whether chunks are planes, or strips of them: one voxel along all axes but the last of a plane, whole rows."""
     chunks, shape = array.layout.chunks, array.shape
     deepest = next((axis for axis, chunk in enumerate(chunks) if chunk > 1), len(chunks))
-    return len(shape) > 1 and prod(chunks[:deepest]) == 1 and chunks[deepest + 1 :] == shape[deepest + 1 :]
+    planes = "y" in array.axes and "x" in array.axes
+    return planes and prod(chunks[:deepest]) == 1 and chunks[deepest + 1 :] == shape[deepest + 1 :]
 
 
 def _entry(array: FoundArray, places: JsonObject, coverage: Coverage, sources: tuple[int, ...]) -> ArrayEntry:

@@ -13,7 +13,8 @@ from emasync.hooks.metadata.inventory import DataFile
 from emasync.hooks.metadata.local import LocalFile
 from emasync.registry import FORMATS
 
-HEAD_BYTES: Final = 64
+HEAD_BYTES: Final = 16 << 10
+"""HDF5 begins at a power of two from 512 on where a file of another kind stands before it (user block)."""
 MAX_FILE_NOTES: Final = 20
 """Of one file: an NWB file has hundreds of datasets of text."""
 

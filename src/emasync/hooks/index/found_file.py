@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from emasync.formats.chunks import ChunkLayout
 from emasync.formats.json_document import Json
 from emasync.formats.stored import ChunkTable, Measure
 from emasync.model.digest import Span
 from emasync.volume.index_entry import Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SliceTable:
+    """Places of the chunks of a series, slice by slice.
+
+    Attributes
+    ----------
+    files : ndarray of int64
+        Which of the array's files each chunk is in; a mark below zero where its file is not here.
+    starts, sizes : ndarray of uint64
+    """
+
+    files: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.uint64]
+    sizes: npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,14 +41,12 @@ class FoundArray:
         As :class:`~emasync.volume.interface.IndexedArray` has them.
     scale : int
     files : sequence of str
-        Paths relative to the root: of the one file, or of one a chunk of a series (`starts` then).
+        Paths relative to the root: of the file (documents that tell of it behind it), or of all files of a series.
     whole : Span or None
         Of an array that is one piece.
     table : ChunkTable or None
-    starts : sequence of int
-        Of a series: first byte of each file's chunk.
-    size_bytes : int
-        Of a series: of every chunk.
+    slices : SliceTable or None
+        Of a series.
     """
 
     asset: str
@@ -46,5 +63,4 @@ class FoundArray:
     files: Sequence[str]
     whole: Span | None = None
     table: ChunkTable | None = None
-    starts: Sequence[int] = ()
-    size_bytes: int = 0
+    slices: SliceTable | None = None

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from typing import Final
 
 from emasync.hooks.index.dataset import DatasetIndexer
+from emasync.hooks.index.manifest import completed
 from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
-from emasync.volume.index_writer import MAX_NOTES, IndexWriter
+from emasync.volume.index_writer import IndexWriter
+
+SHOWN_NOTES: Final = 5
+"""Of a dataset: NWB files have thousands of datasets of text; the index keeps them."""
 
 
 class IndexHook:
@@ -27,14 +33,20 @@ class IndexHook:
                 break
             found, said = _index(context, facts)
             counts += found
-            notes += [f"{facts.id}: {note}" for note in said]
-        return HookReport(counts={"datasets": 0, "arrays": 0, **counts}, notes=tuple(notes[:MAX_NOTES]))
+            notes += _shortened(facts.id, said)
+        return HookReport(counts={"datasets": 0, "arrays": 0, **counts}, notes=tuple(notes))
 
 
 def _index(context: HookContext, facts: DatasetFacts) -> tuple[Counter[str], list[str]]:
-    with IndexWriter(context.root, facts.id) as writer:
+    with IndexWriter(context.root, facts.id, lambda entry: completed(entry, facts.metadata)) as writer:
         indexer = DatasetIndexer(context, facts, writer)
         if not indexer.run():
             return Counter(), []
         writer.finish(indexer.notes, {"counts": dict(indexer.counts)})
     return indexer.counts + Counter(datasets=1), indexer.notes
+
+
+def _shortened(dataset: str, notes: Sequence[str]) -> list[str]:
+    shown = [f"{dataset}: {note}" for note in notes[:SHOWN_NOTES]]
+    more = len(notes) - SHOWN_NOTES
+    return [*shown, f"{dataset}: {more} more notes are in its index.json"] if more > 0 else shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from emasync.hooks.index.trees import TreeArray
 from emasync.hooks.interface import DatasetFacts
 from emasync.ledger.interface import Ledger
 from emasync.model.grid import ChunkGrid
-from emasync.volume.index_entry import ArrayEntry, Coverage, formula
+from emasync.volume.index_entry import ArrayEntry, Coverage, coverage_of, formula
 from emasync.volume.index_writer import IndexWriter
 from emasync.volume.states import ChunkState, States
 
@@ -29,12 +29,15 @@ class Memory:
     view : LedgerView
     objects : mapping of str to ListedObjects
         By folder.
+    waiting : mapping of str to (collection of str)
+        By folder: objects that are no part of a grid, and are to be fetched yet.
     """
 
     facts: DatasetFacts
     ledger: Ledger
     view: LedgerView
     objects: Mapping[str, ListedObjects]
+    waiting: Mapping[str, Collection[str]]
 
     def states(self, array: TreeArray, grid: ChunkGrid, crcs: Crcs | None) -> tuple[Iterator[States], Crcs | None]:
         """States of the objects of a grid, in blocks, and their checksums once these were read."""
@@ -82,17 +85,6 @@ def _with_states(
     if uniform:
         return coverage, formula(array.folder, grid, state=int(uniform[0]))
     return coverage, formula(array.folder, grid, blocks=first)
-
-
-def coverage_of(counts: list[int]) -> Coverage:
-    """Counts by :class:`~emasync.volume.states.ChunkState`."""
-    return Coverage(
-        chunks=sum(counts),
-        present=counts[ChunkState.PRESENT],
-        absent=counts[ChunkState.ABSENT],
-        not_downloaded=counts[ChunkState.NOT_DOWNLOADED],
-        unknown=counts[ChunkState.UNKNOWN],
-    )
 
 
 def tree_entry(array: TreeArray, places: JsonObject, coverage: Coverage, writer: IndexWriter) -> ArrayEntry:

@@ -39,6 +39,8 @@ class TreeArray:
     layout : ChunkLayout
     folder : str
         Of the tree, relative to the root.
+    start : tuple of int
+        Coordinates of the first object on disk, as objects are named.
     grid : ChunkGrid or None
         Objects on disk: chunks, or shards that are named by their place; None where shards are named otherwise.
     shape, origin : tuple of int
@@ -56,6 +58,7 @@ class TreeArray:
     description: ArrayDescription
     layout: ChunkLayout
     folder: str
+    start: tuple[int, ...]
     grid: ChunkGrid | None
     shape: tuple[int, ...]
     origin: tuple[int, ...]
@@ -142,6 +145,7 @@ def _array(place: TreeOnDisk, here: Told, published: Told) -> TreeArray:
         description=array,
         layout=layout_of(array, here.documents or None),
         folder=place.tree.folder,
+        start=start,
         grid=None if array.sharding is not None else grid_between(array, start, stop),
         shape=shape,
         origin=origin,

@@ -1,0 +1,1 @@
+"""Traces of electrodes as plain numbers: binary folders of SpikeInterface, recordings of Open Ephys."""
