@@ -19,6 +19,17 @@ OPEN_S = 60.0
 """For a page to be there, on a machine that is busy with other things."""
 
 
+LOOK = """(() => ({
+  images: [...document.images].map(image => [image.naturalWidth, image.naturalHeight, image.alt]),
+  heads: [...document.querySelectorAll('table')].map(table => table.querySelectorAll('th[scope=col]').length),
+  scripts: document.scripts.length,
+  paper: getComputedStyle(document.body).backgroundColor,
+  width: document.documentElement.scrollWidth <= window.innerWidth,
+  text: document.body.innerText,
+}))()"""
+"""What tests ask of a page."""
+
+
 class NoBrowserError(Exception):
     """Nothing to open pages with."""
 

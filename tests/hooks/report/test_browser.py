@@ -5,25 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.hooks.report.browser import Browser
-from tests.hooks.report.test_page import HOSTILE, everything
+from tests.hooks.report.browser import LOOK, Browser
+from tests.hooks.report.desk import HOSTILE, everything, pictures
 
 from emasync.hooks.report.page import render
-
-LOOK = """(() => ({
-  images: [...document.images].map(image => [image.naturalWidth, image.naturalHeight, image.alt]),
-  heads: [...document.querySelectorAll('table')].map(table => table.querySelectorAll('th[scope=col]').length),
-  scripts: document.scripts.length,
-  paper: getComputedStyle(document.body).backgroundColor,
-  width: document.documentElement.scrollWidth <= window.innerWidth,
-  text: document.body.innerText,
-}))()"""
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
-    path.write_bytes(render(everything(HOSTILE), "0" * 64))
+    path.write_bytes(render(everything(HOSTILE), "0" * 64, pictures(HOSTILE)))
     return path
 
 

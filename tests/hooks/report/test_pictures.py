@@ -17,14 +17,16 @@ from emasync.hooks.report.cutting import Cut, cut, spans_of
 from emasync.hooks.report.drawing import (
     LEAST,
     SIDE,
+    Bar,
     Contrast,
+    Side,
     bar_of,
     coloured,
     contrast_of,
     grey,
     length,
+    pixels_for,
     png,
-    size_of,
 )
 from emasync.hooks.report.extent import LEAST as LEAST_COVERAGE
 from emasync.hooks.report.extent import MISSING, MOST_CHUNKS, PRESENT, coverage_png, extent_of
@@ -104,7 +106,7 @@ def stored(tmp_path: Path) -> Stored:
 
 
 def cached(stored: Stored) -> Any:
-    return lambda _: stored.volume(cache_bytes=1 << 24)
+    return lambda: stored.volume(cache_bytes=1 << 24)
 
 
 def test_pictures_read_the_chunks_they_show_and_each_once(stored: Stored) -> None:
@@ -158,14 +160,14 @@ def test_what_cannot_be_read_is_said(stored: Stored) -> None:
 def test_axes_that_are_neither_space_nor_colour_are_cut_at_their_beginning(tmp_path: Path) -> None:
     stored = store(tmp_path, voxels((3, 2, 20, 30)), (1, 1, 20, 30), axes="tcyx", origin=(5, 0, 0, 0))
     assert selected(stored.array) == {"t": 5}
-    shown = pictures_of(stored.array, lambda array: stored.volume(select=selected(array)), partly=False)
+    shown = pictures_of(stored.array, lambda: stored.volume(select=selected(stored.array)), partly=False)
     assert len(shown.planes) == 1
     assert len(stored.reads) == 1
 
 
 def test_what_stands_below_a_picture(stored: Stored) -> None:
     shown = pictures_of(stored.array, cached(stored), partly=False)
-    assert shown.about == "zyx 64 \u00d7 64 \u00d7 64, voxels of 50 \u00d7 8 \u00d7 8 nm, u2"
+    assert shown.about == "zyx 64 \u00d7 64 \u00d7 64, voxels of 50 \u00d7 8 \u00d7 8 nm, uint16"
     assert [plane.caption for plane in shown.planes] == [
         "y, x at z = 32; bar 200 nm",
         "z, x at y = 32; bar 200 nm",
@@ -216,26 +218,19 @@ def test_segments_have_colours_of_their_own() -> None:
     assert coloured(np.array([[-1, 3]], np.int32)).shape == (1, 2, 3)
 
 
-def test_proportions_are_those_of_the_specimen() -> None:
-    assert size_of((100, 100), None) == (LEAST, LEAST)
-    assert size_of((1000, 500), None) == (SIDE // 2, SIDE)
-    assert size_of((184, 4000), (50.0, 8.0)) == (SIDE, round(SIDE * 184 * 50 / 32_000))
-    assert size_of((1, 100_000), None)[1] == 1
+def test_planes_of_an_array_are_drawn_at_one_scale() -> None:
+    assert pixels_for([Side(100, 1.0), Side(50, 1.0)]) == LEAST / 100
+    assert pixels_for([Side(250, 1.0)]) == 1.0
+    assert pixels_for([Side(184, 50.0), Side(4000, 8.0)]) == SIDE / 32_000
+    assert pixels_for([Side(250, 200.0), Side(300, 8.0)]) == 250 / 50_000  # the longest in the specimen
 
 
 @pytest.mark.parametrize(
-    ("width", "columns", "step_nm", "label", "pixels"),
-    [
-        (300, 300, 8.0, "500 nm", 62),
-        (300, 1000, 4.0, "1 \u00b5m", 75),
-        (360, 10, 1e6, "2 mm", 72),
-        (100, 7, 0.1, "0.2 nm", 29),
-    ],
+    ("whole_nm", "label", "pixels"),
+    [(2_400, "500 nm", 50), (4_000, "1 \u00b5m", 100), (1e7, "2 mm", 200_000), (0.7, "0.2 nm", 1)],
 )
-def test_a_bar_has_a_round_length_and_is_as_long_as_it_says(
-    width: int, columns: int, step_nm: float, label: str, pixels: int
-) -> None:
-    assert bar_of(width, columns, step_nm) == (label, pixels)
+def test_a_bar_has_a_round_length_and_is_as_long_as_it_says(whole_nm: float, label: str, pixels: int) -> None:
+    assert bar_of(whole_nm, 0.1) == (label, pixels)
 
 
 def test_lengths() -> None:
@@ -243,24 +238,28 @@ def test_lengths() -> None:
 
 
 def test_the_bar_is_in_the_picture() -> None:
-    data, bar = png(flat(np.zeros((200, 300), np.uint8)), contrast=Contrast(0, 1), steps_nm=(8.0, 8.0))
-    picture = opened(data)
-    assert bar is not None
+    black = flat(np.zeros((200, 300), np.uint8))
+    picture = opened(png(black, (300, 200), contrast=Contrast(0, 1), bar=Bar("1 nm", 75)))
     assert picture.shape == (200, 300)
-    assert (picture == 255).any(axis=0).sum() == bar.pixels - 1  # and a black edge around it
-    without, none = png(flat(np.zeros((200, 300), np.uint8)), contrast=Contrast(0, 1), steps_nm=None)
-    assert none is None
-    assert not opened(without).any()
+    assert (picture == 255).any(axis=0).sum() == 75 - 1  # and a black edge around it
+    assert not opened(png(black, (300, 200), contrast=Contrast(0, 1), bar=None)).any()
+
+
+def test_the_specimen_keeps_its_proportions(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((10, 64, 32)), (10, 64, 32), measures=NM)
+    sizes = [opened(plane.data).shape[:2] for plane in pictures_of(stored.array, stored.volume, partly=False).planes]
+    scale = LEAST / 512  # 64 voxels of 8 nm are the longest side
+    assert sizes == [(LEAST, LEAST // 2), (round(500 * scale), LEAST // 2), (round(500 * scale), LEAST)]
 
 
 def test_colours_stay_colours_and_numbers_of_any_kind_are_drawn() -> None:
     colours = np.zeros((40, 50, 3), np.uint8)
     colours[..., 0] = 255
-    data, _ = png(flat(colours), contrast=Contrast(0, 255), steps_nm=None)
-    assert opened(data)[0, 0].tolist() == [255, 0, 0]
+    drawn = opened(png(flat(colours), (50, 40), contrast=Contrast(0, 255), bar=None))
+    assert drawn[0, 0].tolist() == [255, 0, 0]
     for dtype in ("bool", "int8", "uint16", "int64", "uint64", "float16", "float64", "complex64"):
-        data, _ = png(flat(np.ones((40, 50), dtype)), contrast=Contrast(0, 1), steps_nm=None)
-        assert opened(data).min() == 255
+        drawn = opened(png(flat(np.ones((40, 50), dtype)), (50, 40), contrast=Contrast(0, 1), bar=None))
+        assert drawn.min() == 255
 
 
 # --- coverage -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.hooks.report.test_page import Page
+from tests.hooks.report.desk import Page
 from tests.integration.folders import run_within
 
 from emasync import api
@@ -44,9 +44,11 @@ def test_a_run_leaves_a_page_and_one_that_found_all_in_its_place_leaves_it_as_it
 
     found = Page((root / "report.html").read_bytes())
     (run,) = known_runs(root / ".emasync")
-    assert {"hook": "report", "written": 1, "datasets": 1} in [dict(event.fields) for event in events]
+    assert {"hook": "report", "written": 1, "datasets": 1, "arrays_shown": 0} in [
+        dict(event.fields) for event in events
+    ]
     assert "3 objects, 300 B" in found.text
-    assert "Licence CC-BY-4.0 Cite as Doe et al. <2020>" in found.text
+    assert "Licence CC-BY-4.0 M Cite as Doe et al. <2020> M" in found.text
     assert (run.bytes_fetched, run.samples[-1].received_bytes, run.samples[-1].placed_objects) == (300, 300, 3)
     assert [(host.origin, host.requests) for host in run.hosts] == [(run.hosts[0].origin, run.requests)]
     assert run.hosts[0].origin in found.text
@@ -61,8 +63,8 @@ def test_the_page_can_be_written_again_without_a_run(manifest: Path, tmp_path: P
     root = tmp_path / "root"
     run_within(manifest, root)
     (root / "report.html").unlink()
-    assert api.hook(root, "report").counts == {"written": 1, "datasets": 1}
-    assert known_hooks(root / ".emasync")["report"].counts == {"written": 1, "datasets": 1}
+    assert api.hook(root, "report").counts == {"written": 1, "datasets": 1, "arrays_shown": 0}
+    assert known_hooks(root / ".emasync")["report"].counts == {"written": 1, "datasets": 1, "arrays_shown": 0}
 
 
 def test_no_hooks_is_no_page_and_the_run_is_remembered_all_the_same(manifest: Path, tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from emasync.errors import InputError
 from emasync.hooks.interface import DatasetFacts
 from emasync.hooks.public_urls import public_url
+from emasync.hooks.report.described import DescribedAsset
 from emasync.hooks.report.markup import Child, link, tag
+from emasync.hooks.report.metadata_tables import mark
 from emasync.hooks.report.tables import facts
 from emasync.model.amounts import megabytes
 from emasync.model.location import Location
@@ -17,6 +21,10 @@ from emasync.model.receipt import DatasetReceipt, Verified
 from emasync.model.redaction import is_presigned, redact
 
 WORDS: Final = {"complete": "\u2713 complete", "partial": "\u25d0 partial", "failed": "\u2717 failed"}
+
+
+_DOI: Final = re.compile(r"10\.\d{4,9}/[-._;()/:A-Za-z0-9]+")
+"""Crossref's advice for what DOIs look like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +36,13 @@ class DatasetView:
     receipt : DatasetReceipt
     facts : DatasetFacts or None
         None where no run with hooks was made.
+    asset : DescribedAsset or None
+        Its first one, as metadata describe it.
     """
 
     receipt: DatasetReceipt
-    facts: DatasetFacts | None
+    facts: DatasetFacts | None = None
+    asset: DescribedAsset | None = None
 
 
 def card(view: DatasetView, pictures: Child = None) -> Element:
@@ -41,7 +52,7 @@ def card(view: DatasetView, pictures: Child = None) -> Element:
         "article",
         tag("h3", receipt.id, " ", tag("span", WORDS[receipt.status], class_=f"status {receipt.status}")),
         pictures,
-        facts(_amounts(receipt) + _rights(view.facts)),
+        facts(_amounts(receipt) + _rights(view)),
         id=f"dataset-{receipt.id}",
         class_="card",
     )
@@ -49,7 +60,10 @@ def card(view: DatasetView, pictures: Child = None) -> Element:
 
 def _amounts(receipt: DatasetReceipt) -> list[tuple[str, Child]]:
     return [
-        ("On disk", f"{receipt.objects:,} objects, {megabytes(receipt.bytes)}"),
+        (
+            "On disk",
+            f"{receipt.objects:,} {'object' if receipt.objects == 1 else 'objects'}, {megabytes(receipt.bytes)}",
+        ),
         ("Verified", _verified(receipt.verified)),
         ("Failed", tag("a", receipt.failed, href="#failures") if receipt.failed else None),
         ("Left out by the publisher", receipt.absent or None),
@@ -68,19 +82,38 @@ def _verified(verified: Verified) -> str:
     return ", ".join(f"{count:,} {how}" for count, how in counts if count)
 
 
-def _rights(known: DatasetFacts | None) -> list[tuple[str, Child]]:
-    if known is None:
-        return []
-    said = known.metadata
+def _rights(view: DatasetView) -> list[tuple[str, Child]]:
+    """As metadata tell it; else as the manifest does."""
+    facts, asset = view.facts, view.asset
+    location = facts.location if facts is not None else ""
     return [
-        ("Source", source_link(known.location)),
-        ("Licence", _text(said.get("license"))),
-        ("Cite as", _text(said.get("citation"))),
+        ("Source", source_link(location) if location else _told(asset, "access_url")),
+        ("Page", _told(asset, "source_url")),
+        ("Licence", _told(asset, "license_spdx") or _told(asset, "license_text") or _manifest(facts, "license")),
+        ("Cite as", _told(asset, "citation") or _manifest(facts, "citation")),
+        ("DOI", _doi(asset)),
     ]
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _told(asset: DescribedAsset | None, name: str) -> Child:
+    said = None if asset is None else asset.fields.get(name)
+    if said is None or not said.value:
+        return None
+    return [link(said.value), " ", mark(said.source, said.where)]
+
+
+def _doi(asset: DescribedAsset | None) -> Child:
+    said = None if asset is None else asset.fields.get("doi_data") or asset.fields.get("doi_paper")
+    if said is None:
+        return None
+    names = said.value.split("; ")
+    links: list[Child] = [(link(f"https://doi.org/{quote(name)}", name), " ") for name in names]
+    return [links if all(map(_DOI.fullmatch, names)) else said.value, " ", mark(said.source, said.where)]
+
+
+def _manifest(facts: DatasetFacts | None, name: str) -> Child:
+    value = None if facts is None else facts.metadata.get(name)
+    return [link(value), " ", mark("manifest")] if isinstance(value, str) else None
 
 
 def source_link(location: str) -> Child:

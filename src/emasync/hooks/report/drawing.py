@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE: Final = 360
-"""Pixels along the longer side of a picture, at most."""
+"""Pixels along the longest side of an array's pictures, at most."""
 
-LEAST: Final = 120
-"""Pixels along the longer side, at least: small planes are shown larger."""
+LEAST: Final = 200
+"""Pixels along the longest side, at least: small arrays are shown larger."""
 
 PERCENTILES: Final = (0.5, 99.5)
 """That become black and white."""
@@ -30,8 +30,8 @@ BAR_SHARE: Final = 0.4
 _SAMPLED: Final = 1 << 18
 """Voxels that percentiles are told from."""
 
-_BAR: Final = 3
-"""Pixels: thickness of the scale bar, and half its distance from the edges."""
+_BAR: Final = 4
+"""Pixels: thickness of the scale bar, and its distance from the edges."""
 
 
 class Contrast(NamedTuple):
@@ -92,21 +92,36 @@ def coloured(voxels: Voxels) -> npt.NDArray[np.uint8]:
     return np.where((voxels == 0)[..., np.newaxis], np.uint8(0), colours)
 
 
-def size_of(shape: Sequence[int], steps_nm: Sequence[float] | None) -> tuple[int, int]:
-    """Width and height of a picture of so many rows and columns, true to the size of voxels where that is known."""
-    rows, columns = shape[0], shape[1]
-    high, wide = (rows * steps_nm[0], columns * steps_nm[1]) if steps_nm else (float(rows), float(columns))
-    side = min(SIDE, max(LEAST, rows, columns))
-    scale = side / max(high, wide)
-    return max(1, round(wide * scale)), max(1, round(high * scale))
+class Side(NamedTuple):
+    """Rows or columns of a plane.
+
+    Attributes
+    ----------
+    voxels : int
+    step : float
+        From one to the next: nanometres; or 1, where that is not known of all axes.
+    """
+
+    voxels: int
+    step: float
+
+    @property
+    def extent(self) -> float:
+        """From edge to edge."""
+        return self.voxels * self.step
 
 
-def bar_of(width: int, columns: int, step_nm: float) -> Bar:
-    """The longest bar of a round length that fits."""
-    whole_nm = columns * step_nm
+def pixels_for(sides: Iterable[Side]) -> float:
+    """Pixels a nanometre (or voxel) for all planes of an array: they are drawn at one scale, true to the specimen."""
+    longest = max(sides, key=lambda side: side.extent)
+    return min(SIDE, max(LEAST, longest.voxels)) / longest.extent
+
+
+def bar_of(whole_nm: float, pixels_a_nm: float) -> Bar:
+    """The longest bar of a round length that fits into a picture of so many nanometres."""
     exponent = 10.0 ** np.floor(np.log10(whole_nm * BAR_SHARE))
     length_nm = max(factor * exponent for factor in (1, 2, 5) if factor * exponent <= whole_nm * BAR_SHARE)
-    return Bar(length(length_nm), max(1, round(width * length_nm / whole_nm)))
+    return Bar(length(length_nm), max(1, round(length_nm * pixels_a_nm)))
 
 
 def length(size_nm: float) -> str:
@@ -117,31 +132,24 @@ def length(size_nm: float) -> str:
     raise AssertionError("the last unit ends the loop")
 
 
-def png(cut: Cut, *, contrast: Contrast | None, steps_nm: Sequence[float] | None) -> tuple[bytes, Bar | None]:
-    """A picture.
+def png(cut: Cut, size: tuple[int, int], *, contrast: Contrast | None, bar: Bar | None) -> bytes:
+    """A picture; what is not here is transparent.
 
     Parameters
     ----------
     cut : Cut
+    size : (int, int)
+        Width and height.
     contrast : Contrast or None
         None for segments.
-    steps_nm : sequence of float or None
-        Size of a voxel along rows and columns.
-
-    Returns
-    -------
-    bytes
-        PNG; what is not here is transparent.
-    Bar or None
-        As it was drawn.
+    bar : Bar or None
     """
-    picture = _picture(cut, contrast, size_of(cut.there.shape, steps_nm))
-    bar = None if steps_nm is None else bar_of(picture.width, cut.there.shape[1], steps_nm[1])
+    picture = _picture(cut, contrast, size)
     if bar is not None:
         _draw(picture, bar)
     out = io.BytesIO()
     picture.save(out, format="PNG", optimize=True)
-    return out.getvalue(), bar
+    return out.getvalue()
 
 
 def _picture(cut: Cut, contrast: Contrast | None, size: tuple[int, int]) -> Image:
@@ -163,6 +171,6 @@ def _draw(picture: Image, bar: Bar) -> None:
     from PIL import ImageDraw  # noqa: PLC0415 - an extra
 
     draw = ImageDraw.Draw(picture)
-    right, bottom = picture.width - 2 * _BAR - 1, picture.height - 2 * _BAR - 1
+    right, bottom = picture.width - _BAR - 1, picture.height - _BAR - 1
     colours: dict[str, Any] = {"fill": "white", "outline": "black"}  # Any: of Pillow
     draw.rectangle((right - bar.pixels, bottom - _BAR, right, bottom), **colours)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from emasync.errors import EmasyncError
 from emasync.hooks.report.cutting import Cut, cut, spans_of
-from emasync.hooks.report.drawing import SIDE, Bar, contrast_of, png
-from emasync.hooks.report.extent import coverage_png, extent_of
+from emasync.hooks.report.drawing import SIDE, Bar, Side, bar_of, contrast_of, pixels_for, png
+from emasync.hooks.report.extent import AT_ONCE, coverage_png, extent_of
+from emasync.hooks.report.pictures import ArrayPictures, Picture
 from emasync.hooks.report.planes import Plane, planes_of, spatial_axes
 from emasync.model.units import NANOMETRES
 from emasync.volume.absence import name_of
+from emasync.volume.index import open_index
 from emasync.volume.index_entry import ArrayEntry
+from emasync.volume.index_layout import LINES
 from emasync.volume.interface import IndexedArray
+from emasync.volume.opening import Wanted, volume_of
 from emasync.volume.orientation import CHANNELS, SPATIAL
 from emasync.volume.volume import Volume
 
@@ -25,49 +34,11 @@ MOST_ARRAYS: Final = 3
 LOOKED_AT: Final = 2_000
 """Arrays of a dataset among which these are chosen."""
 
+CACHE_BYTES: Final = 64 << 20
+"""Of decoded chunks: planes of an array share those in its centre."""
+
 _SEGMENTS: Final = frozenset("biu")
 """Kinds of numpy's types that can name segments."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """One picture.
-
-    Attributes
-    ----------
-    data : bytes
-        PNG.
-    alt : str
-        For who does not see it.
-    caption : str
-    """
-
-    data: bytes
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrayPictures:
-    """An array in pictures.
-
-    Attributes
-    ----------
-    name : str
-    about : str
-        Level, shape, voxel size, type.
-    planes : tuple of Picture
-    coverage : Picture or None
-        Of an array that is here in part.
-    note : str or None
-        Why something is not shown.
-    """
-
-    name: str
-    about: str
-    planes: tuple[Picture, ...] = ()
-    coverage: Picture | None = None
-    note: str | None = None
 
 
 def chosen(entries: Iterable[ArrayEntry]) -> list[ArrayEntry]:
@@ -111,7 +82,49 @@ def selected(array: IndexedArray) -> Mapping[str, int]:
     }
 
 
-def pictures_of(array: IndexedArray, open_volume: Callable[[IndexedArray], Volume], *, partly: bool) -> ArrayPictures:
+def gallery(root: Path, dataset: str, hurry: Callable[[], bool]) -> tuple[ArrayPictures, ...]:
+    """Pictures of a dataset; none where it has no index that can be read.
+
+    Parameters
+    ----------
+    root : Path
+    dataset : str
+    hurry : callable
+        Whether to stop after the next array.
+    """
+    try:
+        index = open_index(root, dataset)
+        entries = chosen(index.entries())
+    except EmasyncError:  # the hook that makes indexes tells of it
+        return ()
+    wanted = Wanted(root=str(root), dataset=dataset, cache_bytes=CACHE_BYTES, check=False)
+    shown = []
+    for entry in entries:
+        if hurry():
+            break
+        array = index.indexed(entry, check=False)
+        volume = partial(volume_of, index, entry, replace(wanted, select=selected(array)))
+        shown.append(pictures_of(array, volume, partly=_is_partial(entry)))
+    return tuple(shown)
+
+
+def _is_partial(entry: ArrayEntry) -> bool:
+    """Whether a map of its chunks says something; without a ledger each is looked for on disk."""
+    coverage = entry.coverage
+    return not coverage.complete and (coverage.known or coverage.chunks <= AT_ONCE)
+
+
+def index_digest(root: Path, dataset: str) -> str:
+    """SHA-256 of what the index says of all arrays; empty where there is no index that can be read."""
+    try:
+        index = open_index(root, dataset)
+        with (index.columns.folder / LINES).open("rb") as lines:
+            return hashlib.file_digest(lines, "sha256").hexdigest()
+    except (EmasyncError, OSError):
+        return ""
+
+
+def pictures_of(array: IndexedArray, open_volume: Callable[[], Volume], *, partly: bool) -> ArrayPictures:
     """Read and draw an array; what cannot be read is said in place of a picture.
 
     Parameters
@@ -119,15 +132,15 @@ def pictures_of(array: IndexedArray, open_volume: Callable[[IndexedArray], Volum
     array : IndexedArray
     open_volume : callable
     partly : bool
-        Whether some of its chunks are not here.
+        Whether some of its chunks are not here, or nobody knows.
     """
     planes, note = tuple[Picture, ...](), None
     try:
-        planes = tuple(_planes(open_volume(array)))
+        planes = tuple(_planes(open_volume()))
     except EmasyncError as error:
         note = error.message
     return ArrayPictures(
-        name=name_of(array),
+        name=name_of(array).removeprefix(f"{array.dataset}/"),
         about=_about(array),
         planes=planes,
         coverage=_coverage(array) if partly else None,
@@ -140,7 +153,7 @@ def _about(array: IndexedArray) -> str:
     steps = [_step_nm(array, axis) for axis in spatial_axes(array.axes)]
     voxel = "voxel size unknown" if None in steps else f"voxels of {_lengths(steps)}"
     level = f"level {array.scale}, " if array.scale else ""
-    return f"{level}{''.join(array.axes)} {sizes}, {voxel}, {array.layout.dtype.lstrip('<>|=')}"
+    return f"{level}{''.join(array.axes)} {sizes}, {voxel}, {np.dtype(array.layout.dtype).name}"
 
 
 def _lengths(sizes_nm: Iterable[float | None]) -> str:
@@ -158,19 +171,21 @@ def _planes(volume: Volume) -> Iterator[Picture]:
     cuts = [cut(volume, plane) for plane in planes]
     segments = volume.array.role == "labels" and volume.dtype.kind in _SEGMENTS
     contrast = None if segments else contrast_of(cuts)
-    for plane, seen in zip(planes, cuts, strict=True):
-        steps = _steps_nm(volume, plane)
-        data, bar = png(seen, contrast=contrast, steps_nm=steps)
+    sides = [_sides(volume, plane) for plane in planes]
+    scale = pixels_for(chain.from_iterable(sides)) if planes else 1.0
+    for plane, seen, (rows, columns) in zip(planes, cuts, sides, strict=True):
+        bar = None if volume.voxel_size_nm is None else bar_of(columns.extent, scale)
+        size = max(1, round(columns.extent * scale)), max(1, round(rows.extent * scale))
         caption = _caption(volume, plane, seen, bar)
+        data = png(seen, size, contrast=contrast, bar=bar)
         yield Picture(data=data, alt=f"{name_of(volume.array)}: plane {caption}", caption=caption)
 
 
-def _steps_nm(volume: Volume, plane: Plane) -> tuple[float, float] | None:
-    sizes = volume.voxel_size_nm
-    if sizes is None:
-        return None
-    by_axis = dict(zip(spatial_axes(volume.axes), sizes, strict=True))
-    return by_axis[plane.rows], by_axis[plane.columns]
+def _sides(volume: Volume, plane: Plane) -> tuple[Side, Side]:
+    spatial = spatial_axes(volume.axes)
+    steps = dict(zip(spatial, volume.voxel_size_nm or (1.0,) * len(spatial), strict=True))
+    shape = plane.box.shape
+    return Side(shape[plane.rows], steps[plane.rows]), Side(shape[plane.columns], steps[plane.columns])
 
 
 def _caption(volume: Volume, plane: Plane, seen: Cut, bar: Bar | None) -> str:
@@ -192,7 +207,7 @@ def _coverage(array: IndexedArray) -> Picture:
     return Picture(
         data=coverage_png(extent),
         alt=f"{name_of(array)}: {told}",
-        caption=f"{extent.rows}, {extent.columns}; {told}; blue is here, grey left out, orange not downloaded",
+        caption=f"{extent.rows}, {extent.columns}; {told}; blue: here, grey: left out, orange: not here, or not known",
     )
 
 

@@ -7,16 +7,26 @@ from typing import Final
 
 from emasync.disk.interface import Sink
 from emasync.hooks.interface import HookContext, HookReport
+from emasync.hooks.metadata.writers import JSON as METADATA
 from emasync.hooks.receipt import RECEIPT, older_datasets, placed_datasets
 from emasync.hooks.report import plots
 from emasync.hooks.report.cards import DatasetView
+from emasync.hooks.report.described import READ_BYTES, described_assets
+from emasync.hooks.report.gallery import gallery, index_digest
 from emasync.hooks.report.markup import inputs_of
 from emasync.hooks.report.page import PageFacts, render
+from emasync.hooks.report.pictures import ArrayPictures
 from emasync.hooks.run_notes import known_hooks, known_runs
 from emasync.model.receipt import DatasetReceipt
 from emasync.model.run_record import RunRecord
 
 PAGE: Final = "report.html"
+
+MOST_PICTURED: Final = 24
+"""Datasets with pictures: each takes a second, and some hundred kilobytes of the page."""
+
+MOST_PICTURE_BYTES: Final = 12 << 20
+"""Of pictures on a page, before they are written as text."""
 
 _BEGINNING_BYTES: Final = 4096
 """Of the page: its digest stands there."""
@@ -39,8 +49,25 @@ class ReportHook:
         inputs = facts.digest()
         if inputs_of(_read(context.sink, PAGE, _BEGINNING_BYTES)) == inputs:
             return HookReport(counts={"written": 0})
-        context.sink.write_document(PAGE, render(facts, inputs))
-        return HookReport(counts={"written": 1, "datasets": len(facts.datasets)})
+        pictures = _pictures(context, facts) if facts.charts else {}
+        if context.hurry():
+            return HookReport(counts={"written": 0})
+        context.sink.write_document(PAGE, render(facts, inputs, pictures))
+        shown = sum(map(len, pictures.values()))
+        return HookReport(counts={"written": 1, "datasets": len(facts.datasets), "arrays_shown": shown})
+
+
+def _pictures(context: HookContext, facts: PageFacts) -> dict[str, tuple[ArrayPictures, ...]]:
+    """Of the first datasets, as long as nobody waits and the page has room for them."""
+    drawn: dict[str, tuple[ArrayPictures, ...]] = {}
+    room_bytes = MOST_PICTURE_BYTES
+    for view in facts.datasets[:MOST_PICTURED]:
+        if context.hurry() or room_bytes <= 0:
+            break
+        found = gallery(context.root, view.receipt.id, context.hurry)
+        drawn[view.receipt.id] = found
+        room_bytes -= sum(array.size_bytes for array in found)
+    return drawn
 
 
 def page_facts(context: HookContext) -> PageFacts:
@@ -48,11 +75,15 @@ def page_facts(context: HookContext) -> PageFacts:
     runs = known_runs(context.state_dir)
     told = {facts.id: facts for facts in context.all_datasets}
     receipts = tuple(_receipts(context, runs[0] if runs else None))
+    assets = described_assets(_read(context.sink, METADATA, READ_BYTES))
+    first = {asset.dataset: asset for asset in reversed(assets)}
     return PageFacts(
         root=context.root.absolute().name or "root",
-        datasets=tuple(DatasetView(receipt=receipt, facts=told.get(receipt.id)) for receipt in receipts),
+        datasets=tuple(DatasetView(receipt=one, facts=told.get(one.id), asset=first.get(one.id)) for one in receipts),
         runs=runs,
-        hooks={name: report for name, report in known_hooks(context.state_dir).items() if name != "report"},
+        assets=assets,
+        indexes=tuple(index_digest(context.root, one.id) for one in receipts[:MOST_PICTURED]),
+        notes={name: report.notes for name, report in known_hooks(context.state_dir).items() if report.notes},
         charts=plots.drawable(),
     )
 

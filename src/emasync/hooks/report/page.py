@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -13,10 +13,14 @@ from xml.etree.ElementTree import Element
 
 import msgspec
 
-from emasync.hooks.interface import HookReport
 from emasync.hooks.report import plots
+from emasync.hooks.report.boxes import box_pictures
 from emasync.hooks.report.cards import DatasetView, card
+from emasync.hooks.report.described import DescribedAsset
 from emasync.hooks.report.markup import Child, cut, document, tag
+from emasync.hooks.report.metadata_tables import metadata_section
+from emasync.hooks.report.pictures import ArrayPictures
+from emasync.hooks.report.showing import show, show_boxes
 from emasync.hooks.report.speed import speed_section
 from emasync.hooks.report.troubles import failures_section, notes_section
 from emasync.model.amounts import megabytes
@@ -38,7 +42,11 @@ class PageFacts:
     datasets : tuple of DatasetView
     runs : tuple of RunRecord
         The newest first.
-    hooks : mapping of str to HookReport
+    assets : tuple of DescribedAsset
+    indexes : tuple of str
+        Digests of what pictures are made from, one a dataset.
+    notes : mapping of str to tuple of str
+        By hook.
     charts : bool
         Whether charts can be drawn here.
     tool : str
@@ -47,7 +55,9 @@ class PageFacts:
     root: str
     datasets: tuple[DatasetView, ...] = ()
     runs: tuple[RunRecord, ...] = ()
-    hooks: Mapping[str, HookReport] = field(default_factory=dict)
+    assets: tuple[DescribedAsset, ...] = ()
+    indexes: tuple[str, ...] = ()
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     charts: bool = False
     tool: str = f"emasync {VERSION}"
 
@@ -57,7 +67,7 @@ class PageFacts:
         return hashlib.sha256(said.encode()).hexdigest()
 
 
-def render(facts: PageFacts, inputs: str) -> bytes:
+def render(facts: PageFacts, inputs: str, pictures: Mapping[str, Sequence[ArrayPictures]] | None = None) -> bytes:
     """The page as bytes.
 
     Parameters
@@ -65,7 +75,10 @@ def render(facts: PageFacts, inputs: str) -> bytes:
     facts : PageFacts
     inputs : str
         Their digest.
+    pictures : mapping of str to sequence of ArrayPictures, optional
+        By dataset.
     """
+    drawn = pictures or {}
     shown = facts.datasets[:MOST_CARDS]
     body: list[Child] = [
         _header(facts),
@@ -74,17 +87,23 @@ def render(facts: PageFacts, inputs: str) -> bytes:
             tag(
                 "section",
                 tag("h2", "Datasets"),
-                tag("div", [card(view) for view in shown], class_="cards"),
+                tag("div", [_card(view, facts, drawn) for view in shown], class_="cards"),
                 id="datasets",
             ),
             _more(len(facts.datasets) - len(shown)),
             speed_section(facts.runs, charts=facts.charts),
+            metadata_section(facts.assets),
             failures_section([view.receipt for view in facts.datasets]),
-            notes_section(facts.runs[0] if facts.runs else None, facts.hooks),
+            notes_section(facts.runs[0] if facts.runs else None, facts.notes),
         ),
         _footer(facts),
     ]
     return document(f"{facts.root}: what is here", _style(), body, inputs=inputs)
+
+
+def _card(view: DatasetView, facts: PageFacts, drawn: Mapping[str, Sequence[ArrayPictures]]) -> Element:
+    boxes = box_pictures(view.asset) if facts.charts and view.asset is not None else ()
+    return card(view, [*show(drawn.get(view.receipt.id, ())), show_boxes(boxes)])
 
 
 def _more(count: int) -> Child:

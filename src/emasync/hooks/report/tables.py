@@ -49,4 +49,6 @@ def _row(cells: Sequence[Child], right: frozenset[int]) -> Element:
 
 def facts(pairs: Iterable[tuple[str, Child]]) -> Element:
     """Names and what they are, those without a value left out."""
-    return tag("dl", [(tag("dt", name), tag("dd", value)) for name, value in pairs if value not in (None, "")])
+    return tag(
+        "dl", [(tag("dt", name), tag("dd", value)) for name, value in pairs if value is not None and value != ""]
+    )

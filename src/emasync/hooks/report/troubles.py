@@ -7,7 +7,6 @@ from itertools import islice
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from emasync.hooks.interface import HookReport
 from emasync.hooks.report.markup import Child, cut, tag
 from emasync.hooks.report.tables import table
 from emasync.model.receipt import DatasetReceipt
@@ -42,13 +41,13 @@ def failures_section(datasets: Sequence[DatasetReceipt]) -> Element | None:
     )
 
 
-def notes_section(run: RunRecord | None, hooks: Mapping[str, HookReport]) -> Element | None:
+def notes_section(run: RunRecord | None, hooks: Mapping[str, Sequence[str]]) -> Element | None:
     """Warnings of the last run, and what hooks passed over; None where all was well."""
     warnings = () if run is None else run.warnings
     parts = [_notes("Warnings of the last run", warnings, 0 if run is None else run.more_warnings)]
     parts += [
-        _notes(f"Passed over by the hook {cut(name, 100)}", report.notes[:MOST_NOTES], len(report.notes) - MOST_NOTES)
-        for name, report in hooks.items()
+        _notes(f"Passed over by the hook {cut(name, 100)}", notes[:MOST_NOTES], len(notes) - MOST_NOTES)
+        for name, notes in hooks.items()
     ]
     if not any(parts):
         return None

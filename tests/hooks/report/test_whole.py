@@ -1,0 +1,95 @@
+"""A root with an image, a part of one, and segments: what a run leaves, opened in a browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.hooks.report.browser import LOOK, Browser
+from tests.hooks.report.desk import Page
+from tests.integration.folders import run_within
+
+from emasync import api
+from emasync.testing.volumes import write_ome_zarr_04
+
+MANIFEST = """
+version: 1
+datasets:
+  - id: image
+    source: bucket
+    url: "{url}"
+    metadata: {{voxel_size: [50, 4, 4], unit: nanometer, license: CC0-1.0, organism: Mus musculus}}
+  - id: corner
+    source: bucket
+    url: "{url}"
+    subset: mirror
+    scales: [0]
+    crop: {{start: [0, 0, 0], shape: [32, 64, 64]}}
+  - id: segments
+    source: bucket
+    url: "{labels}"
+    role: labels
+"""
+
+
+@dataclass(frozen=True)
+class Whole:
+    root: Path
+    page: Page
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder = tmp_path_factory.mktemp("whole")
+    write_ome_zarr_04(folder / "source/em.zarr", shape=(48, 96, 96), chunks=(16, 32, 32), levels=2)
+    write_ome_zarr_04(folder / "source/seg.zarr", shape=(48, 96, 96), chunks=(16, 32, 32), levels=1, dtype="uint32")
+    urls = {"url": f"file://{folder}/source/em.zarr", "labels": f"file://{folder}/source/seg.zarr"}
+    manifest = folder / "manifest.yaml"
+    manifest.write_text(MANIFEST.format(**urls))
+    assert run_within(manifest, folder / "root").ok
+    return Whole(folder / "root", Page((folder / "root/report.html").read_bytes()))
+
+
+def test_every_array_has_its_planes(whole: Whole) -> None:
+    pictures = [alt for alt in whole.page.all("alt") if ": plane " in alt]
+    assert [alt.partition(";")[0] for alt in pictures if alt.startswith("image/")] == [
+        "image/s0: plane y, x at z = 24",
+        "image/s0: plane z, x at y = 48",
+        "image/s0: plane z, y at x = 48",
+    ]
+    assert sum(alt.startswith("segments/") for alt in pictures) == 3
+    assert sum(alt.startswith("corner/") for alt in pictures) == 3
+
+
+def test_a_part_is_shown_in_its_array(whole: Whole) -> None:
+    told = [alt for alt in whole.page.all("alt") if alt.startswith("the box in its array")]
+    assert told == [
+        f"the box in its array: {sides}; 29.6 % of 48 \u00d7 96 \u00d7 96 voxels" for sides in ("y, x", "z, x")
+    ]
+
+
+def test_metadata_have_marks_and_conflicts_are_visible(whole: Whole) -> None:
+    text = whole.page.text
+    assert "8 \u00d7 4 \u00d7 4 H \u26a0" in text
+    assert "Where sources disagree: 1 fields" in text
+    assert "voxel size z, nm 8 (published as 8.0 nanometer) H 50 (published as 50.0 nanometer) M" in text
+    assert "Mus musculus M" in text
+    assert "#conflicts" in whole.page.all("href")
+
+
+def test_it_is_drawn_in_a_browser(browser: Browser, whole: Whole) -> None:
+    seen = browser.look(whole.root / "report.html", LOOK)
+    assert seen.complaints == []
+    assert seen.requests == [(whole.root / "report.html").as_uri()]
+    assert len(seen.value["images"]) >= 10
+    assert all(width >= 20 and height >= 20 and alt for width, height, alt in seen.value["images"])
+    assert "Where sources disagree" in seen.value["text"]
+
+
+def test_it_is_not_written_again_for_nothing(whole: Whole) -> None:
+    before = (whole.root / "report.html").stat().st_mtime_ns
+    api.hook(whole.root, "index")
+    api.hook(whole.root, "metadata")
+    assert api.hook(whole.root, "report").counts == {"written": 0}
+    assert (whole.root / "report.html").stat().st_mtime_ns == before
