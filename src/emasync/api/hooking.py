@@ -113,7 +113,8 @@ def _read(path: Path) -> DatasetFacts | None:
         if document.pop("version") != FACTS_VERSION:
             return None
         series = document.pop("series")
-        return DatasetFacts(**document, series=None if series is None else SeriesFacts(**series))
+        globs = {name: tuple(document.pop(name, ())) for name in ("include", "exclude")}
+        return DatasetFacts(**document, **globs, series=None if series is None else SeriesFacts(**series))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
