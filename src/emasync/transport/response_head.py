@@ -23,7 +23,9 @@ MAX_INTERIM = 16
 _NO_BODY = (204, 304)
 _FIRST_FINAL_STATUS = 200
 _SWITCHING = 101
-_MAX_LENGTH_DIGITS = 19
+MAX_LENGTH_DIGITS = 19
+"""Of a Content-Length: it fits into 64 bits."""
+
 _BEGINNING = b"HTTP/1."
 
 
@@ -177,6 +179,6 @@ def _framing(status: int, fields: Mapping[str, str]) -> tuple[Framing, int]:
         return (Framing.CHUNKED if coding.lower() == "chunked" else Framing.UNTIL_CLOSE), 0
     if stated is None:
         return Framing.UNTIL_CLOSE, 0
-    if not (stated.isascii() and stated.isdigit()) or len(stated) > _MAX_LENGTH_DIGITS:
+    if not (stated.isascii() and stated.isdigit()) or len(stated) > MAX_LENGTH_DIGITS:
         raise MalformedHeadError(f"Content-Length {stated[:40]!r}")
     return Framing.LENGTH, int(stated)

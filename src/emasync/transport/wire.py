@@ -12,7 +12,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol, cast, final
 
-from emasync.transport.response_head import MAX_HEAD_BYTES, Framing, MalformedHeadError, ResponseHead, parse_head
+from emasync.transport.head_reader import HeadReader
+from emasync.transport.response_head import MAX_HEAD_BYTES, Framing, MalformedHeadError, ResponseHead
 
 _FIRST_LOOK_BYTES = 2 << 10
 """A header is looked for here first; usual ones have 200 to 900 bytes."""
@@ -108,6 +109,7 @@ class WireConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_begin",
         "_filled",
+        "_heads",
         "_limit",
         "_on_gone",
         "_paused",
@@ -137,6 +139,7 @@ class WireConnection(asyncio.BufferedProtocol):
         self.idle_since_s = 0.0
         self.place = ("", "")
         self._on_gone = on_gone
+        self._heads = HeadReader()
         self._scratch = memoryview(bytearray(1))
         self._space = self._scratch
         self._begin = 0
@@ -282,9 +285,9 @@ class WireConnection(asyncio.BufferedProtocol):
 
     def _look_for_head(self, filled: int) -> None:
         try:
-            head = parse_head(bytes(self._space[: min(filled, _FIRST_LOOK_BYTES)]))
+            head = self._heads.read(bytes(self._space[: min(filled, _FIRST_LOOK_BYTES)]))
             if head is None and filled > _FIRST_LOOK_BYTES:
-                head = parse_head(bytes(self._space[: min(filled, MAX_HEAD_BYTES)]))
+                head = self._heads.read(bytes(self._space[: min(filled, MAX_HEAD_BYTES)]))
         except MalformedHeadError as error:
             self._fail(BrokenConnectionError(str(error), malformed=True, elsewhere=error.elsewhere))
             return
