@@ -42,6 +42,10 @@ class Recorder:
     def __repr__(self) -> str:
         return f"<Recorder {self._series!r}>"
 
+    def begin(self) -> None:
+        """The run begins now: what came before was reading manifests."""
+        self._began_s = self._clock.monotonic_s()
+
     def __call__(self, event: Event) -> None:
         """Hear and pass on."""
         match event.event:

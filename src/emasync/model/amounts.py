@@ -15,3 +15,8 @@ def megabytes(size_bytes: Any) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     raise AssertionError("the last unit ends the loop")
+
+
+def counted(number: int, noun: str) -> str:
+    """Things by number: "1 object", "1,200 objects"."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"

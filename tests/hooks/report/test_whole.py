@@ -72,7 +72,7 @@ def test_a_part_is_shown_in_its_array(whole: Whole) -> None:
 def test_metadata_have_marks_and_conflicts_are_visible(whole: Whole) -> None:
     text = whole.page.text
     assert "8 \u00d7 4 \u00d7 4 H \u26a0" in text
-    assert "Where sources disagree: 1 fields" in text
+    assert "Where sources disagree: 1 field" in text
     assert "voxel size z, nm 8 (published as 8.0 nanometer) H 50 (published as 50.0 nanometer) M" in text
     assert "Mus musculus M" in text
     assert "#conflicts" in whole.page.all("href")

@@ -37,6 +37,9 @@ LOOKED_AT: Final = 2_000
 CACHE_BYTES: Final = 64 << 20
 """Of decoded chunks: planes of an array share those in its centre."""
 
+_MICROMETRES: Final = 1_000.0
+"""Nanometres from which on voxels are told in micrometres."""
+
 _SEGMENTS: Final = frozenset("biu")
 """Kinds of numpy's types that can name segments."""
 
@@ -157,7 +160,9 @@ def _about(array: IndexedArray) -> str:
 
 
 def _lengths(sizes_nm: Iterable[float | None]) -> str:
-    return " \u00d7 ".join(f"{size:.4g}" for size in sizes_nm if size is not None) + " nm"
+    known = [size for size in sizes_nm if size is not None]
+    unit, unit_nm = ("\u00b5m", 1e3) if min(known) >= _MICROMETRES else ("nm", 1.0)
+    return " \u00d7 ".join(f"{size / unit_nm:.4g}" for size in known) + f" {unit}"
 
 
 def _step_nm(array: IndexedArray, axis: int) -> float | None:

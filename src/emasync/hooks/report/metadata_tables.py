@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 from emasync.hooks.report.described import Conflict, DescribedAsset, Statement
 from emasync.hooks.report.markup import Child, tag
 from emasync.hooks.report.tables import table
+from emasync.model.amounts import counted
 
 MARKS: Final = {
     "header": "H",
@@ -38,6 +39,7 @@ MOST_CONFLICTS: Final = 300
 MOST_DETAILED: Final = 40
 """Assets whose fields are all listed."""
 
+_ZYX: Final = ("z", "y", "x")
 _UNITS: Final = ("nm", "um", "hz", "kv", "na", "us", "s", "mhz")
 
 
@@ -74,14 +76,23 @@ def _name(asset: DescribedAsset) -> str:
 
 
 def _joined(asset: DescribedAsset, names: Sequence[str]) -> Child:
-    """Values of some fields, each source marked once; a question mark beside known ones is an unknown."""
-    found = [asset.fields.get(name) for name in names]
-    if not any(found):
+    """Values of some fields, each source marked once."""
+    found = [(name, said) for name in names if (said := asset.fields.get(name)) is not None]
+    if not found:
         return _doubt(asset, names)
-    joint = " \u00d7 " if len(names) == 3 else "; "  # noqa: PLR2004 - z, y, x
-    known = [one.value if one else "unknown" for one in found] if joint != "; " else [one.value for one in found if one]
-    sources = dict.fromkeys(one.source for one in found if one)
-    return [joint.join(known), [mark(source) for source in sources], _doubt(asset, names)]
+    sources = dict.fromkeys(said.source for _, said in found)
+    return [_along_axes(found), [mark(source) for source in sources], _doubt(asset, names)]
+
+
+def _along_axes(found: Sequence[tuple[str, Statement]]) -> str:
+    """Values along z, y and x in this order; named where one of them is not known. Other values one after the other."""
+    values = [said.value for _, said in found]
+    axes = [axis for name, _ in found for axis in name.removesuffix("_nm").split("_")[-1:] if axis in _ZYX]
+    if len(axes) < len(values):
+        return "; ".join(values)
+    if len(axes) < len(_ZYX):
+        values = [f"{axis} {value}" for axis, value in zip(axes, values, strict=True)]
+    return " \u00d7 ".join(values)
 
 
 def _doubt(asset: DescribedAsset, names: Sequence[str]) -> Child:
@@ -103,7 +114,7 @@ def _conflicts(assets: Sequence[DescribedAsset]) -> Child:
         return tag("p", "No two sources disagree.")
     heads = ("Asset", "Field", "Taken", "Others say", "Because")
     more = tag("p", f"and {count - len(rows):,} more") if count > len(rows) else None
-    return tag("div", table(f"Where sources disagree: {count:,} fields", heads, rows), more, id="conflicts")
+    return tag("div", table(f"Where sources disagree: {counted(count, 'field')}", heads, rows), more, id="conflicts")
 
 
 def _conflict(asset: DescribedAsset, conflict: Conflict) -> tuple[Child, ...]:
@@ -121,7 +132,7 @@ def _told(said: Statement) -> Child:
 def _details(asset: DescribedAsset) -> Element:
     heads = ("Field", "Value", "As published", "Who says so", "Where")
     levels = f", {asset.arrays} arrays and levels" if asset.arrays > 1 else ""
-    title = f"{_name(asset)}: {len(asset.fields)} fields{levels}"
+    title = f"{_name(asset)}: {counted(len(asset.fields), 'field')}{levels}"
     return tag("details", tag("summary", title), table(f"All fields of {_name(asset)}", heads, _fields(asset)))
 
 

@@ -23,7 +23,7 @@ from emasync.hooks.report.pictures import ArrayPictures
 from emasync.hooks.report.showing import show, show_boxes
 from emasync.hooks.report.speed import speed_section
 from emasync.hooks.report.troubles import failures_section, notes_section
-from emasync.model.amounts import megabytes
+from emasync.model.amounts import counted, megabytes
 from emasync.model.run_record import RunRecord
 from emasync.model.version import VERSION
 
@@ -114,11 +114,12 @@ def _header(facts: PageFacts) -> Element:
     receipts = [view.receipt for view in facts.datasets]
     states = [(word, sum(receipt.status == word for receipt in receipts)) for word in ("complete", "partial", "failed")]
     told = ", ".join(f"{count:,} {word}" for word, count in states if count)
-    objects, size = sum(item.objects for item in receipts), megabytes(sum(item.bytes for item in receipts))
+    datasets, objects = counted(len(receipts), "dataset"), counted(sum(item.objects for item in receipts), "object")
+    size = megabytes(sum(item.bytes for item in receipts))
     return tag(
         "header",
         tag("h1", cut(facts.root, 200)),
-        tag("p", f"{len(receipts):,} datasets ({told or 'none'}), {objects:,} objects, {size}", class_="sum"),
+        tag("p", f"{datasets} ({told or 'none'}), {objects}, {size}", class_="sum"),
     )
 
 

@@ -17,6 +17,10 @@ ROWS: Final = 12
 """Spans of time in the table beside the chart."""
 
 
+WORTH_A_CHART: Final = 5
+"""Samples, two a second: less is told in a sentence."""
+
+
 def speed_section(runs: Sequence[RunRecord], *, charts: bool) -> Element | None:
     """What the runs that are remembered did; None where none is.
 
@@ -42,9 +46,9 @@ def speed_section(runs: Sequence[RunRecord], *, charts: bool) -> Element | None:
 
 def _over_time(run: RunRecord, *, charts: bool) -> list[Child]:
     samples = distinct(run.samples)
-    if len(samples) < 2:  # noqa: PLR2004 - a span needs two ends
-        return []
     told = f"Throughput of the run of {run.started}: {_mean(run)} on average over {duration(run.wall_s)}."
+    if len(samples) < WORTH_A_CHART:
+        return [tag("p", told)]
     rows = table(
         "Throughput", ("From", "To", "Received", "Bytes a second", "Objects"), _spans(samples), numbers=range(5)
     )
