@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.hooks.metadata.tables import Root, sources, values, vector
+from tests.hooks.metadata.tables import Root, conflict, sources, values, vector
 
 VOXEL, SHAPE = "voxel_size_{}_nm", "shape_{}"
 
@@ -64,3 +64,29 @@ def test_each_asset_has_a_document_of_its_own_and_a_line_in_the_table(em: Root) 
     lines = {(row["dataset_id"], row["asset_id"], row["scale_level"]) for row in em.rows()}
     assert ("nacc-2-box", "recon-2/em/fibsem-int16", "0") in lines
     assert len(lines) == sum(max(1, len(asset["arrays"])) for asset in assets)
+
+
+def test_empiar_trap_1_2_5_and_9_the_series_is_a_volume_of_50_nm_and_the_depositors_sizes_are_a_conflict(
+    em: Root,
+) -> None:
+    asset = em.asset("empiar-11759")
+    (array,) = asset["arrays"]
+    assert (asset["asset"], asset["kind"], len(asset["files"])) == ("data", "series", 16)
+    assert vector(array, SHAPE) == [16, 344, 343]
+    assert vector(array, VOXEL) == [50.0, 7.99825042486, 7.99825042486], "not 8 nm along z"
+    assert array["fields"]["voxel_size_z_nm"]["where"].endswith("ImageTags/Meta Data/Dimension info/2")
+    about = conflict(array, "shape_y")
+    assert about["chosen"]["value"] == 344
+    assert {(one["value"], one["source"]) for one in about["others"]} == {(5632, "api")}
+    assert "voxel_size_x_nm" not in {one["field"] for one in array["conflicts"]}, "80 Angstrom is the same, rounded"
+    assert values(asset, "acquired_at", "voltage_kv", "instrument") == ["2018-06-11T22:26:45", 1.9, "FEI Quanta"]
+    assert values(asset, "license_spdx", "technique", "accession") == ["CC0-1.0", "SBF-SEM", "EMPIAR-11759"]
+    assert asset["fields"]["license_spdx"]["source"] == "webpage"
+
+
+def test_idr_the_archives_word_and_the_files_agree_or_the_conflict_is_told(em: Root) -> None:
+    asset = em.asset("idr-u2os")
+    assert asset["conflicts"] == []
+    assert asset["arrays"][0]["conflicts"] == []
+    assert values(asset, "organism", "accession") == ["Homo sapiens", "IDR image 9846137"]
+    assert asset["fields"]["organism"]["where"] == "idr/annotations-9846137.json: annotations[0]: Organism"

@@ -80,7 +80,7 @@ def run_apart(source: ByteSource, limits: Limits, *, program: Sequence[str] = ()
             return found
         status = process.wait()
         words.seek(0)
-        raise _ended(source.name, status, words.read()[-_LAST_WORDS:].decode("utf-8", "replace"))
+        raise ended(source.name, status, words.read()[-_LAST_WORDS:].decode("utf-8", "replace"))
 
 
 def _serve(source: ByteSource, process: subprocess.Popen[bytes], limits: Limits) -> FileDescription | None:
@@ -91,7 +91,7 @@ def _serve(source: ByteSource, process: subprocess.Popen[bytes], limits: Limits)
         kind, body = frame
         match kind:
             case "read":
-                if not _answer(source, answers, body):
+                if not answer_ask(source, answers, body):
                     return None
             case "done":
                 try:
@@ -106,8 +106,17 @@ def _serve(source: ByteSource, process: subprocess.Popen[bytes], limits: Limits)
     return None
 
 
-def _answer(source: ByteSource, answers: IO[bytes], body: bytes) -> bool:
-    """Send what was asked for; False where the process is gone, or asks for what is not in the file."""
+def answer_ask(source: ByteSource, answers: IO[bytes], body: bytes) -> bool:
+    """Send what was asked for; False where the process is gone, or asks for what is not in the file.
+
+    Parameters
+    ----------
+    source : ByteSource
+    answers : binary file
+        Where the process reads.
+    body : bytes
+        Of its frame of kind ``read``.
+    """
     if len(body) != PLACE.size:
         return False
     offset, size_bytes = PLACE.unpack(body)
@@ -123,7 +132,8 @@ def _answer(source: ByteSource, answers: IO[bytes], body: bytes) -> bool:
     return True
 
 
-def _ended(name: str, status: int, words: str) -> FormatError:
+def ended(name: str, status: int, words: str) -> FormatError:
+    """How a process that did not answer came to its end: a signal or a status, and its last words."""
     how = f"signal {signal.Signals(-status).name}" if status < 0 else f"status {status}"
     said = f": {escape_for_log(words.strip())}" if words.strip() else ""
     return FormatError(

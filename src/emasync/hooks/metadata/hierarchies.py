@@ -7,12 +7,12 @@ on disk, everything said of them is the source's.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from emasync.errors import EmasyncError
 from emasync.formats.interface import (
     ArrayDescription,
+    Format,
     Found,
     GroupDescription,
     LevelDescription,
@@ -20,9 +20,12 @@ from emasync.formats.interface import (
     Transform,
 )
 from emasync.formats.paths import ancestors, join
+from emasync.hooks.index.walks import found_in
 from emasync.hooks.metadata.claims import Claims
 from emasync.hooks.metadata.extract_n5 import n5_claims
 from emasync.hooks.metadata.extract_ngff import ngff_claims
+from emasync.hooks.metadata.extract_nwb import describe_hdf5
+from emasync.hooks.metadata.extract_nwb_zarr import nwb_version, zarr_facts
 from emasync.hooks.metadata.extract_precomputed import encoding_claims, volume_claims
 from emasync.hooks.metadata.inventory import Hierarchy
 from emasync.hooks.metadata.local import LocalTree
@@ -47,14 +50,11 @@ class Tree:
     documents : tuple of str
         Sidecars among its folders, below the dataset's folder.
     notes : tuple of str
-    groups : mapping of str to (mapping of str to bytes)
-        Documents of its groups by path below the hierarchy.
     """
 
     assets: tuple[AssetRecord, ...]
     documents: tuple[str, ...]
     notes: tuple[str, ...]
-    groups: Mapping[str, Mapping[str, bytes]]
 
 
 def describe_hierarchy(item: Hierarchy, disk: LocalTree, originals: LocalTree) -> Tree:
@@ -68,33 +68,38 @@ def describe_hierarchy(item: Hierarchy, disk: LocalTree, originals: LocalTree) -
     originals : LocalTree
         Of what is kept beside it.
     """
-    walk = FORMATS.load(item.format)().walk(("",))
-    found, notes = _discovered(disk.below(item.path), walk, None)
-    published = _published(item, disk, originals)
+    form: Format = FORMATS.load(item.format)()
+    found, notes = found_in(form, disk.below(item.path))
+    root = _root_documents(found)
+    if item.format == "zarr" and nwb_version(root) is not None:
+        return Tree((_session(item, disk, root, found),), (), tuple(notes))
+    published = _published(item, form, disk, originals)
     labels = {group.path for group in found if isinstance(group, GroupDescription) and group.layout == "labels"}
     builder = _Builder(item, disk.folder, published, labels)
     assets = tuple(asset for node in found for asset in builder.assets(node))
-    groups = {node.path: node.documents for node in found if isinstance(node, GroupDescription)}
     extras = (extra for node in found if isinstance(node, GroupDescription) for extra in node.extras)
-    return Tree(assets, tuple(join(item.path, extra) for extra in extras), (*notes, *walk.notes), groups)
+    return Tree(assets, tuple(join(item.path, extra) for extra in extras), tuple(notes))
 
 
-def _discovered(tree: LocalTree, walk: object, also: LocalTree | None) -> tuple[list[Found], list[str]]:
-    """What a walk finds; what it refuses is a note, what it found before stands."""
-    found: list[Found] = []
-    try:
-        found.extend(tree.discover(walk, also=also))  # type: ignore[arg-type]  # registry families are Any
-    except EmasyncError as error:
-        return found, [error.message]
-    return found, []
+def _root_documents(found: list[Found]) -> Mapping[str, bytes]:
+    """Documents of the group that is the hierarchy itself."""
+    groups = (node for node in found if isinstance(node, GroupDescription) and not node.path)
+    return next((group.documents for group in groups), {})
 
 
-def _published(item: Hierarchy, disk: LocalTree, originals: LocalTree) -> Published:
+def _session(item: Hierarchy, disk: LocalTree, root: Mapping[str, bytes], found: list[Found]) -> AssetRecord:
+    """A hierarchy that is one NWB file."""
+    arrays = {node.path: node for node in found if isinstance(node, ArrayDescription)}
+    facts = zarr_facts(disk.below(item.path), root, arrays)
+    told = describe_hdf5(item.path, facts)
+    return replace(told, files=())
+
+
+def _published(item: Hierarchy, form: Format, disk: LocalTree, originals: LocalTree) -> Published:
     """Arrays as the source has them, by path below the hierarchy: of originals that are kept."""
     if not originals.below(item.path).names().objects:
         return {}
-    walk = FORMATS.load(item.format)().walk(("",))
-    nodes, _ = _discovered(disk.below(item.path), walk, originals.below(item.path))
+    nodes, _ = found_in(form, disk.below(item.path), originals.below(item.path))
     known: Published = {}
     for node in nodes:
         if isinstance(node, MultiscaleDescription):
@@ -135,6 +140,7 @@ class _Builder:
             path=join(self._item.path, image.path),
             kind="image",
             format=self._item.format,
+            volume=(self._item.path, image.path + (f"#{image.index}" if image.index else "")),
             claims=tuple(claims.found),
             arrays=arrays,
             index=image.index,
@@ -186,7 +192,8 @@ class _Builder:
             _say_place(whole.place.transform, axes, whole.place.units, claims)
         path = join(self._item.path, array.path)
         record = ArrayRecord(path="", claims=tuple(claims.found), grid=self._grid(whole, array, axes))
-        return AssetRecord(path=path, kind="array", format=self._item.format, arrays=(record,))
+        volume = (self._item.path, array.path)
+        return AssetRecord(path=path, kind="array", format=self._item.format, arrays=(record,), volume=volume)
 
     def _claims(self, path: str) -> Claims:
         return Claims("header", join(self._item.path, path) or self._item.format)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 
 from emasync.disk.names import map_segment
-from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
+from emasync.hooks.interface import HookContext, HookReport
 from emasync.hooks.metadata.dataset import DatasetDescriber
 from emasync.hooks.metadata.description import DescribedAsset
+from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
 from emasync.hooks.metadata.writers import TableWriter
 
 FOLDER: Final = "metadata"
@@ -49,34 +51,32 @@ class MetadataHook:
             Disk full, no permission.
         """
         told = _Told()
-        table = TableWriter(context.state_dir)
-        try:
+        with closing(TableWriter(context.state_dir)) as table, Hdf5Reader() as hdf5:
             for facts in context.all_datasets:
-                for asset in self._dataset(context, facts, table, told):
+                for asset in _dataset(context, DatasetDescriber(context, facts, hdf5), table, told):
                     if context.hurry():
                         return HookReport(notes=("stopped; older documents stay",))
                     _count(asset, told)
             table.finish(context.sink)
-        finally:
-            table.close()
         counts = {"datasets": len(context.all_datasets), "assets": told.assets, "rows": table.rows}
         more = (f"and {told.left_out} more notes; they are in the documents",) if told.left_out else ()
         return HookReport(counts={**counts, "conflicts": told.conflicts}, notes=(*told.notes, *more))
 
-    def _dataset(
-        self, context: HookContext, facts: DatasetFacts, table: TableWriter, told: _Told
-    ) -> Iterator[DescribedAsset]:
-        describer = DatasetDescriber(context, facts)
-        describer.look()
-        table.begin(describer.to_dict())
-        for asset in describer.assets():
-            document = f"{FOLDER}/{facts.id}/{document_name(asset.id)}.json"
-            _write(context, document, asset)
-            table.add(asset, document)
-            yield asset
-        table.end()
-        for note in describer.notes:
-            told.note(f"{facts.id}: {note}")
+
+def _dataset(
+    context: HookContext, describer: DatasetDescriber, table: TableWriter, told: _Told
+) -> Iterator[DescribedAsset]:
+    """Describe and write the assets of one dataset."""
+    describer.look()
+    table.begin(describer.to_dict())
+    for asset in describer.assets():
+        document = f"{FOLDER}/{asset.dataset}/{document_name(asset.id)}.json"
+        _write(context, document, asset)
+        table.add(asset, document)
+        yield asset
+    table.end()
+    for note in describer.notes:
+        told.note(f"{describer.dataset}: {note}")
 
 
 def document_name(asset: str) -> str:

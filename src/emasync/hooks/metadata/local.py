@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from emasync.disk.interface import Sink
 from emasync.errors import EmasyncError
-from emasync.formats.interface import Answer, Found, Need, Walk
 from emasync.formats.json_document import MAX_CONSOLIDATED_BYTES
 from emasync.formats.paths import join
 
@@ -85,32 +83,6 @@ class LocalTree:
         except EmasyncError:
             return None
         return None if facts is None else LocalFile(self._sink, place, facts.size_bytes, facts.mtime_ns)
-
-    def discover(self, walk: Walk, *, also: LocalTree | None = None) -> Iterator[Found]:
-        """Run a walk to its end over this tree.
-
-        Parameters
-        ----------
-        walk : Walk
-        also : LocalTree, optional
-            Asked first for documents: originals of those that were rewritten here.
-
-        Raises
-        ------
-        SourceError, FormatError
-            As the walk.
-        """
-        while needs := walk.needs():
-            for need in needs:
-                walk.feed(need, self._answer(need, also))
-            yield from walk.found()
-        yield from walk.found()
-
-    def _answer(self, need: Need, also: LocalTree | None) -> Answer:
-        if need.kind == "document":
-            original = None if also is None else also.document(need.key)
-            return original if original is not None else self.document(need.key)
-        return self.names(need.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ class AssetRecord:
         More for its document, JSON values, bounded.
     index : int
         Among the images of one group.
+    volume : (str, str) or None
+        Asset and array as ``emasync.open_volume`` takes them; None where it opens none.
     """
 
     path: str
@@ -92,3 +94,4 @@ class AssetRecord:
     notes: tuple[str, ...] = ()
     details: Mapping[str, object] = field(default_factory=dict)
     index: int = 0
+    volume: tuple[str, str] | None = None
