@@ -97,5 +97,5 @@ class HeadReader:
 def _taken_apart(line: bytes, fields: dict[str, str]) -> tuple[bytes, bytes, str]:
     name, _, value = line.partition(b": ")
     key = name.lower().decode("ascii", "replace")
-    plain = _PLAIN_VALUE.fullmatch(value) is not None
+    plain = _PLAIN_VALUE.fullmatch(value) is not None and fields.get(key) == value.decode("ascii")
     return (line, name + b": ", key) if plain and key not in _NEVER_TOLD_APART else (line, b"", key)
