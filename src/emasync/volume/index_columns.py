@@ -147,3 +147,7 @@ class ColumnWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+
+    def abandon(self) -> None:
+        """Give the descriptor back, whatever became of the file."""
+        self._file.close()

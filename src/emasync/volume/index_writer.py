@@ -87,6 +87,7 @@ class IndexWriter:
         if found is None:
             path = self._folder / self._name / f"{name}.npy"
             found = self._columns[name] = ColumnWriter(path, COLUMNS[name])
+            self._stack.callback(found.abandon)
         return found
 
     def add_records(self, files: npt.ArrayLike, starts: npt.ArrayLike, sizes: npt.ArrayLike) -> int:
