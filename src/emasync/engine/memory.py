@@ -75,15 +75,18 @@ class MemoryBudget:
 
     def acquire_now(self, size_bytes: int) -> bool:
         """Take `size_bytes` if they are there and nobody stands in line."""
-        if self._queue or not self._fits(size_bytes):
+        used = self._used + size_bytes
+        if self._queue or (used > self._total and self._used):
             return False
-        self._take(size_bytes)
+        self._used = used
+        self._peak = max(self._peak, used)
         return True
 
     def release(self, size_bytes: int) -> None:
         """Give `size_bytes` back."""
         self._used -= size_bytes
-        self._grant()
+        if self._queue:
+            self._grant()
 
     def _grant(self) -> None:
         while self._queue and self._fits(self._queue[0][0]):
@@ -167,4 +170,4 @@ class Buffers:
 
 
 def _capacity(size_bytes: int) -> int:
-    return -(-max(size_bytes, 1) // GRAIN_BYTES) * GRAIN_BYTES
+    return (size_bytes + GRAIN_BYTES - 1) // GRAIN_BYTES * GRAIN_BYTES or GRAIN_BYTES

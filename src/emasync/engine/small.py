@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from emasync.engine.committer import Committer
 from emasync.engine.context import MoveContext
 from emasync.engine.digest_told import told_digests
 from emasync.engine.digests import check_size, promised_digests
@@ -35,8 +36,9 @@ class SmallParcel:
     __slots__ = ("key", "size_bytes", "space", "task")
 
     def __init__(self, task: Task, space: memoryview) -> None:
+        key = task.key
         self.task = task
-        self.key = task.name
+        self.key = key if key.__class__ is str else task.name  # a slice is no small object
         self.size_bytes = task.size_bytes
         self.space = space
 
@@ -71,7 +73,7 @@ class SmallRun:
         Told when the queue runs low.
     """
 
-    __slots__ = ("_context", "_dealt", "_limit", "_on_low", "_queue", "_set_id")
+    __slots__ = ("_committer", "_context", "_dealt", "_limit", "_on_low", "_queue", "_set_id", "_vouched")
 
     def __init__(
         self, queue: OriginQueue, first: SmallParcel, context: MoveContext, on_low: Callable[[], None]
@@ -79,6 +81,8 @@ class SmallRun:
         self._queue = queue
         self._set_id = first.task.set_id
         self._context = context
+        self._committer = context.committer
+        self._vouched = context.policy(first.task).etag_is_md5  # of the origin that all tasks of a set share
         self._on_low = on_low
         self._limit = context.settings.small_object_bytes
         self._dealt = 0
@@ -86,19 +90,20 @@ class SmallRun:
 
     def next(self) -> SmallParcel | None:
         """See :class:`~emasync.transport.interface.ParcelSource`."""
-        queue, context = self._queue, self._context
-        if not queue.tasks or context.committer.full or (queue.open and self._dealt >= RUN_BESIDE_LARGE):
+        queue = self._queue
+        tasks = queue.tasks
+        if not tasks or self._committer.full or (queue.open and self._dealt >= RUN_BESIDE_LARGE):
             return None
-        task = queue.tasks[0]
+        task = tasks[0]
         if task.set_id != self._set_id or not seems_small(task, self._limit):
             return None
-        space = context.buffers.take_now(space_bytes(task))
+        space = self._context.buffers.take_now(space_bytes(task))
         if space is None:
             return None
-        queue.tasks.popleft()
+        tasks.popleft()
         queue.in_flight += 1
         self._dealt += 1
-        if len(queue.tasks) == LOW_WATER:
+        if len(tasks) == LOW_WATER:
             self._on_low()
         return SmallParcel(task, space)
 
@@ -116,7 +121,7 @@ class SmallRun:
         """See :class:`~emasync.transport.interface.ParcelSource`."""
         self._queue.in_flight -= 1
         self._context.on_received(len(body))
-        hand_over(parcel, body, validator, self._context)
+        hand_over(parcel, body, validator, self._committer, vouched=self._vouched)
 
     def done(self) -> None:
         """An object of the run ended outside of the lane."""
@@ -127,25 +132,24 @@ def hand_over(
     parcel: SmallParcel,
     body: memoryview,
     validator: Validator,
-    context: MoveContext,
+    committer: Committer,
     *,
-    encoded: bool = False,
+    vouched: bool,
     told: tuple[Digest, ...] = (),
 ) -> None:
     """Give a whole body to the committer, which tells how it ends.
 
     Parameters
     ----------
-    encoded : bool
-        The body was decoded on its way: the entity tag is not that of what is here.
+    vouched : bool
+        The entity tag is the MD5 of what is here: the origin's policy says so, and nothing was decoded on its way.
     told : tuple of Digest
         What the answer said of its bytes.
     """
     task = parcel.task
-    vouched = not encoded and context.policy(task).etag_is_md5
     wanted = task.published or vouched or told
     promised = promised_digests((*task.digests, *told), validator, etag_is_md5=vouched) if wanted else ()
-    context.committer.add(SmallObject(task, body, parcel.space, validator, promised))
+    committer.add(SmallObject(task, body, parcel.space, validator, promised))
 
 
 class SmallReceiver:
@@ -236,7 +240,8 @@ async def fetch_generally(detour: Detour[SmallParcel], context: MoveContext) -> 
             context.buffers.give(parcel.space)
         raise
     told = told_digests(head, etag_is_md5=False).binding
-    hand_over(parcel, receiver.body, head.validator, context, encoded=head.content_encoding is not None, told=told)
+    vouched = head.content_encoding is None and context.policy(task).etag_is_md5
+    hand_over(parcel, receiver.body, head.validator, context.committer, vouched=vouched, told=told)
 
 
 class TooLargeError(EmasyncError):

@@ -151,8 +151,10 @@ def tail_span(headers: Mapping[str, str], tail: Tail, name: str) -> Span:
 def suspicious(headers: Mapping[str, str], path: str) -> bool:
     """Whether a body may be an error page in disguise: markup under a name that promises something else."""
     kind = headers.get("content-type", "").lower()
+    if "html" not in kind and "xml" not in kind:
+        return False
     name = unquote(path.rsplit("/", 1)[-1])
-    return ("html" in kind or "xml" in kind) and bool(name) and _MARKUP_NAME.search(name) is None
+    return bool(name) and _MARKUP_NAME.search(name) is None
 
 
 def check_no_error_page(beginning: bytes, headers: Mapping[str, str], name: str) -> None:

@@ -34,6 +34,7 @@ LEARN_EVERY = 8
 STANDSTILL_S = 2.0
 """A look that comes this late means that the process was stopped or the loop blocked, not the network (law 7)."""
 
+_LENGTH = Framing.LENGTH  # looked up for every answer
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9/._~\-]*")
 
 
@@ -169,11 +170,13 @@ class Lane(Generic[P]):
         if request is None:
             self._end(LaneEnd.ODD)
             return
-        self._asked_at = self._connection.received
-        self._asked_s = self._loop.time()
+        connection = self._connection
+        self._asked_at = connection.received
+        if (self.delivered + 1) % LEARN_EVERY == 0:
+            self._asked_s = self._loop.time()
         self.epoch = self._limiter.epoch
         try:
-            self._connection.ask(request, parcel.space, self)
+            connection.ask(request, parcel.space, self)
         except BrokenConnectionError:
             self._end(LaneEnd.RESET)
 
@@ -190,7 +193,7 @@ class Lane(Generic[P]):
         if (
             parcel is None
             or head.status != OK
-            or head.framing is not Framing.LENGTH
+            or head.framing is not _LENGTH
             or "content-encoding" in fields
             or (parcel.size_bytes is not None and head.length != parcel.size_bytes)
             or suspicious(fields, parcel.key)
@@ -218,9 +221,7 @@ class Lane(Generic[P]):
         self.parcel = None
         self.delivered += 1
         limiter = self._limiter
-        limiter.answered()
-        limiter.bytes_received += head.length
-        limiter.object_came(head.length)
+        limiter.served(head.length)
         if self.delivered % LEARN_EVERY == 0:
             limiter.learn(self._loop.time() - self._asked_s)
         body = connection.body

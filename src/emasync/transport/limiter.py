@@ -239,12 +239,12 @@ class OriginLimiter:
 
     def wanted_back(self, served: int) -> bool:
         """Whether a slot that served so many requests in a row should be given back to let others in."""
+        slots = self._slots
         return bool(
-            self._slots.in_line(urgent=True)
-            or (self._slots.in_line(urgent=False) and served % FAIR_RUN == 0)
+            (slots.waiting and (served % FAIR_RUN == 0 or slots.in_line(urgent=True)))
             or self._held_until_s is not None
             or self._given_up
-            or self.in_flight > self._room
+            or slots.inside > self._room
         )
 
     # --- time --------------------------------------------------------------------------------------------------
@@ -380,6 +380,15 @@ class OriginLimiter:
     def object_came(self, size_bytes: int) -> None:
         """A whole answer of known size. Larger ones are told by :meth:`bytes_came`, or here, not in both ways."""
         self._work_told += 1
+        self._meter.delivered(size_bytes)
+
+    def served(self, size_bytes: int) -> None:
+        """All of a usual answer in one call: :meth:`answered`, :meth:`object_came`, and its bytes."""
+        self.answers += 1
+        self.bytes_received += size_bytes
+        self._silent_since_s = None
+        self._work_told += 1
+        self._meter.answers += 1
         self._meter.delivered(size_bytes)
 
     def learn(self, silence_s: float) -> None:

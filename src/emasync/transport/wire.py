@@ -79,6 +79,10 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
+_IDLE, _HEAD, _BODY = Phase.IDLE, Phase.HEAD, Phase.BODY  # looked up for every answer: a member costs three globals
+_LENGTH = Framing.LENGTH
+
+
 @final
 class WireConnection(asyncio.BufferedProtocol):
     """An :class:`asyncio.BufferedProtocol` that speaks HTTP/1.1 as a client.
@@ -174,9 +178,9 @@ class WireConnection(asyncio.BufferedProtocol):
             The connection is not idle (any more); nothing was sent.
         """
         transport = self._transport
-        if self.phase is not Phase.IDLE or transport is None:
+        if self.phase is not _IDLE or transport is None:
             raise BrokenConnectionError("the connection was closed")
-        self.phase = Phase.HEAD
+        self.phase = _HEAD
         self.head = None
         self._space, self._filled, self._limit, self._taker = space, 0, len(space), taker
         transport.write(request)
@@ -225,11 +229,12 @@ class WireConnection(asyncio.BufferedProtocol):
         self._taker = None
         self._space = self._scratch
         self.answers += 1
-        whole = whole and self.phase is Phase.BODY and self.left == 0 and not self._poisoned
+        whole = whole and self.phase is _BODY and self.left == 0 and not self._poisoned
         if whole and head is not None and head.keep_alive:
-            self.phase = Phase.IDLE
+            self.phase = _IDLE
             self._filled, self._limit = 0, 1
-            self._unpause()
+            if self._paused:
+                self._unpause()
             return True
         self.abort()
         return False
@@ -260,12 +265,12 @@ class WireConnection(asyncio.BufferedProtocol):
         """See :class:`asyncio.BufferedProtocol`."""
         self.received += nbytes
         filled = self._filled = self._filled + nbytes
-        if self.phase is Phase.BODY:
+        if self.phase is _BODY:
             self.left -= nbytes
             if filled >= self._wanted:
                 self._trim()
                 self._full()
-        elif self.phase is Phase.HEAD:
+        elif self.phase is _HEAD:
             self._look_for_head(filled)
         else:  # bytes nobody asked for poison a connection (law 8)
             self.abort()
@@ -298,28 +303,30 @@ class WireConnection(asyncio.BufferedProtocol):
             self._fail(BrokenConnectionError(reason, malformed=True, elsewhere=True))
 
     def _begin_body(self, head: ResponseHead, filled: int) -> None:
-        self.phase = Phase.BODY
+        self.phase = _BODY
         self.head = head
         self._begin = head.end
-        self.left = head.length - (filled - head.end)
+        left = self.left = head.length - (filled - head.end)
         self._poisoned = False
-        self._trim()
+        if left < 0:
+            self._trim()
         self._aim()
         taker = self._taker
         if taker is not None:
             taker.on_head(head)
-            at_end = self._filled >= self._wanted or head.framing is not Framing.LENGTH
-            if self._taker is taker and self.phase is Phase.BODY and at_end:
+            at_end = self._filled >= self._wanted or head.framing is not _LENGTH
+            if at_end and self._taker is taker and self.phase is _BODY:
                 self._full()
 
     def _aim(self, *, eager: bool = False) -> None:
         """Say when the space is full enough, and how far it may be written."""
         filled = self._filled
-        if self.head is not None and self.head.framing is not Framing.LENGTH:
-            self._wanted, self._limit = filled + 1, len(self._space)
+        room = len(self._space)
+        if self.head is not None and self.head.framing is not _LENGTH:
+            self._wanted, self._limit = filled + 1, room
             return
         stop = filled + self.left
-        self._wanted = min(len(self._space), filled + 1 if eager else stop)
+        self._wanted = min(room, filled + 1 if eager else stop)
         self._limit = stop + 1  # one more, to see whether bytes come beyond the end (law 8)
 
     def _trim(self) -> None:
@@ -334,7 +341,7 @@ class WireConnection(asyncio.BufferedProtocol):
         space, taker, filled = self._space, self._taker, self._filled
         if taker is not None:
             taker.on_filled()
-        if self.phase is Phase.BODY and self._space is space and self._filled == filled and not self._paused:
+        if self._space is space and self._filled == filled and self.phase is _BODY and not self._paused:
             self._paused = True
             if self._transport is not None:
                 self._transport.pause_reading()
