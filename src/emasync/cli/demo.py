@@ -42,7 +42,10 @@ def demo(
     chosen(only or ())
     folder = root if root is not None else Path(mkdtemp(prefix="emasync-demo-"))
     show = typer.echo if not (as_json or quiet) else _silent
-    show(f"data, receipts and checksums: {folder}\n\n{HEADER}", err=True)
+    show(
+        f"data, receipts and checksums: {folder}; of each run a page to open: {folder}/*/report.html\n\n{HEADER}",
+        err=True,
+    )
     rows = []
     for row in demonstrate(folder, only=only or (), faults_percent=faults):
         rows.append(row)

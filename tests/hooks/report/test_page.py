@@ -16,6 +16,7 @@ from emasync.hooks.report.cards import source_link
 from emasync.hooks.report.hook import ReportHook, page_facts
 from emasync.hooks.report.markup import LONGEST_TEXT, cut, inputs_of, shown
 from emasync.hooks.report.page import MOST_CARDS, PageFacts, render
+from emasync.hooks.report.plots import throughput
 from emasync.hooks.report.speed import ROWS, distinct
 from emasync.hooks.report.troubles import MOST_FAILURES, MOST_NOTES
 from emasync.hooks.run_notes import write_hook, write_run
@@ -105,6 +106,18 @@ def test_a_transfer_is_told_with_its_hosts() -> None:
     assert len(chart) < 40_000
     assert "img" in found.tags
     assert all(found.all("alt"))
+
+
+@pytest.mark.parametrize(("step_s", "told"), [(0.5, "seconds"), (30, "minutes"), (1_200, "hours"), (86_400, "days")])
+def test_a_chart_counts_time_as_people_do(step_s: float, told: str) -> None:
+    samples = tuple(Sample(at * step_s, at, at) for at in range(1, 11))
+    assert f"{told} since the run began".encode() in throughput(distinct(samples))
+
+
+def test_a_short_run_is_told_in_a_sentence() -> None:
+    found = page(PageFacts(root="r", runs=(replace(RUN, samples=RUN.samples[:3]),), charts=True))
+    assert "2.5 MB/s on average" in found.text
+    assert "img" not in found.tags
 
 
 def test_the_run_that_is_told_is_the_last_that_received_something() -> None:

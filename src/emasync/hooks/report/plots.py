@@ -22,6 +22,8 @@ _INK: Final = "#010203"
 
 _BYTES, _OBJECTS = "#2f7ed8", "#d9822b"  # told apart by people who see no red or no green, on light and dark
 
+_A_FEW: Final = 3
+
 _STYLE: Final = (
     "<style>svg{color:#24292f}@media (prefers-color-scheme: dark){svg{color:#d0d7de}}"
     "text{font-family:system-ui,sans-serif}</style>"
@@ -51,19 +53,26 @@ def throughput(samples: Sequence[Sample]) -> bytes:
     samples : sequence of Sample
         Two at least, of different times.
     """
-    edges = [sample.after_s for sample in samples]
+    unit, unit_s = _unit(samples[-1].after_s)
+    edges = [sample.after_s / unit_s for sample in samples]
     with _figure(height=2.9) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 2)})
         upper.stairs([rate / 1e6 for rate in _rates(samples, "received_bytes")], edges, fill=True, color=_BYTES)
         upper.set_ylabel("MB/s")
         lower.stairs(list(_rates(samples, "placed_objects")), edges, fill=True, color=_OBJECTS)
         lower.set_ylabel("objects/s")
-        lower.set_xlabel("seconds since the run began")
+        lower.set_xlabel(f"{unit} since the run began")
         for axes in (upper, lower):
             axes.set_ylim(bottom=0)
             axes.margins(x=0)
         figure.align_ylabels()
         return _svg(figure)
+
+
+def _unit(time_s: float) -> tuple[str, float]:
+    """Name and seconds of the longest unit of which there are a few."""
+    units = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
+    return next(unit for unit in units if time_s >= _A_FEW * unit[1] or unit[1] == 1.0)
 
 
 def _rates(samples: Sequence[Sample], name: str) -> Iterator[float]:
