@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +12,11 @@ import anyio
 import anyio.to_thread
 
 from emasync.disk.interface import Sink
+from emasync.disk.outlying import open_root
 from emasync.disk.pace import WriterPlace
 from emasync.disk.probe import FilesystemFacts, probe, require_root
-from emasync.disk.sink import LocalSink
+from emasync.disk.sink import PARTIAL_FOLDER
+from emasync.disk.spread import Outlying, SpreadSink
 from emasync.disk.writers import WriterPool
 from emasync.errors import ErrorKind, MachineError
 from emasync.ledger.lock import RootLock, break_lock, read_owner
@@ -73,6 +75,18 @@ class Resources:
     clock: Clock
     root: Path
     state_dir: Path
+    outlying: Outlying = field(default_factory=Outlying)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """All folders that data are laid into: the root, and those outside it."""
+        return (self.root, *map(Path, self.outlying.folders.values()))
+
+    @property
+    def partial_folders(self) -> tuple[Path, ...]:
+        """Where unfinished files lie."""
+        outside = (Path(path) / self.outlying.unfinished for path in self.outlying.folders.values())
+        return (self.root / PARTIAL_FOLDER, *outside)
 
 
 @asynccontextmanager
@@ -81,7 +95,7 @@ async def open_resources(
     on_event: OnEvent,
     *,
     clock: Clock | None = None,
-    make_sink: Callable[[Path], Sink] = LocalSink,
+    make_sink: Callable[[Path], Sink] = open_root,
     surroundings: Surroundings | None = None,
 ) -> AsyncIterator[Resources]:
     """Open root, lock, ledger, threads and network; close them in reverse order.
@@ -113,7 +127,8 @@ async def open_resources(
         stack.push_async_callback(anyio.to_thread.run_sync, sink.close)
         threads = WriterPool(WRITER_THREADS)
         stack.push_async_callback(threads.aclose)
-        facts = await anyio.to_thread.run_sync(probe, spec.root)
+        outlying = sink.told if isinstance(sink, SpreadSink) else Outlying()
+        facts = await anyio.to_thread.run_sync(_probed, spec.root, outlying)
         ledger = await stack.enter_async_context(
             LedgerThread(partial(_open_ledger, spec.root, state_dir, clock, facts))
         )
@@ -133,6 +148,7 @@ async def open_resources(
             clock=clock,
             root=spec.root,
             state_dir=state_dir,
+            outlying=outlying,
         )
 
 
@@ -142,6 +158,18 @@ async def _remember(fetcher: GovernedFetcher, known: Mapping[str, Remembered], s
     if found and found != known:
         with suppress(OSError):
             await anyio.to_thread.run_sync(write_note, state_dir / HOSTS, as_note(found, known))
+
+
+def _probed(root: Path, outlying: Outlying) -> FilesystemFacts:
+    """What holds wherever data are laid: the slowest, and the least that names can be told apart by."""
+    own = probe(root)
+    found = (own, *(probe(Path(path), partial_folder=outlying.unfinished) for path in outlying.folders.values()))
+    return replace(
+        own,
+        network=any(facts.network for facts in found),
+        case_sensitive=False if any(facts.case_sensitive is False for facts in found) else own.case_sensitive,
+        create_s=max((facts.create_s for facts in found if facts.create_s is not None), default=None),
+    )
 
 
 def _open_ledger(root: Path, state_dir: Path, clock: Clock, facts: FilesystemFacts) -> SqliteLedger:

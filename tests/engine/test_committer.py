@@ -82,6 +82,8 @@ class WatchedPartial:
 class WatchedSink:
     """A local sink that writes its steps into the journal."""
 
+    spread = False
+
     def __init__(self, root: Path, journal: Journal) -> None:
         self._inner = LocalSink(root)
         self._steps = journal.steps
@@ -99,8 +101,8 @@ class WatchedSink:
         self.free_inodes = self._inner.free_inodes
         self.close = self._inner.close
 
-    def reserve(self, name: str, size_bytes: int | None) -> WatchedPartial:
-        return WatchedPartial(self._inner.reserve(name, size_bytes), self._steps)
+    def reserve(self, name: str, size_bytes: int | None, destination: str = "") -> WatchedPartial:
+        return WatchedPartial(self._inner.reserve(name, size_bytes, destination), self._steps)
 
     def sync_batches(self, batches: Sequence[WrittenBatch]) -> None:
         self._inner.sync_batches(batches)

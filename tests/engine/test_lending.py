@@ -256,8 +256,8 @@ class SlowSink:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sink, name)
 
-    def reserve(self, name: str, size_bytes: int | None) -> Partial:
-        return cast("Partial", SlowPartial(self._sink.reserve(name, size_bytes), self._turns))
+    def reserve(self, name: str, size_bytes: int | None, destination: str = "") -> Partial:
+        return cast("Partial", SlowPartial(self._sink.reserve(name, size_bytes, destination), self._turns))
 
 
 @pytest.mark.parametrize("wire", [True, False])

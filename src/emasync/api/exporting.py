@@ -30,12 +30,12 @@ from emasync.hooks.export_files import ExportFile, describe_file
 from emasync.hooks.metalink import Metalink
 from emasync.hooks.public_urls import public_url
 from emasync.hooks.receipt import RECEIPT
+from emasync.layouts.record import RECORD, LayoutRecord
 from emasync.ledger.interface import Row, Tally
 from emasync.model.events import ignore_event
 from emasync.model.location import Location
 from emasync.model.task import State
 from emasync.model.version import VERSION
-from emasync.plan.layout import MirrorLayout
 from emasync.plan.tools import SinkDocuments
 from emasync.plan.written import WrittenRecord, record_path
 from emasync.settings import Settings
@@ -190,7 +190,7 @@ class _Export:
         self._dataset = dataset
         self._to = to
         self._data = data
-        self._folder = MirrorLayout().folder(dataset)
+        self._folder = dataset
         self._stop = threading.Event()
         self.files = self.size_bytes = self.read_bytes = 0
 
@@ -204,6 +204,8 @@ class _Export:
         IntegrityError
         """
         held = self._resources
+        record = LayoutRecord.from_bytes(await SinkDocuments(held.sink).read(RECORD))
+        self._folder = record.folder(self._dataset)
         suspect = await suspect_after(held.ledger)
         if suspect is not None:
             await recover(held.ledger, held.sink, held.threads, suspect)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 from emasync.assembly import Resources
 from emasync.errors import InputError
 from emasync.hooks.receipt import RECEIPT
-from emasync.layouts.record import MIRROR, RECORD, LayoutRecord
+from emasync.layouts.record import MIRROR, RECORD, LaidOut, LayoutRecord
 from emasync.manifest.manifest import Manifest
+from emasync.plan.layout import layout_for
 from emasync.plan.tools import SinkDocuments
 
 
@@ -39,17 +39,22 @@ async def hold_layout(resources: Resources, manifest: Manifest, wanted: Collecti
     if data is None and manifest.layout.kind != MIRROR and await _is_used(resources, documents):
         raise _other(resources.root, "kind: mirror", f"kind: {manifest.layout.kind}")
     if data is not None:
-        _require_same(resources.root, record, manifest, wanted, await asyncio.to_thread(_folders, manifest))
+        _require_same(resources.root, record, manifest, wanted)
     if manifest.layout.kind == MIRROR:
         return
     new = LayoutRecord(
         kind=manifest.layout.kind,
-        folders=await asyncio.to_thread(_folders, manifest),
+        folders=dict(resources.outlying.folders),
+        token=resources.outlying.token,
         options=manifest.layout.free_options,
-        datasets={**record.datasets, **dict.fromkeys(wanted, manifest.layout.naming)},
+        datasets={**record.datasets, **{name: _laid_out(name, manifest) for name in wanted}},
     )
     if new.to_bytes() != data:
         await documents.write(RECORD, new.to_bytes())
+
+
+def _laid_out(dataset: str, manifest: Manifest) -> LaidOut:
+    return LaidOut(folder=layout_for(manifest.layout).folder(dataset), naming=manifest.layout.naming)
 
 
 async def _is_used(resources: Resources, documents: SinkDocuments) -> bool:
@@ -57,22 +62,18 @@ async def _is_used(resources: Resources, documents: SinkDocuments) -> bool:
     return bool(await resources.ledger.call("tallies")) or await documents.read(RECEIPT) is not None
 
 
-def _folders(manifest: Manifest) -> dict[str, str]:
-    """Reads links, so in a thread."""
+def outside(manifest: Manifest) -> dict[str, str]:
+    """Folders outside the root that a manifest lays data into; reads links, so in a thread."""
     return {place: str(path) for place, path in manifest.layout.folders(manifest.folder).items()}
 
 
-def _require_same(
-    root: Path, record: LayoutRecord, manifest: Manifest, wanted: Collection[str], folders: Mapping[str, str]
-) -> None:
+def _require_same(root: Path, record: LayoutRecord, manifest: Manifest, wanted: Collection[str]) -> None:
     if record.kind != manifest.layout.kind:
         raise _other(root, f"kind: {record.kind}", f"kind: {manifest.layout.kind}")
-    if dict(record.folders) != dict(folders):
-        raise _other(root, _words(record.folders) or "no data_root", _words(folders) or "no data_root")
     for name in wanted:
         known = record.datasets.get(name)
-        if known is not None and dict(known) != manifest.layout.naming:
-            raise _other(root, f"{name}: {_words(known)}", f"{name}: {_words(manifest.layout.naming)}")
+        if known is not None and dict(known.naming) != manifest.layout.naming:
+            raise _other(root, f"{name}: {_words(known.naming)}", f"{name}: {_words(manifest.layout.naming)}")
 
 
 def _words(options: Mapping[str, Any]) -> str:

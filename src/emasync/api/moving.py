@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emasync.api.books import close_books, require_something
 from emasync.api.hooking import facts_of
-from emasync.api.laying import hold_layout
+from emasync.api.laying import hold_layout, outside
 from emasync.api.manifests import remember
 from emasync.api.options import RunOptions
 from emasync.api.progress import Ticker
@@ -19,8 +19,8 @@ from emasync.api.recorder import Recorder, remember_run
 from emasync.api.stopping import Stopper
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.interface import Sink
+from emasync.disk.outlying import open_root
 from emasync.disk.probe import allocated_bytes
-from emasync.disk.sink import PARTIAL_FOLDER, LocalSink
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Planner
 from emasync.engine.heartbeat import Heartbeat, Vitals
@@ -100,7 +100,8 @@ class Move:
         lock = await self._lock(wanted)
         entries = [entry for entry in self.manifest.datasets if entry.id in wanted]
         workers = await self._workers(settings, entries)
-        make_sink = self.make_sink or LocalSink
+        folders = await asyncio.to_thread(outside, self.manifest)
+        make_sink = self.make_sink or partial(open_root, folders=folders)
         async with open_resources(spec, self.recorder, make_sink=make_sink, surroundings=surroundings) as resources:
             await hold_layout(resources, self.manifest, wanted)
             await asyncio.to_thread(remember, resources.state_dir, self.manifest)
@@ -127,6 +128,7 @@ class Move:
     ) -> Receipt:
         """Any: each source has its own entry model."""
         started_s = resources.clock.time_s()
+        self.recorder.begin()
         wanted = tuple(entry.id for entry in entries)
         tools = _tools(resources, self.manifest, settings, self.recorder)
         if self.options.metadata_only:
@@ -256,7 +258,7 @@ def _tools(resources: Resources, manifest: Manifest, settings: Settings, on_even
         return Room(
             free_bytes=resources.sink.free_bytes(),
             free_inodes=resources.sink.free_inodes(),
-            unfinished_bytes=allocated_bytes(resources.root / PARTIAL_FOLDER),
+            unfinished_bytes=sum(map(allocated_bytes, resources.partial_folders)),
         )
 
     return PlanTools(

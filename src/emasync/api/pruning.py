@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from emasync.api.prune_papers import Papers
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.disk.emptied import EmptyFolders
 from emasync.disk.interface import Sink
-from emasync.disk.sink import LocalSink
+from emasync.disk.outlying import open_root
 from emasync.engine.prune import Cleared, Pruner
 from emasync.engine.recovery import recover, suspect_after
 from emasync.errors import InputError
@@ -116,7 +117,7 @@ async def aprune(
     dry_run: bool = False,
     drop: Sequence[str] = (),
     on_event: OnEvent = ignore_event,
-    make_sink: Callable[[Path], Sink] = LocalSink,
+    make_sink: Callable[[Path], Sink] = open_root,
 ) -> PruneReport:
     """Remove what a manifest no longer wants from a root: objects its last plan does not name, leftovers of ours.
 
@@ -189,7 +190,8 @@ class _Pruning:
         resources = self._resources
         await self._require_planned()
         claims = await self._claims()
-        empty = await asyncio.to_thread(EmptyFolders, resources.root)
+        outlying = resources.outlying.folders
+        empty = await asyncio.to_thread(partial(EmptyFolders, resources.root, outlying=outlying))
         with closing(empty):
             found = await self._remove(claims, empty)
         if not self._dry_run:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, final
 
@@ -26,10 +26,15 @@ class EmptyFolders:
         Must exist.
     system : System, optional
         Kernel calls.
+    outlying : mapping of str to str, optional
+        Folders outside the root by their place in it; they stay, what is in them goes as anywhere else.
     """
 
-    def __init__(self, root: Path, system: System | None = None) -> None:
+    def __init__(self, root: Path, system: System | None = None, *, outlying: Mapping[str, str] | None = None) -> None:
         self._system = system if system is not None else System()
+        self._outlying = {
+            f"{place}/": EmptyFolders(Path(path), self._system) for place, path in (outlying or {}).items()
+        }
         self._folders = Folders(str(root.resolve(strict=True)), self._system)
 
     def __repr__(self) -> str:
@@ -53,8 +58,12 @@ class EmptyFolders:
         MachineError
             No permission, I/O error.
         """
-        removed = 0
-        for path in sorted(set(paths), key=lambda path: -path.count("/")):
+        left, removed = set(paths), 0
+        for lead, folders in self._outlying.items():
+            inside = {path for path in left if path.startswith(lead)}
+            left -= inside
+            removed += folders.remove(path.removeprefix(lead) for path in inside)
+        for path in sorted(left, key=lambda path: -path.count("/")):
             folder = path
             while folder and self._is_gone(folder):
                 removed += 1
@@ -80,4 +89,6 @@ class EmptyFolders:
 
     def close(self) -> None:
         """Give all descriptors back."""
+        for folders in self._outlying.values():
+            folders.close()
         self._folders.close()

@@ -36,11 +36,14 @@ class WholeFile(NamedTuple):
         Its bytes in order. They belong to the call until it returns.
     size_bytes : int
         What the pieces must add up to.
+    destination : str
+        Where it will be placed; needed where :attr:`Sink.spread` says so.
     """
 
     name: str
     pieces: Sequence[Buffer]
     size_bytes: int
+    destination: str = ""
 
 
 class WrittenBatch(Protocol):
@@ -109,10 +112,22 @@ class Partial(Protocol):
 class Sink(Protocol):
     """Where objects land: one root. All paths are relative, ``/`` separated and confined to it."""
 
-    def reserve(self, name: str, size_bytes: int | None) -> Partial:
+    @property
+    def spread(self) -> bool:
+        """Whether files begin in different places, by where they will be placed: whoever begins one says where."""
+        ...
+
+    def reserve(self, name: str, size_bytes: int | None, destination: str = "") -> Partial:
         """Create the unfinished file `name`, preallocated when the size is known (KEEP nothing older: it is new).
 
         An existing file of that name is discarded first: the ledger knows nothing of it.
+
+        Parameters
+        ----------
+        name : str
+        size_bytes : int or None
+        destination : str
+            Where it will be placed; needed where :attr:`spread` says so.
         """
         ...
 

@@ -76,7 +76,12 @@ class LocalSink:
     def __repr__(self) -> str:
         return f"<LocalSink {self._root!r} folders={len(self._folders)}>"
 
-    def reserve(self, name: str, size_bytes: int | None) -> LocalPartial:
+    @property
+    def spread(self) -> bool:
+        """No: all unfinished files lie in one folder."""
+        return False
+
+    def reserve(self, name: str, size_bytes: int | None, destination: str = "") -> LocalPartial:  # noqa: ARG002
         """Create the unfinished file `name`; an older one of that name is discarded.
 
         Parameters
@@ -85,6 +90,8 @@ class LocalSink:
             One path segment.
         size_bytes : int or None
             Expected size, for preallocation; the file's own size stays 0.
+        destination : str
+            Makes no difference here.
 
         Raises
         ------

@@ -309,7 +309,7 @@ class LargeObject:
             if version.partial is None:
                 name = partial_name(self.task.set_id, self.task.key, version.generation)
                 version.partial = await self._context.threads.submit(
-                    self._context.sink.reserve, name, version.total_bytes
+                    self._context.sink.reserve, name, version.total_bytes, self.task.destination
                 )
                 await self._tell_started(version)
             return version.partial

@@ -113,7 +113,7 @@ def write_hop(sink: Sink, items: Sequence[SmallObject], checks: Checks) -> Writt
             continue
         name = partial_name(task.set_id, task.key, task.generation)
         checked.append(WrittenSmall(task, name, row))
-        files.append(WholeFile(name, (item.body,), row.size_bytes))
+        files.append(WholeFile(name, (item.body,), row.size_bytes, task.destination if sink.spread else ""))
     batch = sink.write_whole(files)
     written = []
     for entry, error in zip(checked, batch.errors, strict=True):

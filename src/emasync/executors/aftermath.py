@@ -16,25 +16,27 @@ from emasync.executors.owner import Books
 
 
 class RootSync:
-    """Makes durable what other processes wrote below a root.
+    """Makes durable what other processes wrote below a root, and in folders outside that it is laid into.
 
     Opened before they begin: syncfs tells a descriptor of the errors since it was opened (syncfs(2)).
 
     Parameters
     ----------
-    root : Path
+    *roots : Path
+        All of them.
     system : System, optional
         Kernel calls.
     """
 
-    def __init__(self, root: Path, system: System | None = None) -> None:
+    def __init__(self, *roots: Path, system: System | None = None) -> None:
         self._system = system if system is not None else System()
-        self._root = str(root)
-        self._ways = ways_for(self._system.filesystem_type(self._root), self._system.kernel())
-        self._descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._open: list[tuple[str, int, tuple[SyncWay, ...]]] = []
+        for root in map(str, roots):
+            ways = ways_for(self._system.filesystem_type(root), self._system.kernel())
+            self._open.append((root, os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), ways))
 
     def sync(self) -> bool:
-        """In a thread: make everything on the root's filesystem durable.
+        """In a thread: make everything on the filesystems of all of them durable.
 
         Returns
         -------
@@ -47,19 +49,23 @@ class RootSync:
         MachineError
             ``sync_failed``.
         """
-        if SyncWay.NOTHING in self._ways:
+        return all(self._sync(*opened) for opened in self._open)
+
+    def _sync(self, root: str, descriptor: int, ways: tuple[SyncWay, ...]) -> bool:
+        if SyncWay.NOTHING in ways:
             return True
-        if SyncWay.WHOLE not in self._ways:
+        if SyncWay.WHOLE not in ways:
             return False
         try:
-            self._system.syncfs(self._descriptor)
+            self._system.syncfs(descriptor)
         except OSError as error:
-            raise sync_failed(error, self._root) from error
+            raise sync_failed(error, root) from error
         return True
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._descriptor)
+        """Give the descriptors back."""
+        for _, descriptor, _ in self._open:
+            os.close(descriptor)
 
 
 async def settle(worker: int, books: Books, sink: Sink, threads: Threads, root: RootSync) -> None:

@@ -148,7 +148,7 @@ class ProcessExecutor:
             epochs=EpochBook(await self._resources.ledger.call("last_epoch")),
             datasets=self._crew.datasets,
         )
-        root = await self._resources.threads.submit(RootSync, self._resources.root)
+        root = await self._resources.threads.submit(RootSync, *self._resources.folders)
         try:
             async with asyncio.TaskGroup() as group:
                 beating = group.create_task(self._beat())

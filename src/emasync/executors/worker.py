@@ -19,8 +19,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from emasync.disk.outlying import open_root
 from emasync.disk.pace import WriterPlace
-from emasync.disk.sink import LocalSink
 from emasync.disk.writers import WriterPool
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Engine
@@ -168,7 +168,7 @@ class Worker:
     async def _furnish(self, hello: wire.Hello, questions: Questions, stack: AsyncExitStack) -> tuple[Engine, Tenancy]:
         settings, clock = hello.settings, SystemClock()
         threads = WriterPool(WRITER_THREADS)
-        sink = await threads.submit(LocalSink, Path(os.fsdecode(hello.root)))
+        sink = await threads.submit(open_root, Path(os.fsdecode(hello.root)))
         self._tenancy = tenancy = Tenancy(self._send, bandwidth_capped=settings.max_bandwidth is not None)
         self._fetcher = fetcher = await stack.enter_async_context(
             GovernedFetcher(settings, clock=clock, on_event=self._tell)

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
+from emasync.disk.outlying import DECLARATION
 from emasync.errors import InputError
 
-RECORD: Final = "layout.json"
+RECORD: Final = DECLARATION
 """Relative to the root. A root in the order of its sources (``mirror``) has none."""
 
 VERSION: Final = 1
 
 MIRROR: Final = "mirror"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaidOut:
+    """How one dataset is laid out.
+
+    Attributes
+    ----------
+    folder : str
+        That all of its data lie below, relative to the root.
+    naming : mapping of str to JSON
+        What its places depend on (Any: each layout has its own options).
+    """
+
+    folder: str
+    naming: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,17 +44,24 @@ class LayoutRecord:
     kind : str
         Of the layout.
     folders : mapping of str to str
-        Absolute folders outside the root that files are laid into, by name.
+        Absolute folders outside the root that files are laid into, by their place in the root.
+    token : str
+        Of the root's unfinished files in these.
     options : mapping of str to JSON
         That no place depends on, as the last manifest had them (Any: each layout has its own).
-    datasets : mapping of str to mapping
-        By id: what its places depend on (Any: as above).
+    datasets : mapping of str to LaidOut
+        By id.
     """
 
     kind: str = MIRROR
     folders: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    datasets: Mapping[str, LaidOut] = field(default_factory=dict)
+
+    def folder(self, dataset: str) -> str:
+        """Folder that all of a dataset's data lie below, relative to the root."""
+        return self.datasets[dataset].folder if dataset in self.datasets else dataset
 
     def to_bytes(self) -> bytes:
         """As JSON."""
@@ -71,4 +95,5 @@ class LayoutRecord:
             raise ValueError(f"version {version}, expected {VERSION}")
         made = cls(**document)
         folders = {str(name): str(path) for name, path in made.folders.items()}
-        return cls(kind=str(made.kind), folders=folders, options=dict(made.options), datasets=dict(made.datasets))
+        datasets = {str(name): LaidOut(**row) for name, row in document["datasets"].items()}
+        return replace(made, folders=folders, options=dict(made.options), datasets=datasets)

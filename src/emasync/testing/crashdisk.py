@@ -137,10 +137,15 @@ class CrashDisk:
 
     # --- the sink -----------------------------------------------------------------------------------------------
 
-    def reserve(self, name: str, size_bytes: int | None) -> HookedPartial:
+    @property
+    def spread(self) -> bool:
+        """As LocalSink."""
+        return self._sink.spread
+
+    def reserve(self, name: str, size_bytes: int | None, destination: str = "") -> HookedPartial:
         """As LocalSink."""
         with self.step("reserve", name):
-            return HookedPartial(self, self._sink.reserve(name, size_bytes))
+            return HookedPartial(self, self._sink.reserve(name, size_bytes, destination))
 
     def reopen(self, name: str) -> HookedPartial | None:
         """As LocalSink."""

@@ -92,6 +92,8 @@ class TwinAsset:
         Order of creation, which listings follow by default.
     stale_query : str
         Appended to the bucket's URL, as old records have it.
+    started : str
+        Beginning of the session, ISO 8601; empty: the record does not tell.
     """
 
     path: str
@@ -103,11 +105,13 @@ class TwinAsset:
     digest: dict[str, str | None] = field(default_factory=dict)
     embargoed: bool = False
     stale_query: str = ""
+    started: str = ""
 
     def metadata(self, api: str, bucket_url: str) -> Record:
         """Metadata of the asset, computed fields included."""
         place = blob_key(self.blob) if self.blob is not None else f"zarr/{self.zarr}/"
         status = "dandi:EmbargoedAccess" if self.embargoed else "dandi:OpenAccess"
+        session = {"schemaKey": "Session", "name": "Acquisition session", "startDate": self.started}
         return {
             "@context": "https://raw.githubusercontent.com/dandi/schema/master/releases/0.6.3/context.json",
             "access": [{"schemaKey": "AccessRequirements", "status": status}],
@@ -122,6 +126,7 @@ class TwinAsset:
             "schemaKey": "Asset",
             "schemaVersion": "0.6.3",
             "wasAttributedTo": [{"schemaKey": "Participant", "identifier": self.path.partition("/")[0]}],
+            "wasGeneratedBy": [session] if self.started else [],
         }
 
     def row(self, api: str, bucket_url: str, *, metadata: bool) -> Record:
