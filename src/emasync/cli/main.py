@@ -21,6 +21,7 @@ from emasync.cli.get import get
 from emasync.cli.index import index
 from emasync.cli.init import init
 from emasync.cli.ls import ls
+from emasync.cli.metadata import metadata
 from emasync.cli.options import AllowPrivate, Mirror, Only
 from emasync.cli.prune import prune
 from emasync.cli.report import plan_text, status_text
@@ -69,6 +70,7 @@ app.command()(prune)
 app.command()(export)
 app.command()(block)
 app.command()(index)
+app.command()(metadata)
 app.command()(volumes)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

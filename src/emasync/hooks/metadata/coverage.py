@@ -21,6 +21,11 @@ BOXES: Final = "boxes.json"
 
 BOXES_VERSION: Final = 1
 
+State = Literal["complete", "partial", "unknown"]
+
+_STATES: Final[dict[str, State]] = {"complete": "complete", "partial": "partial", "unknown": "unknown"}
+_COUNTS: Final = ("expected", "present", "absent")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
@@ -46,7 +51,7 @@ class Coverage:
     expected: int | None = None
     present: int | None = None
     absent: int | None = None
-    state: Literal["complete", "partial", "unknown"] = "unknown"
+    state: State = "unknown"
     bytes_on_disk: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,7 +59,25 @@ class Coverage:
         named = (("box", self.box), ("hull", self.hull))
         boxes = {name: {"start": box.start, "shape": box.shape} for name, box in named}
         counts = {"expected": self.expected, "present": self.present, "absent": self.absent}
-        return {"axes": self.axes, **boxes, "cropped": self.cropped, "chunks": counts, "state": self.state}
+        more = {"cropped": self.cropped, "chunks": counts, "state": self.state, "bytes_on_disk": self.bytes_on_disk}
+        return {"axes": self.axes, **boxes, **more}
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Coverage | None:
+        """Read :meth:`to_dict` back (Any: JSON that anybody may have edited); None for anything else."""
+        try:
+            box, hull = (Box.from_shape(value[name]["start"], value[name]["shape"]) for name in ("box", "hull"))
+            return cls(
+                axes=tuple(map(str, value["axes"])),
+                box=box,
+                hull=hull,
+                cropped=bool(value["cropped"]),
+                **{name: None if (one := value["chunks"][name]) is None else int(one) for name in _COUNTS},
+                state=_STATES[value["state"]],
+                bytes_on_disk=None if value["bytes_on_disk"] is None else int(value["bytes_on_disk"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return None
 
 
 def coverage_of(grid: Grid, count: Count | None, cut: tuple[Box, Box] | None, *, done: bool) -> Coverage:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from emasync.disk.names import map_segment
 from emasync.errors import EmasyncError, InputError
 from emasync.formats.n5.attributes import ATTRIBUTES
 from emasync.formats.paths import join
@@ -24,6 +25,7 @@ from emasync.hooks.metadata.extract_nwb import describe_hdf5
 from emasync.hooks.metadata.extract_recording import describe_recording, is_recording
 from emasync.hooks.metadata.extract_video import describe_video
 from emasync.hooks.metadata.files import describe_file
+from emasync.hooks.metadata.former import former_coverage, key_of
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
 from emasync.hooks.metadata.hierarchies import describe_hierarchy
 from emasync.hooks.metadata.inventory import DataFile, Folder, Hierarchy, inventory
@@ -36,8 +38,16 @@ from emasync.ledger.interface import Row
 from emasync.model.globs import translate
 from emasync.model.redaction import redact
 
+FOLDER: Final = "metadata"
+"""Of the documents of assets, below the root."""
+
 SOURCE_METADATA: Final = ".source-metadata"
 """Ends the name of the folder beside a dataset that keeps documents as the source gave them."""
+
+
+def document_of(dataset: str, asset: str) -> str:
+    """Where an asset's document lies, relative to the root: under its path, in legal names."""
+    return f"{FOLDER}/{dataset}/{'/'.join(map_segment(segment) for segment in asset.split('/'))}.json"
 
 
 class DatasetDescriber:
@@ -166,14 +176,16 @@ class DatasetDescriber:
             return AssetRecord(path=item.path, kind="file", format="hdf5", files=(item.path,), notes=(error.message,))
 
     def _describe(self, record: AssetRecord) -> DescribedAsset:
+        name = self._name(record)
+        former = {} if self._counts.known else former_coverage(self._context.sink, document_of(self.dataset, name))
         return describe(
             record,
             dataset=self._facts.id,
-            name=self._name(record),
+            name=name,
             around=[*self._scopes.about(record.path), *name_claims(record.path).found],
             own=self._own(record),
             override=self._override,
-            coverages=[self._coverage(array) for array in record.arrays],
+            coverages=[self._coverage(array, former) for array in record.arrays],
         )
 
     def _name(self, record: AssetRecord) -> str:
@@ -184,10 +196,13 @@ class DatasetDescriber:
         self._names.add(name)
         return name
 
-    def _coverage(self, array: ArrayRecord) -> Coverage | None:
+    def _coverage(self, array: ArrayRecord, former: Mapping[str, Any]) -> Coverage | None:
+        """What is there of an array; without a ledger, what an earlier run wrote of it (Any: JSON)."""
         grid = array.grid
         if grid is None:
             return None
+        if (kept := Coverage.from_dict(former.get(key_of(array.path, array.scale)))) is not None:
+            return kept
         path = grid.folder[len(self._facts.folder) :].lstrip("/")
         count = self._counts.arrays.get(grid.folder) if self._counts.known else None
         return coverage_of(grid, count, cut_of(path, len(grid.axes), self._boxes), done=self._counts.done)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Final
 
 import orjson
 
-from emasync.disk.names import map_segment
 from emasync.hooks.interface import HookContext, HookReport
-from emasync.hooks.metadata.dataset import DatasetDescriber
+from emasync.hooks.metadata.dataset import FOLDER, DatasetDescriber, document_of
 from emasync.hooks.metadata.description import DescribedAsset
+from emasync.hooks.metadata.former import remove, stale
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
-from emasync.hooks.metadata.writers import TableWriter
-
-FOLDER: Final = "metadata"
-"""Of the documents of assets, below the root."""
+from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.metadata.writers import TableWriter, replace_document
 
 MAX_NOTES: Final = 100
 """Told at the end of a run; all of them stand in the documents."""
@@ -28,6 +27,7 @@ class _Told:
     """For the report (mutable: counts)."""
 
     assets: int = 0
+    documents: set[str] = field(default_factory=set)
     conflicts: int = 0
     notes: list[str] = field(default_factory=list)
     left_out: int = 0
@@ -58,6 +58,8 @@ class MetadataHook:
                         return HookReport(notes=("stopped; older documents stay",))
                     _count(asset, told)
             table.finish(context.sink)
+        for document in list(stale(LocalTree(context.root, context.sink, FOLDER), told.documents)):
+            remove(context.sink, document)
         counts = {"datasets": len(context.all_datasets), "assets": told.assets, "rows": table.rows}
         more = (f"and {told.left_out} more notes; they are in the documents",) if told.left_out else ()
         return HookReport(counts={**counts, "conflicts": told.conflicts}, notes=(*told.notes, *more))
@@ -70,7 +72,8 @@ def _dataset(
     describer.look()
     table.begin(describer.to_dict())
     for asset in describer.assets():
-        document = f"{FOLDER}/{asset.dataset}/{document_name(asset.id)}.json"
+        document = document_of(asset.dataset, asset.id)
+        told.documents.add(document)
         _write(context, document, asset)
         table.add(asset, document)
         yield asset
@@ -79,18 +82,9 @@ def _dataset(
         told.note(f"{describer.dataset}: {note}")
 
 
-def document_name(asset: str) -> str:
-    """Where an asset's document lies below the dataset's folder of them: its path, in legal names."""
-    return "/".join(map_segment(segment) for segment in asset.split("/"))
-
-
 def _write(context: HookContext, document: str, asset: DescribedAsset) -> None:
-    """Write a document where it is not what lies there."""
     data = orjson.dumps(asset.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    facts = context.sink.stat(document)
-    if facts is not None and facts.size_bytes == len(data) and context.sink.read_final(document, 0, len(data)) == data:
-        return
-    context.sink.write_document(document, data)
+    replace_document(context.sink, document, BytesIO(data))
 
 
 def _count(asset: DescribedAsset, told: _Told) -> None:

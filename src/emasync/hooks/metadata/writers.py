@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, Final, cast
@@ -10,7 +11,9 @@ from typing import IO, Any, Final, cast
 import orjson
 
 from emasync.disk.interface import Sink
+from emasync.hooks.metadata import parquet
 from emasync.hooks.metadata.description import VERSION, DescribedAsset
+from emasync.hooks.metadata.summary import SUMMARY, Summary
 from emasync.hooks.metadata.tables import COLUMNS, csv_text, header_line
 from emasync.model.version import VERSION as TOOL_VERSION
 
@@ -21,7 +24,7 @@ _PIECE_BYTES: Final = 1 << 20
 
 
 class TableWriter:
-    """Collects ``metadata.json`` and ``metadata.csv``; nothing appears in the root before :meth:`finish`.
+    """Collects all documents over a root; nothing appears there before :meth:`finish`.
 
     Parameters
     ----------
@@ -30,8 +33,10 @@ class TableWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._json = _spool(folder)
-        self._csv = _spool(folder)
+        self._json, self._csv = _spool(folder), _spool(folder)
+        self._parquet_file = _spool(folder) if parquet.available() else None
+        self._parquet = None if self._parquet_file is None else parquet.ParquetRows(self._parquet_file)
+        self._summary = Summary()
         self._csv.write(header_line().encode())
         self._json.write(_head())
         self._datasets = self._assets = self.rows = 0
@@ -40,6 +45,7 @@ class TableWriter:
         """Begin a dataset (Any: JSON without its assets)."""
         text = orjson.dumps(dataset, option=orjson.OPT_NON_STR_KEYS)
         self._json.write((b"," if self._datasets else b"") + b"\n" + text[:-1] + b',"assets":[')
+        self._summary.begin(dataset)
         self._datasets += 1
         self._assets = 0
 
@@ -53,8 +59,11 @@ class TableWriter:
         """
         text = orjson.dumps({**asset.to_dict(), "document": document}, option=orjson.OPT_NON_STR_KEYS)
         self._json.write((b"," if self._assets else b"") + b"\n" + text)
-        rows = list(asset.rows())
-        self._csv.write(csv_text([{**row, "tool_version": TOOL_VERSION} for row in rows]).encode("utf-8", "replace"))
+        rows = [{**row, "tool_version": TOOL_VERSION} for row in asset.rows()]
+        self._csv.write(csv_text(rows).encode("utf-8", "replace"))
+        if self._parquet is not None:
+            self._parquet.add(rows)
+        self._summary.add(asset)
         self._assets += 1
         self.rows += len(rows)
 
@@ -63,15 +72,50 @@ class TableWriter:
         self._json.write(b"\n]}")
 
     def finish(self, sink: Sink) -> None:
-        """Write both documents, in place of older ones."""
+        """Write all documents, in place of older ones that differ."""
         self._json.write(b"\n]}\n")
-        sink.write_document(JSON, _pieces(self._json))
-        sink.write_document(CSV, _pieces(self._csv))
+        replace_document(sink, JSON, self._json)
+        replace_document(sink, CSV, self._csv)
+        if self._parquet is not None and self._parquet_file is not None:
+            self._parquet.close()
+            replace_document(sink, parquet.PARQUET, self._parquet_file)
+        text = "\n".join(self._summary.lines()).rstrip() + "\n"
+        replace_document(sink, SUMMARY, BytesIO(text.encode("utf-8", "replace")))
 
     def close(self) -> None:
         """Drop what waits."""
-        self._json.close()
-        self._csv.close()
+        if self._parquet is not None:
+            self._parquet.close()
+        for file in (self._json, self._csv, self._parquet_file):
+            if file is not None:
+                file.close()
+
+
+def replace_document(sink: Sink, destination: str, file: IO[bytes]) -> bool:
+    """Write a document unless the very same lies there; tells whether it was written.
+
+    Parameters
+    ----------
+    sink : Sink
+    destination : str
+    file : binary file
+        All of it.
+    """
+    size_bytes = file.seek(0, SEEK_END)
+    facts = sink.stat(destination)
+    if facts is not None and facts.size_bytes == size_bytes and _same(sink, destination, file):
+        return False
+    sink.write_document(destination, _pieces(file))
+    return True
+
+
+def _same(sink: Sink, destination: str, file: IO[bytes]) -> bool:
+    at = 0
+    for piece in _pieces(file):
+        if sink.read_final(destination, at, len(piece)) != piece:
+            return False
+        at += len(piece)
+    return True
 
 
 def _spool(folder: Path) -> IO[bytes]:
