@@ -24,6 +24,9 @@ MEASURED: Final = frozenset(("space", "time"))
 
 _NAMES: Final = frozenset("zyxt")
 
+_NO_ATTRIBUTES: Final = (".zgroup", ".zarray", ".zmetadata")
+"""Documents of Zarr v2 that say nothing of images."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
@@ -129,8 +132,8 @@ def _level(image: MultiscaleDescription, level: LevelDescription, role: Role) ->
 
 
 def _document(documents: Mapping[str, bytes]) -> str:
-    """The outermost document: that of the image where there is one."""
-    return next(iter(documents), "")
+    """That of the image where there is one, which tells of attributes."""
+    return next((key for key in documents if not key.endswith(_NO_ATTRIBUTES)), "")
 
 
 def _where(image: MultiscaleDescription, level: LevelDescription) -> str:
