@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from emasync.api.recorder import Recorder
 from emasync.errors import MachineError
 from emasync.hooks.receipt import RunFacts
@@ -124,3 +126,9 @@ def test_why_a_run_stopped_is_kept() -> None:
         return Recorder(lambda _: None, ManualClock()).record(facts, [], 0)
 
     assert record().stopped == "disk full"
+
+
+def test_a_note_that_cannot_be_written_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("no folder")
+    write_run(tmp_path / "file", RunRecord(started="now", wall_s=1.0))
+    assert "runs.json could not be written" in caplog.text

@@ -17,6 +17,7 @@ from emasync.api.hooking import known_facts
 from emasync.cli.main import app
 from emasync.errors import ErrorKind, InputError, SourceError
 from emasync.hooks.interface import HookContext, HookReport, SeriesFacts
+from emasync.hooks.run_notes import known_hooks
 from emasync.model.events import Event
 from emasync.model.task import State
 from emasync.testing import Archive
@@ -86,6 +87,9 @@ def test_hooks_run_after_the_bytes_are_down_and_one_that_fails_fails_alone(manif
     assert {"hook": "counting", "placed": 3} in told
     assert {"hook": "counting", "message": "one thing was passed over"} in told
     assert {"hook": "failing", "message": "hook failing: this hook always fails"} in told
+    kept = known_hooks(tmp_path / "root/.emasync")
+    assert kept["counting"] == HookReport(counts={"placed": 3}, notes=("one thing was passed over",))
+    assert kept["failing"].notes == ("this hook always fails",)
 
 
 @pytest.mark.usefixtures("plug_ins")

@@ -13,6 +13,7 @@ from tests.hooks.report.desk import HOSTILE, RUN, everything, page, pictures, vi
 from emasync.errors import ErrorKind
 from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
 from emasync.hooks.report.cards import source_link
+from emasync.hooks.report.described import DescribedAsset, Statement
 from emasync.hooks.report.hook import ReportHook, page_facts
 from emasync.hooks.report.markup import LONGEST_TEXT, cut, inputs_of, shown
 from emasync.hooks.report.page import MOST_CARDS, PageFacts, render
@@ -62,6 +63,28 @@ def test_a_source_is_a_link_where_a_browser_can_go_there(location: str, href: st
 )
 def test_any_other_source_is_text(location: str) -> None:
     assert source_link(location) == location
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "vbscript:x", " javascript:alert(1)", "//h/x"]
+)
+def test_what_metadata_call_a_page_is_a_link_to_the_web_or_text(url: str) -> None:
+    asset = DescribedAsset(dataset="d", asset="d", fields={"source_url": Statement(url, "api")})
+    found = page(PageFacts(root="r", datasets=(replace(view(), asset=asset),)))
+    assert found.all("href") == []
+    assert url.strip() in found.text
+
+
+def test_dois_are_links() -> None:
+    asset = DescribedAsset(
+        dataset="d", asset="d", fields={"doi_data": Statement("10.6019/EMPIAR-11759; 10.1/x", "api")}
+    )
+    odd = DescribedAsset(dataset="d", asset="d", fields={"doi_data": Statement("10.6019/a b", "api")})
+    found = page(PageFacts(root="r", datasets=(replace(view(), asset=asset), replace(view(), asset=odd))))
+    assert found.all("href") == []
+    good = replace(asset, fields={"doi_data": Statement("10.6019/EMPIAR-11759; 10.1101/2023.05.22", "api")})
+    found = page(PageFacts(root="r", datasets=(replace(view(), asset=good),)))
+    assert found.all("href") == ["https://doi.org/10.6019/EMPIAR-11759", "https://doi.org/10.1101/2023.05.22"]
 
 
 def test_a_query_that_grants_access_is_left_out() -> None:
@@ -239,6 +262,14 @@ def test_the_page_is_written_when_there_is_something_new_to_say(
 
     where.unlink()
     assert ReportHook().run(context()).counts["written"] == 1
+
+
+def test_a_run_that_is_in_a_hurry_leaves_the_older_page(context: Callable[..., HookContext]) -> None:
+    ReportHook().run(context())
+    before = (context().root / "report.html").read_bytes()
+    write_hook(context().state_dir, "index", HookReport(notes=("something new",)))
+    assert ReportHook().run(replace(context(), hurry=lambda: True)).counts == {"written": 0}
+    assert (context().root / "report.html").read_bytes() == before
 
 
 def test_what_hooks_count_is_nothing_new(context: Callable[..., HookContext]) -> None:
