@@ -52,10 +52,10 @@ class OpenFile:
         """As the file is now."""
         return os.fstat(self.fd).st_size
 
-    def mapped(self) -> mmap.mmap:
-        """The whole file as memory; mapped once."""
-        if self._mapping is None or len(self._mapping) != self.size_bytes():
-            self._mapping = mmap.mmap(self.fd, 0, access=mmap.ACCESS_READ)
+    def mapped(self, size_bytes: int) -> mmap.mmap:
+        """The whole file, which has so many bytes now, as memory; mapped once."""
+        if self._mapping is None or len(self._mapping) != size_bytes:
+            self._mapping = mmap.mmap(self.fd, size_bytes, access=mmap.ACCESS_READ)
         return self._mapping
 
 
@@ -123,10 +123,11 @@ class LocalFiles:
             No permission, I/O error.
         """
         file = self.file(path)
-        if file.size_bytes() < start + size_bytes:  # memory beyond the end of a file kills the process that reads it
-            raise self._short(path, start, size_bytes, file.size_bytes())
+        there_bytes = file.size_bytes()
+        if there_bytes < start + size_bytes:  # memory beyond the end of a file kills the process that reads it
+            raise self._short(path, start, size_bytes, there_bytes)
         try:
-            return file.mapped()
+            return file.mapped(there_bytes)
         except OSError as error:
             raise translate(error, "map", self._show(path)) from error
 

@@ -40,14 +40,12 @@ class Orientation:
         """Take values of the array's axes to those of a block."""
         return tuple(values[axis] for axis in self.order)
 
-    def inward(self, box: Box) -> Box:
-        """Take a box of source coordinates in a block's axes to the array's axes."""
-        count = len(self.order) + len(self.fixed)
-        start, stop = [0] * count, [1] * count
-        for axis, at in self.fixed.items():
-            start[axis], stop[axis] = at, at + 1
+    def inward(self, box: Box, origin: Sequence[int]) -> Box:
+        """Take a box of source coordinates in a block's axes to the array's axes, counted from `origin`."""
+        start = [self.fixed.get(axis, 0) - first for axis, first in enumerate(origin)]
+        stop = [low + 1 for low in start]
         for axis, low, high in zip(self.order, box.start, box.stop, strict=True):
-            start[axis], stop[axis] = low, high
+            start[axis], stop[axis] = low - origin[axis], high - origin[axis]
         return Box(tuple(start), tuple(stop))
 
     def stored_view(self, block: Voxels) -> Voxels:

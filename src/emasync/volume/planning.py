@@ -82,8 +82,10 @@ def plan_of(boxes: Iterable[Box], chunks: Sequence[int], grid: Sequence[int]) ->
 
 
 def _chunk_count(box: Box, chunks: Sequence[int]) -> int:
-    spans = zip(box.start, box.stop, chunks, strict=True)
-    return prod(max(0, -(-stop // chunk) - start // chunk) for start, stop, chunk in spans)
+    count = 1
+    for start, stop, chunk in zip(box.start, box.stop, chunks, strict=True):
+        count *= max(0, -(-stop // chunk) - start // chunk)
+    return count
 
 
 def split(box: Box, chunks: Sequence[int], most: int = MOST_PIECES) -> Iterator[Box]:
@@ -105,16 +107,17 @@ def split(box: Box, chunks: Sequence[int], most: int = MOST_PIECES) -> Iterator[
 
 
 def portions(boxes: Sequence[Box], chunks: Sequence[int], most: int = MOST_PIECES) -> Iterator[list[tuple[int, Box]]]:
-    """Boxes, cut where they are large, in portions of about `most` chunks: what is planned at one time."""
+    """Boxes, cut where they are large, in portions of at most `most` chunks: what is planned at one time."""
     portion: list[tuple[int, Box]] = []
     count = 0
     for number, box in enumerate(boxes):
         for part in split(box, chunks, most):
-            portion.append((number, part))
-            count += _chunk_count(part, chunks)
-            if count >= most:
+            more = _chunk_count(part, chunks)
+            if portion and count + more > most:
                 yield portion
                 portion, count = [], 0
+            portion.append((number, part))
+            count += more
     if portion:
         yield portion
 

@@ -32,6 +32,9 @@ SPARSE: Final = 4
 SMALL_BYTES: Final = 64 << 10
 """Reading so much costs less than making memory out of a file."""
 
+LARGE_BYTES: Final = 1 << 20
+"""More is looked into as memory: a copy of it would be cold when it is copied again."""
+
 
 def go_on() -> None:
     """Nobody has anything against it."""
@@ -150,7 +153,7 @@ class DirectEngine:
 
     def patch(self, path: str, start: int, patch: Patch) -> Voxels:
         """Voxels of an uncompressed chunk, in a copy of the file's bytes or where they are."""
-        if patch.span <= max(SMALL_BYTES, SPARSE * patch.dense):
+        if patch.span <= min(LARGE_BYTES, max(SMALL_BYTES, SPARSE * patch.dense)):
             return patch.view(self.files.read(path, start, patch.span), 0, self.dtype)
         return patch.view(self.files.mapped(path, start, patch.span), start, self.dtype)
 

@@ -85,7 +85,6 @@ class Volume:
         self.measures: tuple[Measure | None, ...] = tuple(array.measures[axis] for axis in orientation.order)
         self._engine = engine
         self._orientation = orientation
-        self._to_disk = [-first for first in array.origin]
         self._reopen = reopen
         self._levels = levels or (lambda: (self,))
         self._name = name_of(array)
@@ -341,9 +340,9 @@ class Volume:
         return out
 
     def _run(self, requests: Sequence[Request], gone_on: Callable[[], None] = go_on) -> None:
-        inward, to_disk = self._orientation.inward, self._to_disk
+        inward, origin = self._orientation.inward, self.array.origin
         self._engine.fill(
-            [inward(box).moved(to_disk) for one in requests for box in one.boxes],
+            [inward(box, origin) for one in requests for box in one.boxes],
             [self._orientation.stored_view(target) for one in requests for target in one.targets],
             gone_on,
         )

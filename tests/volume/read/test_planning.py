@@ -66,7 +66,7 @@ def test_portions_bound_what_is_planned_at_one_time() -> None:
 
     assert sum(len(portion) for portion in found) >= len(boxes)
     for portion in found:
-        assert sum(chunk_count(box, (10, 10)) for _, box in portion) <= 60
+        assert sum(chunk_count(box, (10, 10)) for _, box in portion) <= 30
     assert {number for portion in found for number, _ in portion} == set(range(len(boxes)))
 
 

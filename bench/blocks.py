@@ -1,0 +1,136 @@
+"""Random 128³ crops of one volume in many layouts: emasync and the readers that people use, crop by crop in turn.
+
+``python bench/blocks.py --quick`` prints a table and verdicts, and writes ``bench/results/blocks-quick.{json,md}``;
+without ``--quick`` more crops of a larger volume are read. Nobody keeps decoded chunks; files are in the page cache.
+Processor time is that of all threads of the process: it tells what a reader costs where many of them share a machine.
+Needs ``pip install 'emasync[test]' mrcfile``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, this folder is no package
+
+from bench.block_data import CHUNK, WRITERS, electron_micrograph, fetched
+from bench.block_peers import Reader, readers
+from bench.block_report import BlockResults, Race, Took, write
+from bench.block_safety import first_block_s, safety
+from bench.machine import machine, revision
+
+import emasync
+
+BLOCK = 128
+PACKAGES = ("emasync", "numpy", "numcodecs", "imagecodecs", "tensorstore", "zarr", "tifffile", "mrcfile", "h5py")
+NEIGHBOURS = [(z, y, x) for z in (0, 32) for y in (0, 32) for x in (0, 32)]
+"""Eight crops that overlap by three quarters on each axis, as a sampler of patches takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is read."""
+
+    size: int
+    crops: int
+    layouts: list[str]
+
+
+def crops(size: int, count: int, *, aligned: bool, seed: int = 7) -> Iterator[tuple[slice, ...]]:
+    """Boxes inside of the volume."""
+    for start in np.random.default_rng(seed).integers(0, size - BLOCK + 1, (count, 3)):
+        low = start // CHUNK * CHUNK if aligned else start
+        yield tuple(slice(int(at), int(at) + BLOCK) for at in low)
+
+
+def raced(contestants: Mapping[str, Reader], boxes: Sequence[tuple[slice, ...]]) -> dict[str, Took]:
+    """What each crop took, a reader; who begins changes with each crop, and all must agree."""
+    names, took = list(contestants), {name: Took([], []) for name in contestants}
+    for name in names:
+        contestants[name](boxes[0])
+    for number, box in enumerate(boxes):
+        found = []
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            with took[name].measured():
+                found.append(contestants[name](box))
+        if any(not np.array_equal(found[0].view(np.uint8), block.view(np.uint8)) for block in found[1:]):
+            raise SystemExit(f"readers disagree about {box}")
+    return took
+
+
+def races(plan: Plan, root: Path, places: Mapping[str, Path]) -> Iterator[Race]:
+    """All layouts, unaligned and aligned."""
+    for layout, place in places.items():
+        contestants = readers(root, layout, place)
+        for aligned in (False, True):
+            boxes = list(crops(plan.size, plan.crops, aligned=aligned))
+            yield Race(layout, "aligned" if aligned else "unaligned", raced(contestants, boxes))
+
+
+def neighbours(plan: Plan, root: Path, layouts: Sequence[str]) -> Iterator[Race]:
+    """Eight neighbouring crops in one batch, and one by one."""
+    random = np.random.default_rng(11)
+    for layout in layouts:
+        volume = emasync.open_volume(root, layout.replace(" ", "-"), cache_bytes=0)
+        batch, single = Took([], []), Took([], [])
+        for _ in range(max(5, plan.crops // 8)):
+            first = random.integers(0, plan.size - BLOCK - 32 + 1, 3)
+            starts = (first + NEIGHBOURS).tolist()
+            with batch.measured():
+                volume.read_many(starts, (BLOCK,) * 3)
+            with single.measured():
+                for start in starts:
+                    volume.read(start, (BLOCK,) * 3)
+        yield Race(layout, "eight neighbours", {"batch": batch, "one by one": single})
+
+
+def opened_ms(root: Path, layout: str) -> float:
+    """Median time to open a volume."""
+    took_s = []
+    for _ in range(50):
+        began_s = time.perf_counter()
+        emasync.open_volume(root, layout.replace(" ", "-"))
+        took_s.append(time.perf_counter() - began_s)
+    return float(np.median(took_s)) * 1e3
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="256³ voxels, few crops")
+    parser.add_argument("--only", nargs="*", choices=list(WRITERS), help="layouts")
+    parser.add_argument("--folder", type=Path, help="where volumes are written, and kept for the next time")
+    options = parser.parse_args()
+    plan = Plan(256 if options.quick else 512, 24 if options.quick else 100, options.only or list(WRITERS))
+    with tempfile.TemporaryDirectory(prefix="blocks-") as temporary:
+        folder = (options.folder or Path(temporary)) / str(plan.size)
+        volume = electron_micrograph(plan.size)
+        places = fetched(folder, plan.layouts, volume)
+        root = folder / "root"
+        found = [*races(plan, root, places), *neighbours(plan, root, plan.layouts)]
+        layout = plan.layouts[0]
+        figures = {"time to the first block, s": first_block_s(), f"opening {layout}, ms": opened_ms(root, layout)}
+        results = BlockResults(
+            facts={
+                **machine({"disk": folder}),
+                "revision": revision(Path(__file__).parents[1]),
+                "versions": {name: version(name) for name in PACKAGES},
+                "volume": f"{plan.size}³ uint8, crops of {BLOCK}³, chunks of {CHUNK}³",
+            },
+            races=found,
+            figures=figures,
+            safety=safety(root, layout, volume),
+        )
+    print(write(results, Path(__file__).parent / "results", "blocks-quick" if options.quick else "blocks"))
+
+
+if __name__ == "__main__":
+    main()
