@@ -202,7 +202,7 @@ def test_a_file_that_somebody_changed_is_not_vouched_for(root: Path, tmp_path: P
 
 def test_what_cannot_be_is_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not built yet") as caught:
-        emasync.export(root, "d", to="croissant")
+        emasync.export(root, "d", to="icechunk")
     assert caught.value.kind == "not_built"
     with pytest.raises(InputError, match="no such format"):
         emasync.export(root, "d", to="tar")

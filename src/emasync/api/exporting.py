@@ -1,4 +1,4 @@
-"""Datasets for other programs: as a bag, as a metalink."""
+"""Datasets for other programs: as a bag, as a metalink, as Croissant."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from emasync.disk.documents import to_its_end
 from emasync.engine.recovery import pages, recover, suspect_after
 from emasync.errors import ErrorKind, InputError, IntegrityError
 from emasync.hooks.bag import Bag, Payload
+from emasync.hooks.croissant import MAX_FILE_OBJECTS, Croissant
 from emasync.hooks.export_files import ExportFile, describe_file
+from emasync.hooks.metadata.dataset import dataset_document
+from emasync.hooks.metadata.writers import CSV as TABLE
 from emasync.hooks.metalink import Metalink
 from emasync.hooks.public_urls import public_url
 from emasync.hooks.receipt import RECEIPT
@@ -41,12 +44,12 @@ from emasync.plan.written import WrittenRecord, record_path
 from emasync.settings import Settings
 from emasync.transport.mirrors import Mirrors
 
-Format = Literal["bagit", "metalink"]
+Format = Literal["bagit", "metalink", "croissant"]
 
-BUILT: Final = ("bagit", "metalink")
-NOT_BUILT: Final = ("kerchunk", "kerchunk-parquet", "icechunk", "croissant")
+BUILT: Final = ("bagit", "metalink", "croissant")
+NOT_BUILT: Final = ("kerchunk", "kerchunk-parquet", "icechunk")
 
-SUFFIXES: Final = {"bagit": ".bag", "metalink": ".meta4"}
+SUFFIXES: Final = {"bagit": ".bag", "metalink": ".meta4", "croissant": ".croissant"}
 
 JOB_BYTES: Final = 64 << 20
 """Most bytes in one hop to a thread, but for a larger file."""
@@ -61,7 +64,7 @@ class ExportReport:
 
     Attributes
     ----------
-    format : {"bagit", "metalink"}
+    format : {"bagit", "metalink", "croissant"}
     path : Path
     files, size_bytes : int
         Named in it.
@@ -114,10 +117,11 @@ async def aexport(
     root : path
     dataset : str
         Complete.
-    to : {"bagit", "metalink"}
-        A folder as RFC 8493 has it; a file as RFC 5854 has it.
+    to : {"bagit", "metalink", "croissant"}
+        A folder as RFC 8493 has it; a file as RFC 5854 has it; a folder of a description as MLCommons has it and the
+        table of the dataset's assets.
     out : path, optional
-        Must not be there; by default ``<dataset>.bag`` or ``<dataset>.meta4`` in the working directory.
+        Must not be there; by default ``<dataset>.bag``, ``.meta4`` or ``.croissant`` in the working directory.
     data : {"link", "copy", "none"}
         Payload of a bag: hard links to the root's files, copies, or URLs to fetch it from.
 
@@ -140,7 +144,7 @@ async def aexport(
         await work.require_complete()
         unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
-            left_out = await (work.bag(unfinished) if to == "bagit" else work.metalink(unfinished))
+            left_out = await {"bagit": work.bag, "metalink": work.metalink, "croissant": work.croissant}[to](unfinished)
             await asyncio.to_thread(unfinished.rename, target)
         except BaseException:
             await asyncio.to_thread(_discard, unfinished)
@@ -240,7 +244,31 @@ class _Export:
         await asyncio.to_thread(metalink.finish)
         return metalink.left_out
 
-    async def _fill(self, writer: Bag | Metalink) -> None:
+    async def croissant(self, folder: Path) -> int:
+        """Write a description; gives 0: files that are not named one by one are in it as a set.
+
+        Raises
+        ------
+        InputError
+            The root has no metadata of the dataset.
+        """
+        dataset = _parsed(await SinkDocuments(self._resources.sink).read(dataset_document(self._dataset)))
+        root = self._resources.root
+        if not dataset or not await asyncio.to_thread((root / TABLE).is_file):
+            raise InputError(f"{root} has no metadata of {self._dataset}; run `emasync metadata {root}` first")
+        tallies: list[Tally] = await self._resources.ledger.call("tallies")
+        tally = next(tally for tally in tallies if tally.dataset == self._dataset)
+        objects = tally.objects.get(State.PLACED, 0)
+        few = objects <= MAX_FILE_OBJECTS
+        writer = await asyncio.to_thread(Croissant, folder, dataset, root / TABLE, one_by_one=few)
+        if few:
+            await self._fill(writer)
+        else:
+            self.files, self.size_bytes = objects, tally.bytes.get(State.PLACED, 0)
+        await asyncio.to_thread(writer.finish)
+        return 0
+
+    async def _fill(self, writer: Bag | Metalink | Croissant) -> None:
         try:
             async with aclosing(self._described()) as described:
                 async for files in described:
@@ -283,12 +311,7 @@ class _Export:
 
     async def _mirrors(self) -> Mirrors:
         """Those of the last run, as the receipt names them."""
-        data = await SinkDocuments(self._resources.sink).read(RECEIPT)
-        try:
-            document = orjson.loads(data or b"{}")
-        except orjson.JSONDecodeError:
-            return Mirrors({})
-        table = document.get("mirrors") if isinstance(document, dict) else None
+        table = _parsed(await SinkDocuments(self._resources.sink).read(RECEIPT)).get("mirrors")
         return Mirrors({str(old): str(new) for old, new in table.items()} if isinstance(table, dict) else {})
 
     async def _written(self) -> list[tuple[ExportFile, int]]:
@@ -308,6 +331,15 @@ class _Export:
                 raise IntegrityError(f"{destination} is not what was written; move it away, and run the manifest again")
             found.append((ExportFile(path, destination, len(data), {"sha256": sha256(data).hexdigest()}), 0))
         return found
+
+
+def _parsed(data: bytes | None) -> dict[str, Any]:
+    """A JSON object (Any: its values); empty where it is none."""
+    try:
+        value = orjson.loads(data or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _urls(row: Row, mirrors: Mirrors) -> tuple[str, ...]:

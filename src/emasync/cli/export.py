@@ -16,9 +16,9 @@ def export(
     root: Annotated[Path, typer.Argument(help="The root of earlier runs.")],
     dataset: Annotated[str, typer.Argument(metavar="ID", help="A dataset of it, complete.")],
     *,
-    to: Annotated[str, typer.Option(help="bagit (RFC 8493) or metalink (RFC 5854).")],
+    to: Annotated[str, typer.Option(help="bagit (RFC 8493), metalink (RFC 5854) or croissant (MLCommons).")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder or file to make; ID.bag or ID.meta4 here by default.")
+        Path | None, typer.Option("--out", "-o", help="Folder or file to make; ID.bag, ID.meta4 or ID.croissant here.")
     ] = None,
     data: Annotated[
         str, typer.Option(help="Payload of a bag: link (hard links), copy, or none (URLs to fetch it from).")

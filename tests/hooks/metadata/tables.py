@@ -19,15 +19,18 @@ class Root:
     @property
     def document(self) -> dict[str, Any]:
         """``metadata.json``."""
-        return orjson.loads((self.path / "metadata.json").read_bytes())
+        found: dict[str, Any] = orjson.loads((self.path / "metadata.json").read_bytes())
+        return found
 
     def dataset(self, name: str) -> dict[str, Any]:
         """One dataset of it."""
+        found: dict[str, Any]
         (found,) = (dataset for dataset in self.document["datasets"] if dataset["id"] == name)
         return found
 
     def asset(self, dataset: str, asset: str = "") -> dict[str, Any]:
         """One asset; the only one by default."""
+        found: list[dict[str, Any]]
         found = [item for item in self.dataset(dataset)["assets"] if not asset or item["asset"] == asset]
         assert len(found) == 1, [item["asset"] for item in self.dataset(dataset)["assets"]]
         return found[0]
@@ -55,5 +58,6 @@ def sources(part: dict[str, Any], pattern: str) -> list[Any]:
 
 def conflict(part: dict[str, Any], name: str) -> dict[str, Any]:
     """The conflict about one field."""
+    found: dict[str, Any]
     (found,) = (item for item in part["conflicts"] if item["field"] == name)
     return found

@@ -17,7 +17,7 @@ from emasync.hooks.interface import DatasetFacts, HookContext
 from emasync.hooks.metadata.claims import Claim, Claims
 from emasync.hooks.metadata.counting import Counts, count_objects
 from emasync.hooks.metadata.coverage import BOXES, Coverage, coverage_of, cut_of, read_boxes
-from emasync.hooks.metadata.description import DescribedAsset, conflicts_list, describe, fields_dict
+from emasync.hooks.metadata.description import VERSION, DescribedAsset, conflicts_list, describe, fields_dict
 from emasync.hooks.metadata.documents import Documents
 from emasync.hooks.metadata.extract_manifest import manifest_claims, overridden, unknown_keys
 from emasync.hooks.metadata.extract_names import name_claims
@@ -48,6 +48,11 @@ SOURCE_METADATA: Final = ".source-metadata"
 def document_of(dataset: str, asset: str) -> str:
     """Where an asset's document lies, relative to the root: under its path, in legal names."""
     return f"{FOLDER}/{dataset}/{'/'.join(map_segment(segment) for segment in asset.split('/'))}.json"
+
+
+def dataset_document(dataset: str) -> str:
+    """Where the document of a dataset lies, relative to the root: all of it but its assets."""
+    return f"{FOLDER}/{dataset}.json"
 
 
 class DatasetDescriber:
@@ -122,6 +127,8 @@ class DatasetDescriber:
         fields = self._own_fields()
         known = self._counts.known
         return {
+            "version": VERSION,
+            "dataset": self._facts.id,
             "id": self._facts.id,
             "folder": self._facts.folder,
             "source": self._facts.source,

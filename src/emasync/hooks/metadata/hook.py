@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
 from emasync.hooks.interface import HookContext, HookReport
-from emasync.hooks.metadata.dataset import FOLDER, DatasetDescriber, document_of
+from emasync.hooks.metadata.dataset import FOLDER, DatasetDescriber, dataset_document, document_of
 from emasync.hooks.metadata.description import DescribedAsset
 from emasync.hooks.metadata.former import remove, stale
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
@@ -70,11 +70,12 @@ def _dataset(
 ) -> Iterator[DescribedAsset]:
     """Describe and write the assets of one dataset."""
     describer.look()
-    table.begin(describer.to_dict())
+    described = describer.to_dict()
+    table.begin(described)
+    told.documents.add(_write(context, dataset_document(describer.dataset), described))
     for asset in describer.assets():
-        document = document_of(asset.dataset, asset.id)
+        document = _write(context, document_of(asset.dataset, asset.id), asset.to_dict())
         told.documents.add(document)
-        _write(context, document, asset)
         table.add(asset, document)
         yield asset
     table.end()
@@ -82,9 +83,11 @@ def _dataset(
         told.note(f"{describer.dataset}: {note}")
 
 
-def _write(context: HookContext, document: str, asset: DescribedAsset) -> None:
-    data = orjson.dumps(asset.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+def _write(context: HookContext, document: str, value: dict[str, Any]) -> str:
+    """Write a document (Any: JSON), indented for people; gives its place."""
+    data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
     replace_document(context.sink, document, BytesIO(data))
+    return document
 
 
 def _count(asset: DescribedAsset, told: _Told) -> None:
