@@ -5,83 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 from tests.engine.desk import BASE, PART, Desk
 
-from emasync.ledger.interface import Invalidated
 from emasync.ledger.thread import LedgerThread
 from emasync.model.task import ObjectEntry
 from emasync.testing.crashdisk import CrashDisk
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.testing.powercut import Wrote
+from emasync.testing.watched_ledger import WatchedLedger
 
 SMALL = 150
 CONNECTIONS = 4
 COMMIT_OBJECTS = 32
 COMMIT_BYTES = 8 * PART
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """The ledger's files after one transaction.
-
-    Attributes
-    ----------
-    operations : int
-        What the disk had done by then.
-    synced : bool
-        Whether the transaction was committed with a sync.
-    """
-
-    folder: Path
-    operations: int
-    synced: bool
-
-
-class WatchedLedger:
-    """Copies the ledger's files after every call that may have changed them."""
-
-    READS = (
-        "open_sets",
-        "lease",
-        "partial",
-        "generation",
-        "last_epoch",
-        "durable_epoch",
-        "tallies",
-        "leftovers",
-        "unfinished",
-    )
-
-    def __init__(self, inner: LedgerThread, state: Path, disk: CrashDisk, target: Path) -> None:
-        self._inner = inner
-        self._state = state
-        self._disk = disk
-        self._target = target
-        self.copies: list[Copy] = []
-
-    async def call(self, method: Any, /, *args: Any, **options: Any) -> Any:
-        result = await self._inner.call(method, *args, **options)
-        if method not in self.READS and not callable(method):
-            synced = method in ("set_durable_epoch", "seal_rows") or (
-                method == "record"
-                and (bool(options.get("durable")) or any(isinstance(fact, Invalidated) for fact in args[0]))
-            )
-            await self._inner.call(lambda _: self.copy(synced=synced))
-        return result
-
-    def copy(self, *, synced: bool) -> None:
-        folder = self._target / str(len(self.copies))
-        folder.mkdir(parents=True)
-        for name in ("state.sqlite", "state.sqlite-wal"):
-            if (self._state / name).exists():
-                shutil.copy(self._state / name, folder / name)
-        self.copies.append(Copy(folder, len(self._disk.operations), synced))
 
 
 class Story:
@@ -110,12 +51,13 @@ class Story:
         desk.wrap_sink = lambda _: self.disk
 
         def watch(inner: LedgerThread) -> WatchedLedger:
-            self.ledger = WatchedLedger(inner, desk.root / ".emasync", self.disk, self.folder / "copies")
+            state, copies = desk.root / ".emasync", self.folder / "copies"
+            self.ledger = WatchedLedger(inner, state, copies, lambda: len(self.disk.operations))
             return self.ledger
 
         desk.wrap_ledger = watch
         async with desk.opened() as engine:
-            await self.ledger._inner.call(lambda _: self.ledger.copy(synced=True))
+            await self.ledger.copy(synced=True)
             outcome = await engine.run()
         assert outcome.placed == len(self.objects)
         await asyncio.to_thread(self.disk.close)
@@ -124,9 +66,7 @@ class Story:
         """What a cut leaves, and how many bytes had been fetched by then."""
         random = Random(seed)
         cut = random.randint(0, len(self.disk.operations))
-        before = [copy for copy in self.ledger.copies if copy.operations <= cut]
-        least = max(index for index, copy in enumerate(before) if copy.synced)
-        kept = before[random.randint(least, len(before) - 1)]
+        kept = self.ledger.after_a_cut(cut, random)
         desk = self.a_desk(self.folder / f"cut-{seed}")
         self.disk.materialise(desk.root, cut, seed, keep=random.choice([None, 0.0, 1.0]))
         shutil.copytree(kept.folder, desk.root / ".emasync", dirs_exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from tests.integration.folders import files_below, run_within
 from emasync.api import RunOptions
 from emasync.model.receipt import Receipt
 from emasync.testing import Archive
+from emasync.testing.alteration import other_bytes
+from emasync.testing.selftest.bad_days import BAD_DAYS, BadDay
 
 SMALL = bytes(range(250)) * 20
 LARGE = bytes(range(251)) * 5500
@@ -37,76 +39,6 @@ POLICY = {
     "max_attempts": 2,
     "give_up_after": "3s",
 }
-
-
-@dataclass(frozen=True)
-class Case:
-    """One fault.
-
-    Attributes
-    ----------
-    once : mapping
-        Spoils the first requests; None where there is no such thing.
-    always : mapping
-        Spoils every request.
-    kinds : mapping of str to str
-        Failure by object (``small``, ``large``, ``unknown``) when it always happens; objects that are not
-        there arrive all the same.
-    sure : bool
-        False: whether a fault is noticed depends on how its bytes fall into packets.
-    """
-
-    name: str
-    always: Mapping[str, Any]
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    once: Mapping[str, Any] | None = None
-    sure: bool = True
-
-    @property
-    def heals(self) -> Mapping[str, Any]:
-        return {**(self.always if self.once is None else self.once), "times": 1}
-
-
-def everywhere(kind: str) -> dict[str, str]:
-    return dict.fromkeys(("small", "large", "unknown"), kind)
-
-
-CASES = [
-    Case(
-        "reset after some bytes",
-        {"reset_after": 200_000},
-        everywhere("transient"),  # a reset may take bytes with it that had arrived
-        once={"reset_after": 2_000},
-        sure=False,
-    ),
-    Case("reset before the first byte", {"reset_after": 0}, everywhere("transient")),
-    Case("no answer but a reset", {"drop": True}, everywhere("transient")),
-    Case("half-close after some bytes", {"close_after": 200_000}, once={"close_after": 2_000}),
-    Case("half-close before the first byte", {"close_after": 0}, everywhere("transient")),
-    Case("stall in the body", {"stall_after": 0}, everywhere("stalled"), once={"stall_after": 2_000}),
-    Case("stall before the answer", {"delay_s": 30.0}, everywhere("stalled")),
-    Case("drip", {"drip": 1000.0, "times": 3}),
-    Case("500", {"status": 500}, everywhere("transient")),
-    Case("503", {"status": 503}, everywhere("throttled")),
-    Case("429 with seconds", {"status": 429, "retry_after": 1}, everywhere("throttled")),
-    Case("429 with a date", {"status": 429, "retry_after_date_s": 1.0}, everywhere("throttled")),
-    Case("200 instead of 206", {"ignore_range": True}),
-    Case("wrong Content-Range", {"wrong_content_range": 7}, {"large": "refused", "unknown": "refused"}),
-    Case("wrong total", {"wrong_total": 7}, {"large": "size_mismatch", "unknown": "refused"}),
-    Case("unknown total", {"unknown_total": True}),
-    Case("short body", {"short_body": 10_000}, everywhere("transient"), once={"short_body": 1_000}),
-    Case("long body", {"long_body": 1_000}, everywhere("transient"), sure=False),
-    Case("truncated, and says so", {"truncate": 100}, {**everywhere("refused"), "small": "size_mismatch"}),
-    Case("error page", {"html_error": True}, everywhere("refused")),
-    Case("gzip on a range", {"gzip_range": True}, {"large": "refused", "unknown": "refused"}),
-    Case("gzip on a whole object", {"gzip_whole": True}),
-    Case("redirect loop", {"redirect": "loop"}, everywhere("refused")),
-    Case("404", {"missing": True}, everywhere("not_found")),
-    Case("403", {"forbidden": True}, everywhere("access_denied")),
-    Case("header flood", {"garbage_headers": 1000}, everywhere("transient")),
-    Case("no length", {"no_length": True}),
-    Case("chunks", {"chunked": True}),
-]
 
 
 Describe = Callable[[str], dict[str, Any]]
@@ -162,11 +94,11 @@ def failures_by_object(receipt: Receipt) -> dict[str, str]:
     return {failure.location.rpartition("/")[2].split(".")[0]: str(failure.kind) for failure in receipt.failures}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_once(case: Case, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", BAD_DAYS, ids=lambda case: case.name)
+def test_once(case: BadDay, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
     server = serve({"data/hit/*.bin": [case.heals], "data/web/*": [case.heals]})
     receipt = run_within(manifest(server.url), tmp_path)
-    if case.name in FINAL_AT_ONCE:
+    if case.final:
         assert set(failures_by_object(receipt)) <= set(case.kinds)
         receipt = run_within(manifest(server.url), tmp_path)
     assert receipt.failures == ()
@@ -174,13 +106,8 @@ def test_once(case: Case, manifest: Describe, serve: Callable[..., Archive], tmp
     assert on_disk(tmp_path) == EXPECTED
 
 
-FINAL_AT_ONCE = {"error page", "redirect loop", "404", "403", "truncated, and says so", "wrong Content-Range",
-                 "wrong total", "gzip on a range"}  # fmt: skip
-"""Answers that are statements: asking again at once would get the same. The next run asks again."""
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_always(case: Case, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", BAD_DAYS, ids=lambda case: case.name)
+def test_always(case: BadDay, manifest: Describe, serve: Callable[..., Archive], tmp_path: Path) -> None:
     server = serve({"data/hit/*.bin": [case.always], "data/web/*": [case.always]})
     receipt = run_within(manifest(server.url), tmp_path)
     failed = failures_by_object(receipt)
@@ -199,7 +126,7 @@ def test_always(case: Case, manifest: Describe, serve: Callable[..., Archive], t
 
 # --- objects that turn into others --------------------------------------------------------------------------------
 
-OTHER = LARGE.translate(bytes(byte ^ 0xA5 for byte in range(256)))
+OTHER = other_bytes(LARGE)
 """What the archive makes of a changed object."""
 
 

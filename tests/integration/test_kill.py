@@ -27,7 +27,7 @@ CONNECTIONS = 8
 MAY_COST_BYTES = CONNECTIONS * PART + 512 * SMALL_BYTES
 """One part a connection, 512 small objects."""
 
-SCRIPT = Path(__file__).with_name("killable.py")
+VICTIM = [sys.executable, "-m", "emasync.testing.selftest.victim"]
 
 STEPS = [
     (step, when, count)
@@ -68,7 +68,7 @@ class Job:
         return sum(map(len, self.objects.values()))
 
     def start(self, *step: object) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, SCRIPT, self.manifest, self.root, *map(str, step)])
+        return subprocess.Popen([*VICTIM, self.manifest, self.root, *map(str, step)])
 
     def finish(self) -> None:
         assert self.start().wait(100) == 0

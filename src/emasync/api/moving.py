@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,6 +202,8 @@ class Move:
         spare = await asyncio.to_thread(spare_cores)
         connections = _connections(entries, settings)
         workers = choose(self.options.executor, settings.workers, spare=spare, connections=connections)
+        if workers:
+            await asyncio.to_thread(import_module, "emasync.executors.processes")  # reads files: not on the loop
         if workers and self.make_sink is not None:
             raise InputError("a sink of the caller's own lives in the caller's process: use workers: 1, executor local")
         return workers

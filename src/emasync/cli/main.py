@@ -26,6 +26,7 @@ from emasync.cli.options import AllowPrivate, Mirror, Only
 from emasync.cli.prune import prune
 from emasync.cli.report import plan_text, status_text
 from emasync.cli.run import mirrors_of, run
+from emasync.cli.selftest import selftest
 from emasync.cli.verify import verify
 from emasync.cli.volumes import volumes
 from emasync.errors import EmasyncError, ErrorKind, InputError, MachineError
@@ -68,6 +69,7 @@ app.command()(bench)
 app.command()(verify)
 app.command()(prune)
 app.command()(export)
+app.command()(selftest)
 app.command()(block)
 app.command()(index)
 app.command()(metadata)

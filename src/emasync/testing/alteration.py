@@ -26,6 +26,11 @@ TAG_LIMIT_BYTES = 64 << 20
 _FLIP = bytes(byte ^ 0xA5 for byte in range(256))
 
 
+def other_bytes(data: bytes) -> bytes:
+    """What ``content`` and ``silent`` make of an object."""
+    return data.translate(_FLIP)
+
+
 @dataclass(frozen=True, slots=True)
 class AlteredStore:
     """A view of `store` in which all objects are changed.
@@ -63,7 +68,7 @@ class AlteredStore:
             return found
         if self.change == "size":
             return _with_tag(_longer(found))
-        flipped = replace(found, read=lambda start, stop: bytes(found.read(start, stop)).translate(_FLIP))
+        flipped = replace(found, read=lambda start, stop: other_bytes(bytes(found.read(start, stop))))
         return flipped if self.change == "silent" else _with_tag(flipped)
 
 

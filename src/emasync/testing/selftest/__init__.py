@@ -1,0 +1,1 @@
+"""What ``emasync selftest`` does: bad days of archives, kills, power cuts and failing disks, on this machine."""
