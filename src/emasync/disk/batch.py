@@ -40,6 +40,11 @@ class BatchSync:
         Descriptors kept at once, all batches together.
     clock : callable
         Monotonic seconds.
+
+    Attributes
+    ----------
+    may_close : bool
+        Whether files can be made durable without their descriptors.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class BatchSync:
     ) -> None:
         self._system = system
         self._choice = SyncChoice(ways) if ways is not None else None
+        self.may_close = _needs_no_descriptors(ways or ())
         self._clock = clock
         self._lock = threading.Lock()
         self._error: MachineError | None = None
@@ -66,6 +72,7 @@ class BatchSync:
         """
         if self._choice is None:
             self._choice = SyncChoice(ways_for(self._system.filesystem_type(folder), self._system.kernel()))
+            self.may_close = _needs_no_descriptors(self._choice.ways)
         if self._choice.way(max(files, self._usual_files)) not in _BY_DESCRIPTOR:
             return 0
         with self._room_lock:
@@ -77,10 +84,6 @@ class BatchSync:
         """Take back what :meth:`begin` granted."""
         with self._room_lock:
             self._room += granted
-
-    def may_close(self) -> bool:
-        """Whether files can be made durable without their descriptors."""
-        return self._choice is not None and any(way not in _BY_DESCRIPTOR for way in self._choice.ways)
 
     def sync(self, batches: Sequence[LocalBatch]) -> None:
         """Make all that is in `batches` durable."""
@@ -118,6 +121,10 @@ class BatchSync:
                 self._system.start_writeback(fd)
         for fd in fds:
             self._system.fdatasync(fd)
+
+
+def _needs_no_descriptors(ways: tuple[SyncWay, ...]) -> bool:
+    return any(way not in _BY_DESCRIPTOR for way in ways)
 
 
 @final
@@ -219,7 +226,7 @@ class LocalBatch:
     def keep(self, fd: int) -> None:
         """Take over a written file's descriptor; where there are too many, close it or sync what there is."""
         self.unsynced += 1
-        if len(self.fds) >= self._granted and self._sync.may_close():
+        if len(self.fds) >= self._granted and self._sync.may_close:
             self._system.close(fd)
             self.closed_some = True
             return

@@ -309,8 +309,9 @@ class Committer:
         await self._ledger.call("place_rows", number, names)
         if refused:
             await self._threads.submit(discard_all, self._sink, [entry.name for entry in refused])
-        for entry, error in zip(small, errors, strict=True):
-            self._on_outcome(Outcome(task=entry.task, size_bytes=entry.row.size_bytes, error=error))
+        tell = self._on_outcome
+        for (task, _, row), error in zip(small, errors, strict=True):
+            tell(Outcome(task, row.size_bytes, error))
 
     async def _place(self, sealed: list[SealedObject]) -> None:
         if not sealed:

@@ -49,6 +49,7 @@ class HopWriter:
         self._sink = sink
         self._threads = threads
         self._checks = checks
+        self._always_hashing = bool(wanted_hashes((), checks))
         self._give_back = give_back
         self._arrived: list[SmallObject] = []
         self._arrived_bytes = 0
@@ -77,7 +78,8 @@ class HopWriter:
     def _start(self) -> None:
         hop, items, size_bytes = self._hop, self._arrived, self._arrived_bytes
         self._arrived, self._arrived_bytes = [], 0
-        hashing = any(wanted_hashes(item.promised, self._checks) for item in items)
+        promised = [item.promised for item in items if item.promised]
+        hashing = self._always_hashing or any(wanted_hashes(digests, self._checks) for digests in promised)
         if hop.inline and self._warm and not hashing:
             self._write_here(hop, items, size_bytes)
         else:

@@ -104,6 +104,7 @@ def write_hop(sink: Sink, items: Sequence[SmallObject], checks: Checks) -> Writt
     checked: list[WrittenSmall] = []
     files: list[WholeFile] = []
     refused: list[Outcome] = []
+    spread = sink.spread
     for item in items:
         task = item.task
         try:
@@ -113,7 +114,7 @@ def write_hop(sink: Sink, items: Sequence[SmallObject], checks: Checks) -> Writt
             continue
         name = partial_name(task.set_id, task.key, task.generation)
         checked.append(WrittenSmall(task, name, row))
-        files.append(WholeFile(name, (item.body,), row.size_bytes, task.destination if sink.spread else ""))
+        files.append(WholeFile(name, (item.body,), row.size_bytes, task.destination if spread else ""))
     batch = sink.write_whole(files)
     written = []
     for entry, error in zip(checked, batch.errors, strict=True):
@@ -134,7 +135,7 @@ def _checked(item: SmallObject, checks: Checks) -> SealedRow:
     task, body = item.task, item.body
     if not item.promised and checks == "published":  # the usual object: nothing to compare with
         crc = crc32c_of(body)
-        return SealedRow(task.set_id, task.key, len(body), crc, "computed", item.validator, generation=task.generation)
+        return SealedRow(task.set_id, task.key, len(body), crc, "computed", item.validator, (), task.generation)
     kinds = wanted_hashes(item.promised, checks)
     crc, computed = hash_pieces((body,), kinds, len(body))
     found = judge(item.promised, computed, crc, item.validator, checks=checks, location=task)

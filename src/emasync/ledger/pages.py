@@ -190,38 +190,41 @@ def _pending_rows(names: Columns, begin: int, end: int) -> list[PendingRow]:
 
 def standings_of(connection: sqlite3.Connection, page: Page) -> list[Keyed]:
     """Where all objects of a page stand."""
-    names, facts = _names(connection, page), _facts(connection, page)
-    keys, paths, hints, published = (names.texts(column) for column in range(_NAME_TEXTS))
-    sizes = [None if size == _NO_SIZE else size for size in names.numbers[0]]
-    bare = Standing(plan=page.plan)
-    rows = zip(keys, paths, hints, published, sizes, strict=True)
-    found = [(key or b"", bare._replace(size=s, path=p, hint=h, published=d)) for key, p, h, d, s in rows]
-    return found if facts is None else _with_facts(connection, page, found, facts)
+    return _standings(connection, page, _facts(connection, page))
 
 
-def _with_facts(connection: sqlite3.Connection, page: Page, found: list[Keyed], facts: Columns) -> list[Keyed]:
+_AS_NAMED: Final = (PENDING, 0, 0, _NO_SIZE, None, None)
+"""What became of an object of a page that has no facts yet."""
+
+
+def _standings(connection: sqlite3.Connection, page: Page, facts: Columns | None) -> list[Keyed]:
+    names, plan = _names(connection, page), page.plan
+    named = zip(*(names.texts(column) for column in range(_NAME_TEXTS)), names.numbers[0], strict=True)
+    if facts is None:
+        became: Iterable[tuple[Any, ...]] = repeat(_AS_NAMED, names.count)  # Any: as the columns have it
+        epochs: dict[bytes | None, int] = {}
+    else:
+        became = zip(*facts.numbers, facts.texts(0), facts.texts(1), strict=True)
+        epochs = _epochs(connection, page)
+    found: list[Keyed] = []
+    for (key, path, hint, published, size), fact in zip(named, became, strict=True):
+        state, verified, crc, stored, validator, computed = fact
+        expected = None if size == _NO_SIZE else size
+        if state in ON_DISK:  # given in order, not by name: a walk over millions makes one for each
+            actual, epoch = None if stored == _NO_SIZE else stored, epochs.get(key, 0)
+            on_disk = (plan, state, expected, actual, crc, verified, 0, epoch, 0, None)
+            found.append((key or b"", Standing(*on_disk, path, hint, published, validator, computed)))
+        else:
+            found.append((key or b"", Standing(plan, PENDING, expected, path=path, hint=hint, published=published)))
+    return found
+
+
+def _epochs(connection: sqlite3.Connection, page: Page) -> dict[bytes | None, int]:
+    """Epochs of those that may still have to be looked at; the others' are long durable."""
     fresh = connection.execute(
         "SELECT key, epoch FROM fresh WHERE set_id = ? AND key >= ? AND key <= ?", (page.set_id, page.first, page.last)
     )
-    epochs: dict[bytes, int] = dict(fresh.fetchall())
-    columns = zip(*facts.numbers, facts.texts(0), facts.texts(1), strict=True)
-    return [
-        (key, standing)
-        if state not in ON_DISK
-        else (
-            key,
-            standing._replace(
-                state=state,
-                verified=verified,
-                crc=crc,
-                stored=None if stored == _NO_SIZE else stored,
-                validator=validator,
-                computed=computed,
-                epoch=epochs.get(key, 0),
-            ),
-        )
-        for (key, standing), (state, verified, crc, stored, validator, computed) in zip(found, columns, strict=True)
-    ]
+    return dict(fresh.fetchall())
 
 
 def standing_in_page(connection: sqlite3.Connection, set_id: int, key: bytes) -> Standing | None:
@@ -252,7 +255,8 @@ def walk_pages(
     """Up to `limit` wanted objects behind key `after`, in key order; `pending`: whether pending ones may be wanted."""
     found: list[Keyed] = []
     for page in pages_from(connection, set_id, after or b""):
-        rows = standings_of(connection, page) if pending or _facts(connection, page) is not None else []
+        facts = _facts(connection, page)
+        rows = _standings(connection, page, facts) if pending or facts is not None else []
         found += [row for row in rows if (after is None or row[0] > after) and wanted(row[1])]
         if len(found) >= limit:
             break
