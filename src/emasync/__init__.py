@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from emasync.api import get as get
     from emasync.api import init as init
     from emasync.api import ls as ls
+    from emasync.api import open_file as open_file
     from emasync.api import open_volume as open_volume
     from emasync.api import plan as plan
     from emasync.api import prune as prune
@@ -69,6 +70,7 @@ _HOMES = {
     "get": "emasync.api",
     "init": "emasync.api",
     "ls": "emasync.api",
+    "open_file": "emasync.api",
     "open_volume": "emasync.api",
     "plan": "emasync.api",
     "prune": "emasync.api",

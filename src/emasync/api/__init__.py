@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from emasync.api.pruning import PruneReport as PruneReport
     from emasync.api.pruning import aprune as aprune
     from emasync.api.pruning import prune as prune
+    from emasync.api.reading import open_file as open_file
     from emasync.api.reading import open_volume as open_volume
     from emasync.api.reading import save_block as save_block
     from emasync.api.running import arun as arun
@@ -92,6 +93,7 @@ _HOMES = {
     "load": "emasync.api.options",
     "loop_factory": "emasync.api.blocking",
     "ls": "emasync.api.listing",
+    "open_file": "emasync.api.reading",
     "open_volume": "emasync.api.reading",
     "parse_duration": "emasync.manifest.quantities",
     "parse_mirror": "emasync.manifest.mirrors",

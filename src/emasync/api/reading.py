@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 from collections.abc import Mapping
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from emasync.api.hooking import known_facts
 from emasync.disk.faults import translate
+from emasync.errors import InputError
 from emasync.volume.cache import Voxels
-from emasync.volume.opening import EngineName, Wanted, open_wanted
+from emasync.volume.opening import EngineName, Wanted, open_wanted, shared_files
+from emasync.volume.streams import buffered
 from emasync.volume.volume import Volume
 
 
@@ -74,6 +78,46 @@ def open_volume(
         check=check,
     )
     return open_wanted(wanted)
+
+
+def open_file(root: str | os.PathLike[str], dataset: str, path: str) -> io.BufferedReader:
+    """Open a file of a dataset, for h5py, pynwb and other readers of binary files.
+
+    Parameters
+    ----------
+    root : path
+        Of earlier runs.
+    dataset : str
+        Its id in the manifest.
+    path : str
+        Below the dataset, as at the source.
+
+    Returns
+    -------
+    io.BufferedReader
+        Seekable; reads ahead. Forked processes do not move each other's positions.
+
+    Raises
+    ------
+    InputError
+        No such root or dataset.
+    NotDownloaded
+        No such file on this disk.
+    DestinationError
+        A path that leads out of the dataset.
+    """
+    folder = Path(root).expanduser().absolute()
+    inside = f"{_folder_of(folder, dataset)}/{path}"
+    return buffered(shared_files(str(folder)).content(inside))
+
+
+def _folder_of(root: Path, dataset: str) -> str:
+    """Folder of a dataset, relative to the root."""
+    known = {facts.id: facts.folder for facts in known_facts(root)}
+    if dataset not in known and not (root / dataset).is_dir():
+        there = ", ".join(known) or "none"
+        raise InputError(f"{root}: no dataset {dataset!r}; datasets there: {there}")
+    return known.get(dataset, dataset)
 
 
 def save_block(path: str | os.PathLike[str], voxels: Voxels) -> None:

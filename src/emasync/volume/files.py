@@ -60,6 +60,35 @@ class OpenFile:
 
 
 @final
+class LocalContent:
+    """An open file; see :class:`~emasync.volume.streams.Content`.
+
+    Parameters
+    ----------
+    name : str
+    file : OpenFile
+    """
+
+    def __init__(self, name: str, file: OpenFile) -> None:
+        self.name = name
+        self.size_bytes = file.size_bytes()
+        self._file = file
+
+    def read_into(self, start: int, room: memoryview) -> int:
+        """Put bytes from `start` on into `room`.
+
+        Raises
+        ------
+        MachineError
+            I/O error.
+        """
+        try:
+            return os.preadv(self._file.fd, [room], start)
+        except OSError as error:
+            raise translate(error, "read", self.name) from error
+
+
+@final
 class LocalFiles:
     """Files below one root, read by several threads at once; see :class:`~emasync.volume.interface.FileReader`.
 
@@ -130,6 +159,18 @@ class LocalFiles:
             return file.mapped(there_bytes)
         except OSError as error:
             raise translate(error, "map", self._show(path)) from error
+
+    def content(self, path: str) -> LocalContent:
+        """A file for :mod:`emasync.volume.streams`; it stays open as long as the answer is referred to.
+
+        Raises
+        ------
+        NotDownloaded
+            There is no such file.
+        MachineError
+            No permission.
+        """
+        return LocalContent(self._show(path), self._opened(path))
 
     def file(self, path: str) -> OpenFile:
         """An open file, kept for the next call."""
