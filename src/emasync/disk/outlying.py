@@ -75,6 +75,9 @@ def open_root(root: Path, folders: Mapping[str, str] | None = None) -> Sink:
     except BaseException:
         each((opened, *sinks.values()), lambda sink: sink.close())
         raise
+    for sink in (opened, *sinks.values()):
+        # looks what filesystem it is on: later the first batch of one may come where nothing may take its time
+        sink.write_whole([]).close()
     return SpreadSink(opened, sinks, wanted)
 
 
