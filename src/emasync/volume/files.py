@@ -8,11 +8,14 @@ import os
 import stat
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, final
 
 from emasync.disk.faults import translate
 from emasync.disk.folders import Folders
 from emasync.disk.names import check_relative
+from emasync.disk.outlying import declared
 from emasync.disk.partial import read_at
 from emasync.disk.system import System
 from emasync.errors import DestinationError, FormatError, NotDownloaded
@@ -95,22 +98,29 @@ class LocalFiles:
     Parameters
     ----------
     root : str
-        Existing folder; may itself be reached through symbolic links.
+        Existing folder; may itself be reached through symbolic links. Folders outside that it declares
+        (:mod:`emasync.disk.outlying`) are read where they are.
+
+    Raises
+    ------
+    InputError
+        Its declaration cannot be read.
     """
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._bases = {"": root, **{f"{place}/": path for place, path in _outside(root).items()}}
         self.after_fork()
         begin_anew_after_fork(self)
 
     def __del__(self) -> None:
-        if self._folders is not None:
-            self._folders.close()
+        for folders in getattr(self, "_folders", {}).values():
+            folders.close()
 
     def after_fork(self) -> None:
         """Open everything anew: locks may be held by threads that are not here. Folders stay open in this child."""
         self._lock = threading.Lock()
-        self._folders: Folders | None = None
+        self._folders: dict[str, Folders] = {}
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
 
     def read(self, path: str, start: int, size_bytes: int) -> bytes:
@@ -202,9 +212,10 @@ class LocalFiles:
 
     def _try_open(self, path: str) -> OpenFile:
         check_relative(path)
-        parent, _, name = path.rpartition("/")
+        folders, inside = self._beneath(path)
+        parent, _, name = inside.rpartition("/")
         try:
-            with self._beneath().borrow(parent) as folder:
+            with folders.borrow(parent) as folder:
                 file = OpenFile(os.open(name, _FLAGS, dir_fd=folder))
         except DestinationError as error:
             raise self._missing(path) from error
@@ -212,17 +223,22 @@ class LocalFiles:
             raise self._missing(path)
         return file
 
-    def _beneath(self) -> Folders:
+    def _beneath(self, path: str) -> tuple[Folders, str]:
+        """Folders of the root, or of a folder outside it, and the path below that."""
+        place = max((place for place in self._bases if path.startswith(place)), key=len)
         with self._lock:
-            if self._folders is None:
-                self._folders = Folders(self.root, System(), limit=MOST_FOLDERS)
-            return self._folders
+            folders = self._folders.get(place)
+            if folders is None:
+                folders = self._folders[place] = Folders(self._bases[place], System(), limit=MOST_FOLDERS)
+            return folders, path[len(place) :]
 
     def _close_all(self) -> None:
         """Close what nobody uses: the process may open no more, or a folder that was kept is not the one there now."""
         with self._lock:
             self._open.clear()
-        self._beneath().forget()
+            folders = list(self._folders.values())
+        for one in folders:
+            one.forget()
 
     def _missing(self, path: str) -> NotDownloaded:
         return NotDownloaded(
@@ -240,3 +256,9 @@ class LocalFiles:
 
     def _show(self, path: str) -> str:
         return escape_for_log(f"{self.root}/{path}")
+
+
+def _outside(root: str) -> Mapping[str, str]:
+    """Folders outside a root, by their place in it."""
+    outlying = declared(Path(root))
+    return {} if outlying is None else outlying.folders

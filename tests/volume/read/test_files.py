@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from emasync.disk.outlying import DECLARATION
 from emasync.errors import DestinationError, FormatError, NotDownloaded
 from emasync.volume.files import MOST_OPEN, LocalFiles
 from emasync.volume.interface import WHOLE_FILE
@@ -98,3 +100,18 @@ def test_memory_is_as_long_as_the_file_is_now(tmp_path: Path) -> None:
 
     with pytest.raises(FormatError, match="bytes 0 to 8 were expected, the file ends at byte 3"):
         files.mapped("d0/0", 0, 8)
+
+
+def test_folders_outside_that_a_root_declares_are_read_where_they_are(tmp_path: Path) -> None:
+    for name in ("root", "raw", "raw/set", "elsewhere"):
+        (tmp_path / name).mkdir()
+    declaration = {"folders": {"raw/mouse": str(tmp_path / "raw")}, "token": "12345678"}
+    (tmp_path / "root" / DECLARATION).write_text(json.dumps(declaration))
+    (tmp_path / "raw/set/x").write_bytes(b"outside")
+    (tmp_path / "raw/link").symlink_to(tmp_path / "elsewhere")
+    files = LocalFiles(str(tmp_path / "root"))
+
+    assert files.read("raw/mouse/set/x", 0, WHOLE_FILE) == b"outside"
+    (tmp_path / "elsewhere/x").write_bytes(b"nobody's")
+    with pytest.raises(NotDownloaded):
+        files.read("raw/mouse/link/x", 0, WHOLE_FILE)
