@@ -155,7 +155,7 @@ def test_maps_go_to_other_processes_as_their_paths(method: Literal["fork", "spaw
     index = mapped(tmp_path, told, lambda writer: writer.add_records(0, starts, np.ones(len(starts))))
     assert index.find(np.array([3])).starts.tolist() == [21]
     assert len(pickle.dumps(index)) < 1_000
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)  # typeshed: each method has a class of its own
     answers = context.Queue()
     child = context.Process(target=_look_up, args=(index, np.array([99_999, 0]), answers))
     child.start()

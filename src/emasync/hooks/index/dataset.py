@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeVar
 
 from emasync.errors import EmasyncError, MachineError, SourceError
 from emasync.formats.interface import Format
@@ -28,6 +30,8 @@ from emasync.model.task import State
 from emasync.registry import FORMATS
 from emasync.volume.index_writer import IndexWriter
 from emasync.volume.states import ChunkState
+
+Subject = TypeVar("Subject")
 
 _log = logging.getLogger("emasync")
 
@@ -65,21 +69,28 @@ class DatasetIndexer:
         for item in self._items():
             if self._context.hurry():
                 return False
-            try:
-                self._take(item)
-            except EmasyncError as error:
-                if isinstance(error, MachineError):
-                    raise
-                self.notes.append(error.message)
-            except OSError:
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever a stranger's file brings about, the others are indexed
-                _log.exception("index of %s: %s", self._facts.id, item)
-                self.notes.append(f"{item}: {type(error).__name__}: {error}; please report this")
+            self._guarded(self._take, item)
         self._chunks()
-        if self._series is not None and (volume := self._series.volume(self.notes)) is not None:
-            self._add(volume)
+        if self._series is not None:
+            self._guarded(self._volume, self._series)
         return True
+
+    def _guarded(self, work: Callable[[Subject], None], subject: Subject) -> None:
+        """Whatever a stranger's file brings about is a note, and the others are indexed."""
+        try:
+            work(subject)
+        except (MachineError, OSError):
+            raise
+        except EmasyncError as error:
+            self.notes.append(error.message)
+        except Exception as error:  # noqa: BLE001 - see above
+            _log.exception("index of %s: %.200s", self._facts.id, subject)
+            self.notes.append(f"{str(subject)[:200]}: {type(error).__name__}: {error}; please report this")
+
+    def _volume(self, series: Series) -> None:
+        volume = series.volume(self.notes)
+        if volume is not None:
+            self._add(volume)
 
     def _take(self, item: object) -> None:
         if isinstance(item, Hierarchy):
@@ -148,10 +159,7 @@ class DatasetIndexer:
                 self._file_row(row)
         memory = Memory(facts=self._facts, ledger=ledger, view=view, objects=rows.objects, waiting=rows.waiting)
         for array in self._trees:
-            try:
-                self._write(array, memory)
-            except SourceError as error:
-                self.notes.append(error.message)
+            self._guarded(partial(self._write, memory=memory), array)
 
     def _file_row(self, row: Row) -> None:
         """What the ledger knows of a file: its checksum, or that it is not here."""

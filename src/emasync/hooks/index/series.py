@@ -55,7 +55,7 @@ class Slice:
     @property
     def form(self) -> tuple[object, ...]:
         """What slices of one volume agree in."""
-        return (self.format, self.array.shape, self.array.axes, _layout(self.array))
+        return (self.format, self.array.shape, self.array.axes, str(_layout(self.array)))
 
 
 @dataclass(slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from emasync.errors import SourceError
-from emasync.formats.interface import Answer, Format, Found, Need
+from emasync.formats.interface import Answer, Format, Found, Need, Walk
 from emasync.hooks.metadata.local import LocalTree
 
 MAX_BROKEN: Final = 100
@@ -31,25 +32,33 @@ def found_in(form: Format, tree: LocalTree, published: LocalTree | None = None) 
         What was passed over, and why.
     """
     notes: list[str] = []
-    broken: set[Need] = set()
+    broken: set[str] = set()
     while True:
-        walk, found = form.walk(("",)), list[Found]()
-        failed: tuple[Need, str] | None = None
-        while failed is None and (needs := walk.needs()):
-            for need in needs:
-                try:
-                    walk.feed(need, None if need in broken else _answer(need, tree, published))
-                except SourceError as error:
-                    failed = need, error.message
-                    break
-            found.extend(walk.found())
+        walk = form.walk(("",))
+        found, failed = _walked(walk, broken, tree, published)
         if failed is None:
             return found, [*notes, *walk.notes]
-        need, problem = failed
+        key, problem = failed
         notes.append(problem)
-        if need in broken or need.kind != "document" or len(broken) >= MAX_BROKEN:
+        if key in broken or len(broken) >= MAX_BROKEN:
             return found, notes
-        broken.add(need)
+        broken.add(key)
+
+
+def _walked(
+    walk: Walk, broken: Collection[str], tree: LocalTree, published: LocalTree | None
+) -> tuple[list[Found], tuple[str, str] | None]:
+    """What a walk found, and the document that ended it and why; None where it came to its end."""
+    found: list[Found] = []
+    while needs := walk.needs():
+        for need in needs:
+            try:
+                walk.feed(need, None if need.key in broken else _answer(need, tree, published))
+            except SourceError as error:
+                # a folder's documents are looked at when the last of them has come
+                return found, (error.location or need.key, error.message)
+        found.extend(walk.found())
+    return [*found, *walk.found()], None
 
 
 def _answer(need: Need, tree: LocalTree, published: LocalTree | None) -> Answer:
