@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.hooks.report.browser import LOOK, Browser
 from tests.hooks.report.desk import Page
-from tests.integration.folders import run_within
+from tests.integration.folders import files_below, run_within
 
 from emasync import api
+from emasync.testing import Archive
 from emasync.testing.volumes import write_ome_zarr_04
 
 MANIFEST = """
@@ -93,3 +95,23 @@ def test_it_is_not_written_again_for_nothing(whole: Whole) -> None:
     api.hook(whole.root, "metadata")
     assert api.hook(whole.root, "report").counts == {"written": 0}
     assert (whole.root / "report.html").stat().st_mtime_ns == before
+
+
+def test_what_did_not_arrive_is_a_hole(archive: Callable[..., Archive], tmp_path: Path) -> None:
+    write_ome_zarr_04(tmp_path / "em.zarr", shape=(32, 64, 64), chunks=(16, 32, 32), levels=1)
+    files = files_below(tmp_path / "em.zarr")
+    server = archive(
+        {f"data/em.zarr/{path}": data for path, data in files.items()},
+        faults={"data/em.zarr/s0/1/0/1": [{"status": 410}]},
+    )
+    manifest = {"version": 1, "datasets": [{"id": "d", "source": "bucket", "url": f"{server.url}/data/em.zarr"}]}
+
+    receipt = run_within(manifest, tmp_path / "root")
+
+    assert receipt.datasets[0].failed == 1
+    alts = Page((tmp_path / "root/report.html").read_bytes()).all("alt")
+    assert [alt for alt in alts if "not all of it is here" in alt] == [
+        "d/s0: plane y, x at z = 16; bar 100 nm; not all of it is here",
+        "d/s0: plane z, y at x = 32; bar 100 nm; not all of it is here",
+    ]
+    assert [alt.partition(",")[0] for alt in alts if "of the chunks" in alt] == ["d/s0: 75 % of the chunks are here"]
