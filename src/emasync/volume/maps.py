@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from emasync.volume.index_columns import Columns
 from emasync.volume.index_paths import FileTable
 from emasync.volume.interface import ChunkPlaces, Numbers
+
+_MOST_BYTES: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,14 @@ class RecordMap:
 
     def find(self, numbers: Numbers) -> ChunkPlaces:
         """See :class:`~emasync.volume.interface.ChunkMap`."""
-        records = self.columns.get("records")[self.first + numbers]
+        pairs = self.columns.pairs().take(numbers + self.first, axis=0)
+        where = pairs[:, 0]  # the file in the lower half, with its sign, and the size in the upper one, without
         return ChunkPlaces(
-            files=records["file"].astype(np.int64),
-            starts=records["start"].astype(np.int64),
-            sizes=records["size"].astype(np.int64),
-            skipped=None if self.skipped is None else self.columns.get("skipped")[self.skipped + numbers],
-            crc32c=None if self.crc32c is None else self.columns.get("crc32c")[self.crc32c + numbers],
+            files=where << 32 >> 32,
+            starts=pairs[:, 1],
+            sizes=where >> 32 & _MOST_BYTES,
+            skipped=None if self.skipped is None else self.columns.get("skipped").take(numbers + self.skipped),
+            crc32c=None if self.crc32c is None else self.columns.get("crc32c").take(numbers + self.crc32c),
         )
 
     def path(self, file: int) -> str:

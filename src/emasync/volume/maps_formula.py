@@ -11,7 +11,7 @@ import numpy as np
 from emasync.model.grid import ChunkGrid
 from emasync.volume.index_columns import Columns
 from emasync.volume.interface import WHOLE_FILE, ChunkPlaces, Numbers
-from emasync.volume.states import ChunkState, States, look_up
+from emasync.volume.states import ChunkState, look_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,27 +50,24 @@ class FormulaMap:
 
     def find(self, numbers: Numbers) -> ChunkPlaces:
         """See :class:`~emasync.volume.interface.ChunkMap`."""
-        crc32c = None if self.crc32c is None else self.columns.get("crc32c")[self.crc32c + numbers]
+        crc32c = None if self.crc32c is None else self.columns.get("crc32c").take(numbers + self.crc32c)
         starts = np.zeros(len(numbers), np.int64)
         if self.state is ChunkState.PRESENT:
             sizes = np.full(len(numbers), WHOLE_FILE, np.int64)
             return ChunkPlaces(files=numbers, starts=starts, sizes=sizes, crc32c=crc32c)
-        states = self._states(numbers).astype(np.int64)
+        states = self._states(numbers)
         there = states == ChunkState.PRESENT
         return ChunkPlaces(
-            files=np.where(there, numbers, -states),
-            starts=starts,
-            sizes=np.where(there, WHOLE_FILE, 0),
-            crc32c=crc32c,
+            files=np.where(there, numbers, -states), starts=starts, sizes=there * WHOLE_FILE, crc32c=crc32c
         )
 
-    def _states(self, numbers: Numbers) -> States:
+    def _states(self, numbers: Numbers) -> Numbers:
         if self.blocks is not None:
             return look_up(self.columns, self.blocks, numbers)
         if self.probe is None:
-            return np.full(len(numbers), ChunkState.UNKNOWN if self.state is None else self.state, np.uint8)
+            return np.full(len(numbers), ChunkState.UNKNOWN if self.state is None else self.state, np.int64)
         there = [(self.probe / self.path(number)).is_file() for number in numbers.tolist()]
-        return np.where(there, ChunkState.PRESENT, ChunkState.UNKNOWN).astype(np.uint8)
+        return np.where(there, ChunkState.PRESENT, ChunkState.UNKNOWN).astype(np.int64)
 
     def path(self, file: int) -> str:
         """See :class:`~emasync.volume.interface.ChunkMap`."""

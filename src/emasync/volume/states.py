@@ -20,8 +20,8 @@ BLOCK: Final = 4096
 
 States = npt.NDArray[np.uint8]
 
-_CODE_SHIFT: Final = np.uint64(56)
-_OFFSET_MASK: Final = np.uint64((1 << 56) - 1)
+_CODE_SHIFT: Final = 56
+_OFFSET_MASK: Final = (1 << 56) - 1
 _MIXED: Final = 4
 _TWO_BITS: Final = 8
 
@@ -92,7 +92,7 @@ def in_blocks(states: States) -> Iterator[States]:
         yield states[start : start + BLOCK]
 
 
-def look_up(columns: Columns, first: int, numbers: Numbers) -> States:
+def look_up(columns: Columns, first: int, numbers: Numbers) -> Numbers:
     """States of chunks.
 
     Parameters
@@ -102,15 +102,23 @@ def look_up(columns: Columns, first: int, numbers: Numbers) -> States:
         Number of the array's first word.
     numbers : ndarray of int64
     """
-    words = columns.get("blocks")[first + (numbers >> 12)]
-    codes: States = (words >> _CODE_SHIFT).astype(np.uint8)
-    if not (codes >= _MIXED).any():
+    words = columns.get("blocks").view("<i8").take((numbers >> 12) + first)
+    codes = words >> _CODE_SHIFT
+    highest = codes.max(initial=0)
+    if highest < _MIXED:
         return codes
-    states, bits = codes.copy(), columns.get("bits")
-    inner, offsets = numbers & (BLOCK - 1), (words & _OFFSET_MASK).astype(np.int64)
-    one = np.flatnonzero((codes > _MIXED) & (codes < _TWO_BITS))
-    there: States = bits[offsets[one] + (inner[one] >> 3)] >> (inner[one] & 7).astype(np.uint8) & 1
-    states[one] = np.where(there, np.uint8(0), codes[one] - np.uint8(_MIXED))
-    two = np.flatnonzero(codes == _TWO_BITS)
-    states[two] = bits[offsets[two] + (inner[two] >> 2)] >> ((inner[two] & 3) << 1).astype(np.uint8) & 3
+    inner, bits = numbers & (BLOCK - 1), columns.get("bits")
+    if highest < _TWO_BITS and codes.min() > _MIXED:
+        return _one_bit(bits, words & _OFFSET_MASK, inner, codes)
+    one, two = np.flatnonzero((codes > _MIXED) & (codes < _TWO_BITS)), np.flatnonzero(codes == _TWO_BITS)
+    offsets, states = words & _OFFSET_MASK, codes.copy()
+    states[one] = _one_bit(bits, offsets[one], inner[one], codes[one])
+    states[two] = bits.take(offsets[two] + (inner[two] >> 2)) >> ((inner[two] & 3) << 1) & 3
     return states
+
+
+def _one_bit(bits: States, offsets: Numbers, inner: Numbers, codes: Numbers) -> Numbers:
+    """States of chunks of mixed blocks: where the bit is set a chunk is present, and all others are alike."""
+    absent = ~(bits.take(offsets + (inner >> 3)) >> (inner & 7)) & 1
+    found: Numbers = absent * (codes - _MIXED)
+    return found
