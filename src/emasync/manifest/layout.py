@@ -100,13 +100,13 @@ BUILT_IN: Final = {"mirror": MirrorLayout, "flexiznam": FlexiznamLayout}
 
 
 @cache
-def _plug_ins() -> frozenset[str]:
+def plug_ins() -> frozenset[str]:
     """Layouts of other packages (looked for once: that reads all that is installed)."""
     return frozenset(LAYOUTS.names()) - set(BUILT_IN)
 
 
 def _installed(kind: str) -> str:
-    if kind not in _plug_ins():
+    if kind not in plug_ins():
         raise reject("no layout of this name is installed")
     return kind
 
@@ -126,7 +126,7 @@ def _kind(value: object) -> str | None:
     kind = value.get("kind") if isinstance(value, dict) else None
     if built_in := BUILT_IN.get(str(kind)):
         return built_in.__name__
-    return PlugInLayout.__name__ if kind in _plug_ins() else None
+    return PlugInLayout.__name__ if kind in plug_ins() else None
 
 
 Layout = Annotated[

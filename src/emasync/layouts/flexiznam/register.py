@@ -19,6 +19,10 @@ VERSION: Final = 1
 Kind = Literal["session", "recording", "sample"]
 
 
+_Ownership = tuple[str, str, str, str]
+"""Owner, tree, entity and the name that was asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entity:
     """What datasets hang on.
@@ -78,7 +82,7 @@ class Register:
         self._subjects: dict[str, str] = {}
         self._sessions: dict[str, dict[str, str]] = {}
         self._taken: dict[str, str] = {}
-        self._owned: dict[tuple[str, str], Item] = {}
+        self._owned: dict[_Ownership, Item] = {}
 
     # --- giving names ------------------------------------------------------------------------------------------
 
@@ -152,7 +156,7 @@ class Register:
         other : str
             Tells it from another owner's folder of that name.
         """
-        entity, owned = item.entity, (item.owner, item.name)
+        entity, owned = item.entity, (item.owner, tree, item.entity, item.name)
         if owned in self._owned:
             return self._owned[owned]
         outside = walked and tree == "raw" and not is_top(entity)
@@ -165,7 +169,7 @@ class Register:
         self.changed = True
         return found
 
-    def _know(self, item: Item, owned: tuple[str, str]) -> None:
+    def _know(self, item: Item, owned: _Ownership) -> None:
         self.items[item.place] = self._owned[owned] = item
         self._taken[item.place.casefold()] = item.owner
 
@@ -178,7 +182,7 @@ class Register:
             "subjects": self._subjects,
             "sessions": self._sessions,
             "entities": [asdict(entity) for entity in self.entities.values()],
-            "items": [{**asdict(item), "asked": asked} for (_, asked), item in self._owned.items()],
+            "items": [{**asdict(item), "asked": asked} for (*_, asked), item in self._owned.items()],
         }
         return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
@@ -215,7 +219,7 @@ class Register:
         for row in document["items"]:
             asked = row.pop("asked")
             item = Item(**row)
-            self._know(item, (item.owner, asked))
+            self._know(item, (item.owner, item.place.partition("/")[0], item.entity, asked))
 
 
 def _numbers() -> Iterator[int | None]:
