@@ -92,6 +92,27 @@ def test_hooks_run_after_the_bytes_are_down_and_one_that_fails_fails_alone(manif
     assert kept["failing"].notes == ("this hook always fails",)
 
 
+class BrokenHook:
+    def run(self, context: HookContext) -> HookReport:
+        raise ZeroDivisionError("nobody foresaw this")
+
+
+@pytest.mark.usefixtures("plug_ins")
+def test_what_nobody_foresaw_in_a_hook_is_not_the_runs_failure(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(FailingHook, "run", BrokenHook.run)
+    events: list[Event] = []
+
+    receipt = api.run(manifest, root=tmp_path / "root", on_event=events.append)
+
+    assert receipt.ok
+    (told,) = [str(event.fields["message"]) for event in events if event.fields.get("hook") == "failing"]
+    assert told.startswith("hook failing: ZeroDivisionError: nobody foresaw this; ")
+    assert "Traceback" in caplog.text
+    assert (tmp_path / "root/counted.json").is_file()
+
+
 @pytest.mark.usefixtures("plug_ins")
 def test_a_hook_is_told_what_the_manifest_says(manifest: Path, tmp_path: Path) -> None:
     run_within(manifest, tmp_path / "root")

@@ -113,8 +113,8 @@ def _read(path: Path) -> DatasetFacts | None:
         if document.pop("version") != FACTS_VERSION:
             return None
         series = document.pop("series")
-        globs = {name: tuple(document.pop(name, ())) for name in ("include", "exclude")}
-        return DatasetFacts(**document, **globs, series=None if series is None else SeriesFacts(**series))
+        document |= {name: tuple(document.pop(name, ())) for name in ("include", "exclude")}
+        return DatasetFacts(**document, series=None if series is None else SeriesFacts(**series))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
@@ -154,24 +154,21 @@ async def run_hooks(
     older = await asyncio.to_thread(known_facts, resources.root)
     known = {facts.id: facts for facts in (*older, *datasets)}
     for name in names if names is not None else await asyncio.to_thread(HOOKS.built):
-        hook: Hook = await asyncio.to_thread(_made, name)
 
-        def call(ledger: Ledger, run: Callable[[HookContext], HookReport] = hook.run) -> HookReport:
-            return run(
-                HookContext(
-                    root=resources.root,
-                    state_dir=resources.state_dir,
-                    sink=resources.sink,
-                    ledger=ledger,
-                    datasets=datasets,
-                    all_datasets=tuple(known.values()),
-                    on_event=on_event,
-                    hurry=hurry,
-                )
+        def context(ledger: Ledger) -> HookContext:
+            return HookContext(
+                root=resources.root,
+                state_dir=resources.state_dir,
+                sink=resources.sink,
+                ledger=ledger,
+                datasets=datasets,
+                all_datasets=tuple(known.values()),
+                on_event=on_event,
+                hurry=hurry,
             )
 
         try:
-            report: HookReport = await resources.ledger.call(call)
+            report = await _run_hook(resources, name, context)
         except (MachineError, InterruptedRunError) as error:
             return reports, error
         except EmasyncError as error:  # the data is not less complete
@@ -188,9 +185,23 @@ async def run_hooks(
     return reports, failed[0] if failed else None
 
 
-def _made(name: str) -> Hook:
-    made: Hook = HOOKS.load(name)()
-    return made
+async def _run_hook(resources: Resources, name: str, context: Callable[[Ledger], HookContext]) -> HookReport:
+    """Run one hook; what nobody foresaw in it (a plug-in's fault, a library's) is its failure and not the run's.
+
+    Raises
+    ------
+    EmasyncError
+    """
+    try:
+        made: Hook = (await asyncio.to_thread(HOOKS.load, name))()
+        report: HookReport = await resources.ledger.call(lambda ledger: made.run(context(ledger)))
+    except EmasyncError:
+        raise
+    except Exception as error:
+        _log.exception("hook %s", name)
+        what = f"{type(error).__name__}: {error}"
+        raise EmasyncError(f"{what}; the data is not concerned, please report this as a bug", location=name) from error
+    return report
 
 
 def hook(
