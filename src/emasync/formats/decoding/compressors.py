@@ -48,7 +48,7 @@ class Deflated:
             try:
                 if len(self.whole(packed, out=room)) == form.most_bytes:
                     return room
-            except RuntimeError:
+            except (RuntimeError, ValueError):
                 pass  # several members, the other of the two headers, or broken: the slow way tells
         return _streamed(self.codec, packed, form)
 
