@@ -83,6 +83,18 @@ def test_chunks_are_leased_in_order_and_say_where_they_are(ledger: SqliteLedger)
     assert ledger.lease(set_id, 99) == []
 
 
+def test_chunks_are_leased_by_number(ledger: SqliteLedger) -> None:
+    set_id = planned(ledger, spec(grid(3 * BLOCK)))
+    ledger.record([*landed(set_id, 5), failed(set_id, BLOCK)])
+    assert [task.key for task in ledger.lease(set_id, 2)] == [0, 1]
+
+    tasks = ledger.lease_named(set_id, [2 * BLOCK + 1, 1, 5, 7, BLOCK, -1, 3 * BLOCK])
+
+    assert [task.key for task in tasks] == [2 * BLOCK + 1, 7]
+    assert ledger.lease_named(set_id, [7]) == []
+    assert [task.key for task in ledger.lease(set_id, 6)] == [2, 3, 4, 6, 8, 9]
+
+
 def test_leases_cross_blocks_and_skip_what_is_done_or_failed(ledger: SqliteLedger) -> None:
     set_id = planned(ledger, spec(grid(3 * BLOCK)))
     done = [fact for chunk in range(BLOCK - 2) for fact in landed(set_id, chunk)]

@@ -58,6 +58,18 @@ def test_leases_come_in_byte_order_once(ledger: SqliteLedger) -> None:
     assert ledger.lease(set_id, 10) == []
 
 
+def test_objects_are_leased_by_name(ledger: SqliteLedger) -> None:
+    set_id = planned(ledger, [*entries(*"abcdef"), ObjectEntry(key="g", path="h/g", size_bytes=3)])
+    ledger.record([Sealed(set_id=set_id, key="b", size_bytes=1, crc32c=1), Placed(set_id=set_id, key="b")])
+    assert [task.key for task in ledger.lease(set_id, 1)] == ["a"]
+
+    tasks = ledger.lease_named(set_id, ["g", "a", "b", "d", "x"])
+
+    assert [(task.key, task.path, task.size_bytes) for task in tasks] == [("g", "h/g", 3), ("d", None, 10)]
+    assert ledger.lease_named(set_id, ["d"]) == []
+    assert [task.key for task in ledger.lease(set_id, 9)] == ["c", "e", "f"]
+
+
 def test_released_work_comes_first_again(ledger: SqliteLedger) -> None:
     set_id = planned(ledger, entries(*"abcdef"))
     tasks = ledger.lease(set_id, 4)

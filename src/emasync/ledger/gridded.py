@@ -297,6 +297,21 @@ def lease_chunks(connection: sqlite3.Connection, task_set: TaskSet, leases: Leas
     return tasks
 
 
+def lease_named_chunks(
+    connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, chunks: Iterable[int]
+) -> list[Task]:
+    """Lease those of some chunks that are pending."""
+    book, tasks = GriddedBook(connection), list[Task]()
+    for chunk in chunks:
+        standing = book.read(task_set, chunk)
+        if standing.state == State.PENDING and chunk not in leases.taken(task_set.set_id):
+            attempts, generation = standing.attempts, standing.generation
+            task = Task(task_set.spec, task_set.set_id, chunk, attempts=attempts, generation=generation)
+            tasks.append(task)
+            leases.take(task_set.set_id, [(chunk, task)])
+    return tasks
+
+
 # --- walking ---------------------------------------------------------------------------------------------------------
 
 

@@ -413,6 +413,10 @@ class Ledger(Protocol):
         """Take up to `limit` pending objects that are not leased, in key order. Leases live in memory only."""
         ...
 
+    def lease_named(self, set_id: int, keys: Sequence[TaskKey]) -> list[Task]:
+        """Take those of some objects that are pending and not leased; keys of no object are passed over."""
+        ...
+
     def release(self, tasks: Sequence[Task]) -> None:
         """Give leased objects back untouched."""
         ...

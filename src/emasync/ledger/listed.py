@@ -163,6 +163,19 @@ def lease_objects(connection: sqlite3.Connection, task_set: TaskSet, leases: Lea
     return tasks
 
 
+def lease_named_objects(
+    connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, names: Iterable[str]
+) -> list[Task]:
+    """Lease those of some objects that are pending."""
+    tasks: list[Task] = []
+    for key in map(pack_name, names):
+        rows = pending_rows(connection, task_set, key, 1)
+        if rows and rows[0][0] == key and key not in leases.taken(task_set.set_id):
+            tasks.append(_task(task_set, rows[0]))
+            leases.take(task_set.set_id, [(key, tasks[-1])])
+    return tasks
+
+
 def _lease_returned(connection: sqlite3.Connection, task_set: TaskSet, leases: Leases, limit: int) -> list[Task]:
     """Lease what became pending again before the place that leasing has come to."""
     tasks: list[Task] = []

@@ -22,7 +22,7 @@ from emasync.ledger.batches import Batches
 from emasync.ledger.counts import read_tallies
 from emasync.ledger.database import Database, Transaction, damaged
 from emasync.ledger.desk import Desk
-from emasync.ledger.gridded import GriddedBook, lease_chunks
+from emasync.ledger.gridded import GriddedBook, lease_chunks, lease_named_chunks
 from emasync.ledger.housekeeping import Leftover
 from emasync.ledger.interface import (
     Admission,
@@ -39,7 +39,7 @@ from emasync.ledger.interface import (
 )
 from emasync.ledger.journal import Journal
 from emasync.ledger.leases import Leases
-from emasync.ledger.listed import lease_objects, stored_key
+from emasync.ledger.listed import lease_named_objects, lease_objects, stored_key
 from emasync.ledger.machine import boot_id as this_boot
 from emasync.ledger.naming import name_set
 from emasync.ledger.opening import open_database
@@ -255,6 +255,18 @@ class SqliteLedger:
             if task_set.spec.grid is not None:
                 return lease_chunks(self._connection, task_set, self._desk.leases, limit)
             return lease_objects(self._connection, task_set, self._desk.leases, limit)
+
+    def lease_named(self, set_id: int, keys: Sequence[TaskKey]) -> list[Task]:
+        """Take those of some objects that are pending and not leased; keys of no object are passed over."""
+        with self._database.errors():
+            task_set = self._sets.get(set_id)
+            if not task_set.current:
+                return []
+            if task_set.spec.grid is not None:
+                chunks = [key for key in keys if isinstance(key, int) and 0 <= key < len(task_set.grid)]
+                return lease_named_chunks(self._connection, task_set, self._desk.leases, chunks)
+            names = [key for key in keys if isinstance(key, str)]
+            return lease_named_objects(self._connection, task_set, self._desk.leases, names)
 
     def release(self, tasks: Sequence[Task]) -> None:
         """Give leased objects back untouched."""
