@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from emasync.hooks.metadata.fields import BY_NAME, Value
@@ -108,8 +108,7 @@ class Claims:
     def claim(self, name: str, value: Value | None, where: str, **more: str | int | None) -> None:
         """A value that was checked by the caller; None for nothing said."""
         if value is not None and value not in ("", ()):
-            base = Claim(field=name, value=value, source=self.source, where=self.place(where), scope=self.scope)
-            self.add(replace(base, **more) if more else base)  # type: ignore[arg-type]  # names of Claim's texts
+            self.add(self._made(name, value, where, more))
 
     def place(self, where: str) -> str:
         """Document and member."""
@@ -117,9 +116,12 @@ class Claims:
 
     def reject(self, name: str, raw: object, why: str, where: str, **more: str | int | None) -> None:
         """Keep what was said, and that it is not used."""
-        base = Claim(field=name, value=None, source=self.source, where=self.place(where), scope=self.scope)
-        said = replace(base, original=shown(raw), rejected=why)
-        self.add(replace(said, **more) if more else said)  # type: ignore[arg-type]  # as above
+        self.add(self._made(name, None, where, {"original": shown(raw), "rejected": why, **more}))
+
+    def _made(self, name: str, value: Value | None, where: str, more: Mapping[str, str | int | None]) -> Claim:
+        told = {"scope": self.scope, **more} if "scope" not in more else more
+        place = self.place(where)
+        return Claim(field=name, value=value, source=self.source, where=place, **told)  # type: ignore[arg-type]  # texts
 
     def text(self, name: str, raw: object, where: str, **more: str | int | None) -> None:
         """A text; null, blank, and what is none are nothing said."""
@@ -244,7 +246,9 @@ def text_of(raw: object) -> str:
         raw = f"{raw}"
     if not isinstance(raw, str):
         return ""
-    kept = "".join(mark if mark.isprintable() or mark in "\n\t" else " " for mark in raw[: 2 * MAX_TEXT])
+    kept = raw[: 2 * MAX_TEXT]
+    if not kept.isprintable():
+        kept = "".join(mark if mark.isprintable() or mark in "\n\t" else " " for mark in kept)
     found = kept.strip()
     return found if len(found) <= MAX_TEXT else found[:MAX_TEXT] + "..."
 
@@ -252,7 +256,9 @@ def text_of(raw: object) -> str:
 def shown(raw: object) -> str:
     """What was said, for people, bounded."""
     text = raw if isinstance(raw, str) else f"{raw}"
-    clean = "".join(mark if mark.isprintable() else " " for mark in text[: _SHOWN + 1])
+    clean = text[: _SHOWN + 1]
+    if not clean.isprintable():
+        clean = "".join(mark if mark.isprintable() else " " for mark in clean)
     return clean if len(clean) <= _SHOWN else clean[:_SHOWN] + "..."
 
 

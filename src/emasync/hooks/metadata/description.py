@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
 
@@ -139,7 +139,7 @@ def describe(
     coverages : iterable of Coverage or None
         One an array.
     """
-    said = [*own, *(_scoped(claim, record.path) for claim in record.claims), *around]
+    said = [*own, *record.claims, *around]
     outer: list[Claim] = []
     inner: list[Claim] = []
     for claim in said:
@@ -154,11 +154,6 @@ def describe(
     )
 
 
-def _scoped(claim: Claim, path: str) -> Claim:
-    """Headers speak of the asset itself: nothing lies nearer."""
-    return replace(claim, scope=path) if path and not claim.scope else claim
-
-
 def _array(
     array: ArrayRecord, said: list[Claim], coverage: Coverage | None, override: frozenset[str], *, path: str
 ) -> DescribedArray:
@@ -166,8 +161,7 @@ def _array(
     counted = Claims("computed", "files on disk", scope=path)
     if coverage is not None:
         _say_coverage(coverage, counted)
-    own = [_scoped(claim, path) for claim in array.claims]
-    fields = merge([*counted.found, *own, *about], override)
+    fields = merge([*counted.found, *array.claims, *about], override)
     derived = Claims("computed", "from other fields of this row", scope=path)
     _derive(fields, coverage, derived)
     return DescribedArray(
@@ -248,9 +242,14 @@ def fields_dict(fields: Merged) -> dict[str, Any]:
 
 def claim_dict(claim: Claim) -> dict[str, Any]:
     """One candidate, as JSON (Any); empty members are left out."""
-    said: dict[str, Value | int | None] = {"value": claim.value, "source": claim.source, "where": claim.where}
-    more = {"original": claim.original, "rejected": claim.rejected, "note": claim.note}
-    return said | {name: text for name, text in more.items() if text}
+    said: dict[str, Value | None] = {"value": claim.value, "source": claim.source, "where": claim.where}
+    if claim.original:
+        said["original"] = claim.original
+    if claim.rejected:
+        said["rejected"] = claim.rejected
+    if claim.note:
+        said["note"] = claim.note
+    return said
 
 
 def conflicts_list(fields: Merged) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ def describe_hdf5(path: str, facts: Facts) -> AssetRecord:
     facts : mapping
         Of :func:`~emasync.hooks.metadata.hdf5_facts.facts_of`, or of the same shape.
     """
-    claims = Claims("header", path)
+    claims = Claims("header", path, path)
     version = member(facts, "attributes", "nwb_version") or next(iter(_texts(facts, "nwb_version")), None)
     form = "nwb" if version is not None else "hdf5"
     claims.claim("format", form, "")
@@ -137,7 +137,7 @@ def _say_devices(facts: Facts, claims: Claims) -> None:
 
 def _array(row: Any, path: str) -> ArrayRecord:
     """One dataset (Any: JSON)."""
-    claims = Claims("header", path)
+    claims = Claims("header", path, path)
     where = text_of(row["path"])
     shape = [int(length) for length in row["shape"]]
     axes = _NAMES.get(len(shape)) if row.get("series") or row.get("rate") else None

@@ -39,7 +39,7 @@ def describe_recording(folder: Folder, disk: LocalTree) -> AssetRecord:
         Of the dataset.
     """
     place = join(folder.path, DESCRIPTION)
-    claims = Claims("header", place)
+    claims = Claims("header", place, folder.path)
     try:
         value: Mapping[str, Any] = parse_object(place, disk.document(place) or b"")  # Any: JSON
     except EmasyncError as error:
@@ -94,14 +94,14 @@ def _say_probe(place: str, disk: LocalTree, claims: Claims) -> None:
         for probe in items(value.get("probes"))
         for name in ("name", "model_name")
     ]
-    own = Claims("sidecar", place)
+    own = Claims("sidecar", place, claims.scope)
     own.text("probe", ", ".join(dict.fromkeys(filter(None, names))), "probes[].annotations")
     claims.found.extend(own.found)
 
 
 def _segment(folder: Folder, name: str, told: object, disk: LocalTree) -> ArrayRecord:
     """One file of traces."""
-    claims = Claims("header", join(folder.path, DESCRIPTION))
+    claims = Claims("header", join(folder.path, DESCRIPTION), folder.path)
     claims.claim("axes", "t,c", "kwargs.time_axis")
     dtype, order = dtype_name(text_of(member(told, "dtype")))
     claims.text("dtype", dtype, "kwargs.dtype")

@@ -30,7 +30,7 @@ def describe_video(path: str, file: LocalFile) -> AssetRecord | None:
     file : LocalFile
     """
     head = file.read(0, 12)
-    claims = Claims("header", path)
+    claims = Claims("header", path, path)
     kind = "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else "mp4" if head[4:8] in _BRANDS else ""
     if not kind:
         return None

@@ -44,7 +44,7 @@ def describe_file(item: DataFile, file: LocalFile) -> AssetRecord | None:
     form, extract = _FORMATS[item.kind]
     if not form.recognises(file.read(0, _HEAD_BYTES)):
         return None
-    claims = Claims("header", item.path)
+    claims = Claims("header", item.path, item.path)
     try:
         found = form.describe(file)
     except EmasyncError as error:
@@ -73,7 +73,7 @@ def _left_out(found: FileDescription, pictures: list[StoredArray]) -> tuple[str,
 
 def _record(array: StoredArray, document: str, number: int) -> ArrayRecord:
     """One array of a file; lower resolutions are further scales of it."""
-    claims = Claims("header", document)
+    claims = Claims("header", document, document)
     stored_claims(array, claims)
     return ArrayRecord(path=array.path, scale=number if array.role == "reduced" else None, claims=tuple(claims.found))
 

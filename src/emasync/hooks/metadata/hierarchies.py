@@ -131,7 +131,7 @@ class _Builder:
             yield self._array(node)
 
     def _image(self, image: MultiscaleDescription) -> AssetRecord:
-        claims = self._claims(image.path)
+        claims = self._claims(image.path, image.path)
         published = self._of_source(image)
         self._say_image(published, claims)
         self._say_labels(image.path, claims)
@@ -167,7 +167,7 @@ class _Builder:
         node, original = self._published.get(level.array.path, (image, None))
         whole = original or level
         around = node if isinstance(node, MultiscaleDescription) else image
-        claims = self._claims(whole.array.path)
+        claims = self._claims(whole.array.path, image.path)
         _say_array(whole.array, claims)
         axes = tuple(axis.name.lower() for axis in around.axes)
         transform = whole.transform.then(around.transform)
@@ -185,7 +185,7 @@ class _Builder:
     def _array(self, array: ArrayDescription) -> AssetRecord:
         known = self._published.get(array.path, (array, None))[0]
         whole = known if isinstance(known, ArrayDescription) else array
-        claims = self._claims(whole.path)
+        claims = self._claims(whole.path, array.path)
         _say_array(whole, claims)
         axes = tuple(name.lower() for name in whole.axes or ())
         if whole.place is not None and not whole.place.inferred:
@@ -195,8 +195,9 @@ class _Builder:
         volume = (self._item.path, array.path)
         return AssetRecord(path=path, kind="array", format=self._item.format, arrays=(record,), volume=volume)
 
-    def _claims(self, path: str) -> Claims:
-        return Claims("header", join(self._item.path, path) or self._item.format)
+    def _claims(self, path: str, asset: str) -> Claims:
+        """Of a header, about an asset; both below the hierarchy."""
+        return Claims("header", join(self._item.path, path) or self._item.format, join(self._item.path, asset))
 
     def _grid(self, array: ArrayDescription, here: ArrayDescription, axes: tuple[str, ...]) -> Grid:
         """The array as published, in the objects that are here."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from io import BytesIO
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from emasync.hooks.interface import HookContext, HookReport
+from emasync.hooks.metadata.asset_documents import AssetDocuments
 from emasync.hooks.metadata.dataset import FOLDER, DatasetDescriber, dataset_document, document_of
 from emasync.hooks.metadata.description import DescribedAsset
 from emasync.hooks.metadata.former import remove, stale
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
 from emasync.hooks.metadata.local import LocalTree
-from emasync.hooks.metadata.writers import TableWriter, replace_document
+from emasync.hooks.metadata.merging import conflicts
+from emasync.hooks.metadata.writers import TableWriter
 
 MAX_NOTES: Final = 100
 """Told at the end of a run; all of them stand in the documents."""
@@ -27,7 +26,6 @@ class _Told:
     """For the report (mutable: counts)."""
 
     assets: int = 0
-    documents: set[str] = field(default_factory=set)
     conflicts: int = 0
     notes: list[str] = field(default_factory=list)
     left_out: int = 0
@@ -50,15 +48,16 @@ class MetadataHook:
         MachineError
             Disk full, no permission.
         """
-        told = _Told()
+        told, documents = _Told(), AssetDocuments(context.sink)
         with closing(TableWriter(context.state_dir)) as table, Hdf5Reader() as hdf5:
             for facts in context.all_datasets:
-                for asset in _dataset(context, DatasetDescriber(context, facts, hdf5), table, told):
+                for asset in _dataset(DatasetDescriber(context, facts, hdf5), documents, table, told):
                     if context.hurry():
                         return HookReport(notes=("stopped; older documents stay",))
                     _count(asset, told)
+            documents.flush()
             table.finish(context.sink)
-        for document in list(stale(LocalTree(context.root, context.sink, FOLDER), told.documents)):
+        for document in list(stale(LocalTree(context.root, context.sink, FOLDER), documents.named)):
             remove(context.sink, document)
         counts = {"datasets": len(context.all_datasets), "assets": told.assets, "rows": table.rows}
         more = (f"and {told.left_out} more notes; they are in the documents",) if told.left_out else ()
@@ -66,33 +65,23 @@ class MetadataHook:
 
 
 def _dataset(
-    context: HookContext, describer: DatasetDescriber, table: TableWriter, told: _Told
+    describer: DatasetDescriber, documents: AssetDocuments, table: TableWriter, told: _Told
 ) -> Iterator[DescribedAsset]:
     """Describe and write the assets of one dataset."""
     describer.look()
     described = describer.to_dict()
     table.begin(described)
-    told.documents.add(_write(context, dataset_document(describer.dataset), described))
+    documents.write(dataset_document(describer.dataset), described)
     for asset in describer.assets():
-        document = _write(context, document_of(asset.dataset, asset.id), asset.to_dict())
-        told.documents.add(document)
-        table.add(asset, document)
+        table.add(asset, documents.write(document_of(asset.dataset, asset.id), asset.to_dict()))
         yield asset
     table.end()
     for note in describer.notes:
         told.note(f"{describer.dataset}: {note}")
 
 
-def _write(context: HookContext, document: str, value: dict[str, Any]) -> str:
-    """Write a document (Any: JSON), indented for people; gives its place."""
-    data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
-    replace_document(context.sink, document, BytesIO(data))
-    return document
-
-
 def _count(asset: DescribedAsset, told: _Told) -> None:
     told.assets += 1
-    rows = list(asset.rows())
-    told.conflicts += sum(int(row["n_conflicts"]) for row in rows)
+    told.conflicts += len(conflicts(asset.fields)) + sum(len(conflicts(array.fields)) for array in asset.arrays)
     for note in asset.notes:
         told.note(f"{asset.dataset}/{asset.id}: {note}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from emasync.hooks.metadata.tables import COLUMNS, plain
+from emasync.hooks.metadata.tables import COLUMNS, LISTS, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,11 +55,18 @@ class ParquetRows:
 
     def _flush(self) -> None:
         if self._rows:
-            columns = [[plain(row.get(name)) for row in self._rows] for name in COLUMNS]
-            self._writer.write_batch(self._batch.from_arrays(self._arrays(columns), schema=self._schema))
+            self._writer.write_batch(self._batch.from_arrays(self._columns(), schema=self._schema))
             self._rows = []
 
-    def _arrays(self, columns: list[list[object]]) -> list[Any]:
+    def _columns(self) -> list[Any]:
+        """Arrow arrays (Any: pyarrow has no types); most columns of a table are empty."""
         import pyarrow as pa  # noqa: PLC0415 - as above
 
-        return [pa.array(values, type=kind.type) for values, kind in zip(columns, self._schema, strict=True)]
+        used = {name for row in self._rows for name in row}
+        nothing = pa.nulls(len(self._rows))
+        values = (self._values(kind.name) if kind.name in used else nothing for kind in self._schema)
+        return [pa.array(column, type=kind.type) for kind, column in zip(self._schema, values, strict=True)]
+
+    def _values(self, name: str) -> list[object]:
+        column = [row.get(name) for row in self._rows]
+        return [plain(value) for value in column] if name in LISTS else column

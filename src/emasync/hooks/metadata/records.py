@@ -49,7 +49,7 @@ class ArrayRecord:
     scale : int or None
         As published.
     claims : tuple of Claim
-        Of its own header.
+        Of its own header; their scope is the asset's path.
     grid : Grid or None
         Of arrays of chunks.
     """
@@ -71,7 +71,7 @@ class AssetRecord:
     kind : str
     format : str
     claims : tuple of Claim
-        Of its own header.
+        Of its own header; their scope is `path`, so that nothing lies nearer.
     arrays : tuple of ArrayRecord
         Finest first; may be none.
     files : tuple of str

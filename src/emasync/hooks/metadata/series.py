@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from emasync.hooks.metadata.claims import Claim, Claims
@@ -50,18 +51,19 @@ def describe_series(pattern: str, files: Sequence[DataFile], disk: LocalTree) ->
     if not found:
         return None
     item, first = found[0]
-    claims = Claims("header", item.path)
+    home = folder_of(pattern)
+    claims = Claims("header", item.path, home)
     for claim in first.arrays[0].claims:
         if claim.field not in _FILE_ONLY:
-            claims.add(claim)
+            claims.add(replace(claim, scope=home))
     claims.claim("axes", "z,y,x", "")
     claims.add(Claim(field="shape_z", value=len(ordered), source="computed", where=f"files of {pattern}"))
     claims.claim("chunk_z", 1, "")
     return AssetRecord(
-        path=folder_of(pattern),
+        path=home,
         kind="series",
         format=first.format,
-        claims=first.claims,
+        claims=tuple(replace(claim, scope=home) for claim in first.claims),
         arrays=(ArrayRecord(path="", claims=tuple(claims.found)),),
         files=tuple(item.path for item in ordered),
         notes=(*first.notes, *_differences(found)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 from emasync.hooks.metadata.fields import FIELDS, Kind
@@ -34,18 +35,26 @@ COLUMNS: Final[Mapping[str, Dtype]] = {
 }
 """Names and pandas types of all columns, in their order."""
 
+LISTS: Final = frozenset((*(field.name for field in FIELDS if field.kind == "texts"), "conflicts"))
+"""Columns of lists."""
+
 SEPARATOR: Final = "; "
 """Between the items of a list."""
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = frozenset("=+-@\t\r")
 """Texts that begin so are run by spreadsheets; they get an apostrophe in front."""
+
+
+_EMPTY: Final = dict.fromkeys(COLUMNS, "")
+_IN_ORDER: Final = itemgetter(*COLUMNS)
 
 
 def csv_text(rows: list[dict[str, Any]]) -> str:
     """Lines of RFC 4180 (Any: values of the table's kinds); empty for unknown, ``true`` and ``false``."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerows([_cell(row.get(name)) for name in COLUMNS] for row in rows)
+    for row in rows:
+        writer.writerow(_IN_ORDER(_EMPTY | {name: _cell(value) for name, value in row.items()}))
     return text.getvalue()
 
 
@@ -55,15 +64,13 @@ def header_line() -> str:
 
 
 def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in _FORMULA else value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, tuple | list):
-        value = SEPARATOR.join(value)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return _cell(SEPARATOR.join(value)) if isinstance(value, tuple | list) else value
 
 
 def plain(value: object) -> object:
-    """A value as typed tables have it: lists as text."""
+    """A list as one text, as typed tables have it; anything else as it is."""
     return SEPARATOR.join(value) if isinstance(value, tuple | list) else value

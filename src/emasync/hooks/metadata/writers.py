@@ -91,8 +91,8 @@ class TableWriter:
                 file.close()
 
 
-def replace_document(sink: Sink, destination: str, file: IO[bytes]) -> bool:
-    """Write a document unless the very same lies there; tells whether it was written.
+def replace_document(sink: Sink, destination: str, file: IO[bytes]) -> None:
+    """Write a document unless the very same lies there.
 
     Parameters
     ----------
@@ -101,15 +101,15 @@ def replace_document(sink: Sink, destination: str, file: IO[bytes]) -> bool:
     file : binary file
         All of it.
     """
-    size_bytes = file.seek(0, SEEK_END)
+    if not same_document(sink, destination, file):
+        sink.write_document(destination, _pieces(file))
+
+
+def same_document(sink: Sink, destination: str, file: IO[bytes]) -> bool:
+    """Whether a document is what lies there."""
     facts = sink.stat(destination)
-    if facts is not None and facts.size_bytes == size_bytes and _same(sink, destination, file):
+    if facts is None or facts.size_bytes != file.seek(0, SEEK_END):
         return False
-    sink.write_document(destination, _pieces(file))
-    return True
-
-
-def _same(sink: Sink, destination: str, file: IO[bytes]) -> bool:
     at = 0
     for piece in _pieces(file):
         if sink.read_final(destination, at, len(piece)) != piece:
