@@ -157,6 +157,13 @@ def test_what_cannot_be_read_is_said(stored: Stored) -> None:
     assert stored.places.names[42] in shown.note
 
 
+def test_whoever_is_in_a_hurry_gets_what_is_drawn(stored: Stored) -> None:
+    asked = iter((False, True, True))
+    shown = pictures_of(stored.array, cached(stored), partly=False, hurry=lambda: next(asked))
+    assert len(shown.planes) == 1
+    assert len(stored.reads) == 16
+
+
 def test_axes_that_are_neither_space_nor_colour_are_cut_at_their_beginning(tmp_path: Path) -> None:
     stored = store(tmp_path, voxels((3, 2, 20, 30)), (1, 1, 20, 30), axes="tcyx", origin=(5, 0, 0, 0))
     assert selected(stored.array) == {"t": 5}

@@ -66,9 +66,8 @@ def test_every_array_has_its_planes(whole: Whole) -> None:
 
 def test_a_part_is_shown_in_its_array(whole: Whole) -> None:
     told = [alt for alt in whole.page.all("alt") if alt.startswith("the box in its array")]
-    assert told == [
-        f"the box in its array: {sides}; 29.6 % of 48 \u00d7 96 \u00d7 96 voxels" for sides in ("y, x", "z, x")
-    ]
+    share = "29.6 % of an array of 48 x 96 x 96 voxels"
+    assert told == [f"the box in its array, {sides}: {share}" for sides in ("y over x", "z over x")]
 
 
 def test_metadata_have_marks_and_conflicts_are_visible(whole: Whole) -> None:

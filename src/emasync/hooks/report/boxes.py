@@ -21,7 +21,7 @@ _ZYX: Final = ("z", "y", "x")
 
 
 def box_pictures(asset: DescribedAsset) -> tuple[Picture, ...]:
-    """The box in its array, seen along z and along y; none where all of the array was asked for, or nobody knows."""
+    """The box, seen along z and along y, in this order; none where all was asked for, or nobody knows."""
     shape = [_number(asset, f"shape_{axis}") for axis in _ZYX]
     start = [_number(asset, f"box_start_{axis}") for axis in _ZYX]
     size = [_number(asset, f"box_shape_{axis}") for axis in _ZYX]
@@ -41,18 +41,24 @@ def _view(whole: list[int], box: Box, rows: int, columns: int) -> Picture:
     from PIL import Image, ImageDraw  # noqa: PLC0415 - an extra
 
     scale = SIDE / max(whole)
-    picture = Image.new("RGB", (_pixels(whole[columns], scale), _pixels(whole[rows], scale)), LEFT_OUT)
-    left, upper = box.start[columns] * scale, box.start[rows] * scale
-    right = max(left + LEAST, box.stop[columns] * scale) - 1
-    lower = max(upper + LEAST, box.stop[rows] * scale) - 1
+    width, height = _pixels(whole[columns], scale), _pixels(whole[rows], scale)
+    left, right = _painted(box, columns, scale, width)
+    upper, lower = _painted(box, rows, scale, height)
+    picture = Image.new("RGB", (width, height), LEFT_OUT)
     ImageDraw.Draw(picture).rectangle((left, upper, right, lower), fill=PRESENT)
     out = io.BytesIO()
     picture.save(out, format="PNG")
     share = 100 * prod(box.shape) / prod(whole)
-    sides = f"{_ZYX[rows]}, {_ZYX[columns]}"
-    counts = " \u00d7 ".join(map(str, whole))
-    told = f"the box in its array: {sides}; {share:.3g} % of {counts} voxels"
-    return Picture(data=out.getvalue(), alt=told, caption=told)
+    told = f"{share:.3g} % of an array of {' x '.join(map(str, whole))} voxels"
+    return Picture(
+        data=out.getvalue(), alt=f"the box in its array, {_ZYX[rows]} over {_ZYX[columns]}: {told}", caption=told
+    )
+
+
+def _painted(box: Box, axis: int, scale: float, side: int) -> tuple[int, int]:
+    """First and last pixel of the box along an axis, inside of the picture."""
+    first = min(round(box.start[axis] * scale), side - LEAST)
+    return first, max(first + LEAST, min(side, round(box.stop[axis] * scale))) - 1
 
 
 def _pixels(count: int, scale: float) -> int:

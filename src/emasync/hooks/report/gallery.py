@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -107,7 +107,7 @@ def gallery(root: Path, dataset: str, hurry: Callable[[], bool]) -> tuple[ArrayP
             break
         array = index.indexed(entry, check=False)
         volume = partial(volume_of, index, entry, replace(wanted, select=selected(array)))
-        shown.append(pictures_of(array, volume, partly=_is_partial(entry)))
+        shown.append(pictures_of(array, volume, partly=_is_partial(entry), hurry=hurry))
     return tuple(shown)
 
 
@@ -127,7 +127,13 @@ def index_digest(root: Path, dataset: str) -> str:
         return ""
 
 
-def pictures_of(array: IndexedArray, open_volume: Callable[[], Volume], *, partly: bool) -> ArrayPictures:
+def pictures_of(
+    array: IndexedArray,
+    open_volume: Callable[[], Volume],
+    *,
+    partly: bool,
+    hurry: Callable[[], bool] = lambda: False,
+) -> ArrayPictures:
     """Read and draw an array; what cannot be read is said in place of a picture.
 
     Parameters
@@ -136,10 +142,12 @@ def pictures_of(array: IndexedArray, open_volume: Callable[[], Volume], *, partl
     open_volume : callable
     partly : bool
         Whether some of its chunks are not here, or nobody knows.
+    hurry : callable
+        Whether to leave out what is not drawn yet.
     """
     planes, note = tuple[Picture, ...](), None
     try:
-        planes = tuple(_planes(open_volume()))
+        planes = tuple(_planes(open_volume(), hurry))
     except EmasyncError as error:
         note = error.message
     return ArrayPictures(
@@ -171,14 +179,14 @@ def _step_nm(array: IndexedArray, axis: int) -> float | None:
     return None if measure is None or unit_nm is None else measure.value * unit_nm
 
 
-def _planes(volume: Volume) -> Iterator[Picture]:
+def _planes(volume: Volume, hurry: Callable[[], bool]) -> Iterator[Picture]:
     planes = planes_of(spans_of(volume))
-    cuts = [cut(volume, plane) for plane in planes]
+    cuts = [cut(volume, plane) for plane in takewhile(lambda _: not hurry(), planes)]
     segments = volume.array.role == "labels" and volume.dtype.kind in _SEGMENTS
     contrast = None if segments else contrast_of(cuts)
     sides = [_sides(volume, plane) for plane in planes]
     scale = pixels_for(chain.from_iterable(sides)) if planes else 1.0
-    for plane, seen, (rows, columns) in zip(planes, cuts, sides, strict=True):
+    for plane, seen, (rows, columns) in zip(planes, cuts, sides, strict=False):
         bar = None if volume.voxel_size_nm is None else bar_of(columns.extent, scale)
         size = max(1, round(columns.extent * scale)), max(1, round(rows.extent * scale))
         caption = _caption(volume, plane, seen, bar)

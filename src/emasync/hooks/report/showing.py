@@ -29,7 +29,12 @@ def show_boxes(pictures: Sequence[Picture]) -> Element | None:
     views = tag(
         "div", [tag("img", src=data_uri("image/png", one.data), alt=one.alt) for one in pictures], class_="planes"
     )
-    return tag("figure", views, tag("figcaption", pictures[0].caption), class_="array box")
+    return tag(
+        "figure",
+        views,
+        tag("figcaption", f"The box, seen along z and along y: {pictures[0].caption}"),
+        class_="array box",
+    )
 
 
 def _picture(picture: Picture, kind: str) -> Element:
