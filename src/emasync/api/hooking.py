@@ -165,6 +165,7 @@ async def run_hooks(
                 all_datasets=tuple(known.values()),
                 on_event=on_event,
                 hurry=hurry,
+                anew=names is not None,
             )
 
         try:

@@ -95,6 +95,8 @@ class HookContext:
     on_event : callable
     hurry : callable
         Whether the run was asked to stop: a hook returns soon then, and leaves older documents as they are.
+    anew : bool
+        Whether the hook was asked for by name: what it made before is not good enough then, whatever its inputs.
     """
 
     root: Path
@@ -105,6 +107,7 @@ class HookContext:
     all_datasets: Sequence[DatasetFacts]
     on_event: OnEvent
     hurry: Callable[[], bool]
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from emasync.errors import InputError
+from emasync.formats.json_document import Json
 from emasync.volume.index_columns import Columns, stale
 from emasync.volume.index_entry import ArrayEntry
 from emasync.volume.index_layout import HEAD, INDEX_FOLDER, LINES, SCHEMA, index_folder, sort_key
@@ -35,14 +36,14 @@ class DatasetIndex:
     root : Path
     dataset : str
     columns : Columns
-    notes : tuple of str
-        What was passed over when it was made, and why.
+    head : mapping of str to Json
+        What ``index.json`` says.
     """
 
     root: Path
     dataset: str
     columns: Columns
-    notes: tuple[str, ...] = ()
+    head: Mapping[str, Json] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.columns.get("rows"))
@@ -94,6 +95,12 @@ class DatasetIndex:
         return entry.indexed(self.dataset, self.root, self.columns)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was passed over when it was made, and why; the first 1,000."""
+        notes = self.head.get("notes")
+        return tuple(map(str, notes)) if isinstance(notes, list) else ()
+
+    @property
     def files(self) -> FileTable:
         """Files that the index speaks of."""
         return FileTable(self.columns)
@@ -138,7 +145,7 @@ def open_index(root: Path, dataset: str) -> DatasetIndex:
         columns = Columns(index_folder(root, dataset) / head["generation"])
         if columns.folder.is_dir() or attempt == _TRIES - 1:
             break
-    return DatasetIndex(root=root, dataset=dataset, columns=columns, notes=tuple(map(str, head.get("notes", ()))))
+    return DatasetIndex(root=root, dataset=dataset, columns=columns, head=head)
 
 
 def indexed_datasets(root: Path) -> list[str]:

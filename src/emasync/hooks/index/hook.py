@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from emasync.hooks.index.dataset import DatasetIndexer
+from emasync.hooks.index.freshness import INPUTS, fresh_index, inputs_of
 from emasync.hooks.index.manifest import completed
 from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
 from emasync.volume.index_writer import IndexWriter
@@ -38,11 +39,15 @@ class IndexHook:
 
 
 def _index(context: HookContext, facts: DatasetFacts) -> tuple[Counter[str], list[str]]:
+    inputs = inputs_of(context, facts)
+    fresh = fresh_index(context, facts, inputs)
+    if fresh is not None:
+        return Counter(datasets=1, arrays=len(fresh)), []
     with IndexWriter(context.root, facts.id, lambda entry: completed(entry, facts.metadata)) as writer:
         indexer = DatasetIndexer(context, facts, writer)
         if not indexer.run():
             return Counter(), []
-        writer.finish(indexer.notes, {"counts": dict(indexer.counts)})
+        writer.finish(indexer.notes, {"counts": dict(indexer.counts), INPUTS: inputs})
     return indexer.counts + Counter(datasets=1), indexer.notes
 
 
