@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emasync.errors import ErrorKind, FormatError, NotDownloaded
+from emasync.errors import ErrorKind, NotDownloaded
 from emasync.formats.chunks import ChunkLayout
+from emasync.formats.decoding.fill import fill_voxel
 from emasync.model.task import escape_for_log
 from emasync.volume.cache import Voxels
 from emasync.volume.interface import NOT_DOWNLOADED, IndexedArray, Numbers
@@ -21,14 +22,7 @@ def fill_of(layout: ChunkLayout) -> Voxels:
     FormatError
         The value does not go with the voxels' type.
     """
-    value, dtype = layout.fill_value, np.dtype(layout.dtype)
-    if isinstance(value, list) and dtype.kind == "c":
-        value = complex(*map(float, value))  # type: ignore[assignment, arg-type]  # two numbers, or strings such as NaN
-    try:
-        filled = np.zeros((), dtype) if value is None else np.array(value).astype(dtype)
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"fill value {value!r} is no {layout.dtype} ({error})") from error
-    return np.broadcast_to(filled, layout.chunks)
+    return np.broadcast_to(fill_voxel(layout), layout.chunks)
 
 
 def name_of(array: IndexedArray) -> str:

@@ -231,6 +231,14 @@ def test_fill_values_as_formats_write_them(array: ArrayDescription, expected: An
     assert np.array_equal(found, expected, equal_nan=found.dtype.kind in "fc")
 
 
+def test_fill_values_that_were_through_json_come_back() -> None:
+    for dtype, value, expected in (("<f4", "NaN", math.nan), ("<c8", ["-Infinity", 1], complex(-math.inf, 1))):
+        found = fill_voxel(ChunkLayout(chunks=(1,), dtype=dtype, fill_value=value))  # type: ignore[arg-type]  # JSON
+        assert np.array_equal(found, np.array(expected, dtype), equal_nan=True)
+    with pytest.raises(FormatError, match="fill value 'much' is none of <f4"):
+        fill_voxel(ChunkLayout(chunks=(1,), dtype="<f4", fill_value="much"))
+
+
 def test_no_fill_value_is_told_apart_from_zero() -> None:
     assert layout_of(zarray(fill_value=None)).fill_value is None
     assert layout_of(zarray()).fill_value == 0

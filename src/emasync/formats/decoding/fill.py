@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from emasync.errors import FormatError
 from emasync.formats.chunks import ChunkLayout
+from emasync.formats.decoding.form import Voxels
 from emasync.formats.json_document import Field, Json
 
 _WORDS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -69,23 +71,37 @@ def _number(value: Json, dtype: np.dtype[Any]) -> float:
     return float(value)
 
 
-def fill_voxel(layout: ChunkLayout) -> np.ndarray[tuple[()], np.dtype[Any]]:
+def fill_voxel(layout: ChunkLayout) -> Voxels:
     """The voxel that chunks are made of which were left out; zero where the format leaves it undefined.
+
+    Parameters
+    ----------
+    layout : ChunkLayout
+        Its value may have been through JSON, which has no ``NaN``: words stand for floats.
 
     Returns
     -------
     ndarray
         Without axes, of the layout's type.
+
+    Raises
+    ------
+    FormatError
+        The value does not go with the voxels' type.
     """
-    return _voxel(layout.fill_value, np.dtype(layout.dtype))
+    dtype = np.dtype(layout.dtype)
+    try:
+        return _voxel(layout.fill_value, dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise FormatError(f"fill value {layout.fill_value!a} is none of {dtype.str} ({error})") from error
 
 
-def _voxel(value: Json, dtype: np.dtype[Any]) -> np.ndarray[tuple[()], np.dtype[Any]]:
+def _voxel(value: Json, dtype: np.dtype[Any]) -> Voxels:
     if value is None:
         return np.zeros((), dtype)
     if isinstance(value, list):
-        real, imaginary = value
-        return np.array(complex(real, imaginary), dtype)  # type: ignore[arg-type]  # floats, see above
+        real, imaginary = (np.array(part, float) for part in value)
+        return np.array(complex(real, imaginary), dtype)
     if isinstance(value, str) and dtype.kind == "V":
         return np.frombuffer(value.encode("latin-1"), dtype, 1).reshape(())
     if isinstance(value, str) and dtype.kind == "S":
