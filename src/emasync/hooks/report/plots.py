@@ -24,10 +24,7 @@ _BYTES, _OBJECTS = "#2f7ed8", "#d9822b"  # told apart by people who see no red o
 
 _A_FEW: Final = 3
 
-_STYLE: Final = (
-    "<style>svg{color:#24292f}@media (prefers-color-scheme: dark){svg{color:#d0d7de}}"
-    "text{font-family:system-ui,sans-serif}</style>"
-)
+_STYLE: Final = "<style>svg{color:#24292f}@media (prefers-color-scheme: dark){svg{color:#d0d7de}}</style>"
 
 _SETTINGS: Final[dict[Any, Any]] = {  # Any: of matplotlib, which checks them
     "svg.fonttype": "none",  # letters stay letters: smaller, and in the reader's font
