@@ -31,6 +31,7 @@ def open_volume(
     engine: EngineName = "direct",
     threads: int | None = None,
     check: bool = True,
+    lazy: bool = False,
 ) -> Volume:
     """Open an array of a dataset, to be read block by block.
 
@@ -55,6 +56,9 @@ def open_volume(
         That decode at one time; by default one a core, for all volumes of a process together.
     check : bool
         Whether each chunk is compared with the CRC-32C of its arrival when it is first touched.
+    lazy : bool
+        Fetch chunks that are planned and not here when they are read, into their places, as a run would. For arrays
+        whose chunks are files of their own; while no run is going on in the root.
 
     Raises
     ------
@@ -77,6 +81,10 @@ def open_volume(
         threads=threads,
         check=check,
     )
+    if lazy:
+        from emasync.api.fetching import open_lazily  # noqa: PLC0415 - the engine; readers of what is here need none
+
+        return open_lazily(wanted)
     return open_wanted(wanted)
 
 

@@ -27,6 +27,7 @@ def block(
     pad: Annotated[str, typer.Option(help="Beyond the array: error, constant, edge, reflect, symmetric, wrap.")] = (
         "error"
     ),
+    lazy: Annotated[bool, typer.Option("--lazy", help="Fetch chunks that are planned and not here.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the block there, as .npy.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -35,7 +36,7 @@ def block(
     Exit codes: 0 read; 1 voxels are not here, damaged or out of bounds, or several arrays are meant; 2 no such dataset,
     or the command line is wrong; 4 disk full, no permission.
     """
-    volume = api.open_volume(root, dataset, asset, array, scale, select=_selected(select or ()))
+    volume = api.open_volume(root, dataset, asset, array, scale, select=_selected(select or ()), lazy=lazy)
     voxels = volume.read(_numbers("--start", start), _numbers("--shape", shape), pad=pad)  # type: ignore[arg-type]
     if out is not None:
         api.save_block(out, voxels)

@@ -170,6 +170,20 @@ class LocalFiles:
         except OSError as error:
             raise translate(error, "map", self._show(path)) from error
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a file now.
+
+        Raises
+        ------
+        MachineError
+            No permission.
+        """
+        try:
+            self._opened(path)
+        except NotDownloaded:
+            return False
+        return True
+
     def content(self, path: str) -> LocalContent:
         """A file for :mod:`emasync.volume.streams`; it stays open as long as the answer is referred to.
 

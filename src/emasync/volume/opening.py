@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice
@@ -19,6 +19,7 @@ from emasync.volume.files import LocalFiles
 from emasync.volume.index import DatasetIndex, open_index
 from emasync.volume.index_entry import ArrayEntry
 from emasync.volume.interface import IndexedArray
+from emasync.volume.lazy import Fetch, LazyMap
 from emasync.volume.orientation import orient
 from emasync.volume.reading import BlockEngine, DirectEngine
 from emasync.volume.threads import Threads
@@ -65,8 +66,29 @@ class Wanted:
     check: bool = True
 
 
-def open_wanted(wanted: Wanted) -> Volume:
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """What fetches chunks that are not here.
+
+    Attributes
+    ----------
+    fetch : callable
+    reopen : callable
+        Opens the same volume, lazy too; picklable.
+    """
+
+    fetch: Fetch
+    reopen: Callable[[Wanted], Volume]
+
+
+def open_wanted(wanted: Wanted, lazy: Lazy | None = None) -> Volume:
     """Open a volume.
+
+    Parameters
+    ----------
+    wanted : Wanted
+    lazy : Lazy, optional
+        None: what is not here is an error.
 
     Raises
     ------
@@ -78,23 +100,25 @@ def open_wanted(wanted: Wanted) -> Volume:
         ``stale_index``: files changed since they were indexed; ``format``: nothing decodes the chunks.
     """
     index = open_index(Path(wanted.root), wanted.dataset)
-    return volume_of(index, chosen(index, wanted), wanted)
+    return volume_of(index, chosen(index, wanted), wanted, lazy)
 
 
-def volume_of(index: DatasetIndex, entry: ArrayEntry, wanted: Wanted) -> Volume:
+def volume_of(index: DatasetIndex, entry: ArrayEntry, wanted: Wanted, lazy: Lazy | None = None) -> Volume:
     """The volume over one array of an index."""
     array = index.indexed(entry)
+    if lazy is not None:
+        array = replace(array, chunks=LazyMap(array, lazy.fetch, shared_files(wanted.root).has))
     exact = replace(wanted, asset=entry.asset, array=entry.array, scale=entry.scale)
 
     def levels() -> Sequence[Volume]:
         own = [one for one in index.entries(entry.asset) if one.array == entry.array and one.role == entry.role]
-        return [volume_of(index, one, wanted) for one in own]
+        return [volume_of(index, one, wanted, lazy) for one in own]
 
     return Volume(
         array,
         _engine(wanted, array),
         orient(array, wanted.select),
-        reopen=partial(open_wanted, exact),
+        reopen=partial(open_wanted if lazy is None else lazy.reopen, exact),
         levels=levels,
     )
 

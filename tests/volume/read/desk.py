@@ -41,7 +41,7 @@ class ListedMap:
     sizes: list[int]
     crcs: list[int] | None = None
     asked: list[int] = field(default_factory=list)
-    kind: Literal["dense"] = "dense"
+    kind: Literal["dense", "formula"] = "dense"
 
     def find(self, numbers: Numbers) -> ChunkPlaces:
         self.asked.append(len(numbers))
