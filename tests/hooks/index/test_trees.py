@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,9 +18,11 @@ import emasync
 from emasync.api.hooking import facts_of
 from emasync.api.options import load
 from emasync.hooks.interface import DatasetFacts
-from emasync.ledger.interface import Invalidated
+from emasync.ledger.interface import Absent, Invalidated, Placed, Sealed
 from emasync.ledger.store import SqliteLedger
 from emasync.model.clock import SystemClock
+from emasync.model.grid import ChunkGrid
+from emasync.model.task import ObjectEntry, TaskKey, TaskSetSpec
 from emasync.plan.layout import MirrorLayout
 from emasync.testing.n5 import EM, Container, write_openorganelle
 from emasync.testing.precomputed import ScaleOnDisk, write_precomputed
@@ -308,3 +311,30 @@ def test_a_shard_that_is_damaged_is_unknown_and_the_others_are_read(source: Sour
         assert any("shard is damaged" in note for note in report.notes), report.notes
         assert (files == UNKNOWN).any()
         assert (files >= 0).any()
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+@pytest.mark.parametrize("gridded", [False, True])
+def test_what_is_accepted_to_be_missing_is_not_absent(accepted: bool, gridded: bool, tmp_path: Path) -> None:
+    """A 404 that the manifest accepts is no statement of the publisher: reading it is an error."""
+    (tmp_path / "d").mkdir()
+    fields = {"zarr_format": 2, "shape": [2], "chunks": [1], "dtype": "|u1", "order": "C", "fill_value": 0}
+    (tmp_path / "d/.zarray").write_text(json.dumps({**fields, "compressor": None, "filters": None}))
+    grid = ChunkGrid(start=(0,), shape=(2,), prefix="") if gridded else None
+    spec = TaskSetSpec(
+        dataset="d", base="https://example.org/d", destination="d", grid=grid, absent_ok=True, accepted=accepted
+    )
+    ledger = SqliteLedger.open(tmp_path / ".emasync", root=tmp_path, clock=SystemClock())
+    ledger.begin_plan("d", "00")
+    set_id = ledger.add_set(spec)
+    if not gridded:
+        ledger.add_entries(set_id, [ObjectEntry("0"), ObjectEntry("1")])
+        ledger.finish_set(set_id)
+    ledger.finish_plan("d")
+    key: tuple[TaskKey, TaskKey] = (0, 1) if gridded else ("0", "1")
+    ledger.record([Sealed(set_id=set_id, key=key[0], size_bytes=1, crc32c=5), Absent(set_id=set_id, key=key[1])])
+    ledger.record([Placed(set_id=set_id, key=key[0])])
+    ledger.close(clean=True)
+    run_hook(tmp_path, DatasetFacts(id="d", folder="d"))
+    (array,) = open_index(tmp_path, "d").arrays()
+    assert all_places(array).files.tolist() == [0, NOT_DOWNLOADED if accepted else ABSENT]

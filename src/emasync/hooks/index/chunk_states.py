@@ -87,6 +87,11 @@ class LedgerView:
         )
 
 
+def is_left_out(row: Row) -> bool:
+    """Whether a row says that the publisher left the object out; what a manifest accepts to be missing says nothing."""
+    return row.state is State.ABSENT and row.spec.absent_ok and not row.spec.accepted
+
+
 class ListedObjects:
     """Objects of one array, as rows tell of them: two bits each, whatever their number.
 
@@ -106,6 +111,8 @@ class ListedObjects:
     def put(self, number: int, row: Row) -> None:
         """Take what a row says of object `number`."""
         self.rows += 1
+        if is_left_out(row):
+            return
         plane = self._present if row.state is State.PLACED else self._waiting
         plane[number >> 3] |= 1 << (number & 7)
         if self._crcs is not None and row.state is State.PLACED:
@@ -168,7 +175,7 @@ class Rows:
             return False
         place, array = found
         if array.grid is None:
-            if row.state is not State.PLACED:
+            if row.state is not State.PLACED and not is_left_out(row):
                 self.waiting.setdefault(place, set()).add(row.destination)
             return False
         number = array.grid.number_at(row.destination[len(array.folder) + 1 :])
@@ -192,11 +199,20 @@ class Rows:
         return None
 
 
-def grid_states(blocks: Iterator[ChunkBlock], crcs: Crcs | None) -> Iterator[States]:
-    """States of a grid, out of the ledger's; checksums of what is there are put into `crcs`."""
-    start = 0
+def grid_states(blocks: Iterator[ChunkBlock], crcs: Crcs | None, *, accepted: bool) -> Iterator[States]:
+    """States of a grid, out of the ledger's; checksums of what is there are put into `crcs`.
+
+    Parameters
+    ----------
+    blocks : iterator of ChunkBlock
+    crcs : ndarray of uint32 or None
+    accepted : bool
+        Whether the manifest accepts that chunks are missing: then a missing one is no statement of the publisher.
+    """
+    start, absent = 0, ChunkState.NOT_DOWNLOADED if accepted else ChunkState.ABSENT
     for block in blocks:
         states = _OF_LEDGER[block.states]
+        states[states == ChunkState.ABSENT] = absent
         if crcs is not None:
             crcs[start : start + len(states)] = np.where(states == ChunkState.PRESENT, block.crc32c, 0)
         start += len(states)

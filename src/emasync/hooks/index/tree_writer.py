@@ -43,7 +43,8 @@ class Memory:
         """States of the objects of a grid, in blocks, and their checksums once these were read."""
         planned = self.view.grid_of(array)
         if planned is not None:
-            return grid_states(self.ledger.chunk_blocks(planned.set_id), crcs), crcs
+            blocks = self.ledger.chunk_blocks(planned.set_id)
+            return grid_states(blocks, crcs, accepted=planned.spec.accepted), crcs
         objects = self.objects.get(array.place) or ListedObjects(len(grid))
         if not self.view.says_all(array, chosen=array.chosen):
             return objects.states(ChunkState.NOT_DOWNLOADED), objects.crc32c
