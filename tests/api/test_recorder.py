@@ -37,6 +37,7 @@ async def test_a_run_is_recorded_from_what_it_tells() -> None:
     clock = ManualClock()
     heard: list[Event] = []
     recorder = Recorder(heard.append, clock)
+    clock.advance(60)  # of reading manifests
     recorder.begin()
     told = [
         Event("progress", {"received_bytes": 100, "placed_objects": 2}),

@@ -14,7 +14,7 @@ from emasync.errors import ErrorKind
 from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
 from emasync.hooks.report.cards import source_link
 from emasync.hooks.report.described import DescribedAsset, Statement
-from emasync.hooks.report.hook import ReportHook, page_facts
+from emasync.hooks.report.hook import MOST_PICTURED, ReportHook, page_facts
 from emasync.hooks.report.markup import LONGEST_TEXT, cut, inputs_of, shown
 from emasync.hooks.report.page import MOST_CARDS, PageFacts, render
 from emasync.hooks.report.plots import throughput
@@ -262,6 +262,13 @@ def test_the_page_is_written_when_there_is_something_new_to_say(
 
     where.unlink()
     assert ReportHook().run(context()).counts["written"] == 1
+
+
+def test_not_all_of_many_datasets_have_pictures(ledger: SqliteLedger, context: Callable[..., HookContext]) -> None:
+    for number in range(MOST_PICTURED + 6):
+        plan(ledger, f"d{number}", 1)
+    facts = page_facts(context())
+    assert (len(facts.datasets), len(facts.indexes)) == (MOST_PICTURED + 6, MOST_PICTURED)
 
 
 def test_a_run_that_is_in_a_hurry_leaves_the_older_page(context: Callable[..., HookContext]) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.volume.read.desk import Stored, store, voxels
+from tests.volume.read.desk import GZIP, Stored, store, voxels
 
-from emasync.formats.stored import Measure
+from emasync.formats.stored import Codec, Measure
 from emasync.hooks.report.cutting import Cut, cut, spans_of
 from emasync.hooks.report.drawing import (
     LEAST,
@@ -122,6 +122,31 @@ def test_a_plane_shows_what_is_there(stored: Stored) -> None:
         seen = cut(volume, plane)
         assert np.array_equal(seen.voxels, expected)
         assert seen.there.all()
+
+
+@pytest.mark.parametrize("codecs", [GZIP, ()])
+@pytest.mark.parametrize("axes", ["xyz", "yzx", "cxyz", "zyxc"])
+def test_axes_are_those_of_space_whatever_the_order_on_disk(
+    axes: str, codecs: tuple[Codec, ...], tmp_path: Path
+) -> None:
+    sizes = {"c": 3, "z": 10, "y": 20, "x": 30}
+    stored = store(
+        tmp_path, voxels([sizes[axis] for axis in axes]), (3, 8, 8, 8)[-len(axes) :], axes=axes, codecs=codecs
+    )
+    data = np.transpose(stored.data, [axes.index(axis) for axis in "zyxc" if axis in axes])
+    volume = stored.volume()
+    shown = [cut(volume, plane).voxels for plane in planes_of(spans_of(volume))]
+    for found, expected in zip(shown, (data[5], data[:, 10], data[:, :, 15]), strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_of_uncompressed_voxels_rows_are_read_and_no_more(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((16, 512, 512), "|u1"), (16, 512, 512), codecs=(), files="one")
+    volume = stored.volume()
+    (plane, *_) = planes_of(spans_of(volume))
+    cut(volume, plane)
+    assert sum(size for _, _, size in stored.reads) == 512 * 512
+    assert spans_of(volume).fastest == 2
 
 
 def test_only_what_was_asked_for_is_shown(stored: Stored) -> None:
