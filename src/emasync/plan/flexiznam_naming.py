@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from emasync.errors import DestinationError, SourceError
@@ -13,8 +13,6 @@ from emasync.layouts.flexiznam.names import (
     HOME,
     SIDECARS,
     TreeName,
-    beside,
-    is_top,
     protocol_of,
     recording_name,
     segment,
@@ -35,21 +33,18 @@ class Settled:
     ----------
     base : str
         Folder of the finding's tree, below the data's.
-    folders : mapping of str to str
-        What becomes of the first segment of a path in it; others stay.
+    folders : mapping of str to str, or None
+        What becomes of the first segment of a path in it; None: it stays.
+    beside : str
+        Folder of the files right below the tree, where it has `folders`.
     files : mapping of str to str or DestinationError, or None
         Places of all paths, where each has one of its own, and why others have none.
-    before_folders : str
-        Comes before folders that `folders` does not name: the tool would walk into them.
-    before_files : str
-        Comes before files right below the tree.
     """
 
     base: str = ""
-    folders: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] | None = None
+    beside: str = ""
     files: Mapping[str, str | DestinationError] | None = None
-    before_folders: str = ""
-    before_files: str = ""
 
     def folder(self, _dataset: str) -> str:
         """One for all."""
@@ -69,19 +64,23 @@ class Settled:
         Raises
         ------
         DestinationError
-            Nobody tells what its name is made of; no reversible name fits.
+            Nobody tells what its name is made of; no reversible name fits; it came after its folder was looked at.
         """
         if self.files is not None:
             found = self.files[path]
             if isinstance(found, DestinationError):
                 raise found
             return found
-        if not self.folders and not self.before_folders:
+        if self.folders is None:
             return mapped(path)
         first, slash, rest = path.partition("/")
+        lead = self.folders.get(first)
         if not slash:
-            return f"{self.before_files}{mapped(path)}"
-        lead = self.folders.get(first) or f"{self.before_folders}{segment(first)}"
+            return f"{self.beside}/{mapped(path)}" if lead is None else lead
+        if lead is None:
+            raise DestinationError(
+                f"{path}: folder {first} came while the asset was looked at; run again with --refresh", location=path
+            )
         return f"{lead}/{mapped(rest)}"
 
 
@@ -135,13 +134,11 @@ class Naming:
         """
         entity = self.entity(recorded, path)
         items = {name: self._item(entity, recorded, name, path, deep=is_deep) for name, is_deep in deep.items()}
-        top = "/".join(entity.path.split("/")[:3])
-        places = {name: item.place.removeprefix(f"raw/{top}/") for name, item in items.items()}
+        base = f"raw/{'/'.join(entity.path.split('/')[:3])}"
         return Settled(
-            base=f"raw/{top}",
-            folders={name: place for name, place in places.items() if place != name},
-            before_folders="" if is_top(entity.path) else beside(entity.path, "").removeprefix(f"{top}/"),
-            before_files=f"{entity.path}/".removeprefix(f"{top}/"),
+            base=base,
+            folders={name: item.place.removeprefix(f"{base}/") for name, item in items.items()},
+            beside=self.sidecars(path, recorded).base.removeprefix(f"{base}/"),
         )
 
     def files(self, told: Mapping[str, Recorded | None]) -> Settled:
