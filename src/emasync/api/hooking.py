@@ -30,6 +30,9 @@ from emasync.settings import Settings
 
 _log = logging.getLogger("emasync")
 
+MOST_TOLD_NOTES = 100
+"""Of a hook, in its event; all are on the page of the root."""
+
 _PLACES = ("url", "registry", "dandiset", "entry", "dataset", "bucket")
 """What entries call the place they speak of, the most telling first."""
 
@@ -179,10 +182,8 @@ async def run_hooks(
             on_event(Event("warning", {"hook": name, "message": f"hook {name}: {error.message}"}))
             continue
         reports[name] = report
-        on_event(Event("hook", {"hook": name, **report.counts}))
+        on_event(Event("hook", {"hook": name, **report.counts, "notes": list(report.notes[:MOST_TOLD_NOTES])}))
         await asyncio.to_thread(write_hook, resources.state_dir, name, report)
-        for note in report.notes:
-            on_event(Event("warning", {"hook": name, "message": note}))
     return reports, failed[0] if failed else None
 
 

@@ -12,7 +12,6 @@ from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
 from emasync.model.packing import pack_validator
 from emasync.model.task import ObjectEntry
-from emasync.sources.aind_recordings import check_recordings
 from emasync.sources.interface import FilesFound, Finding, SourceContext, TreeFound
 from emasync.sources.walk import BucketTree, raw_path
 from emasync.transport.interface import BucketAccess
@@ -60,6 +59,8 @@ class BucketSource:
                 return
         yield TreeFound(tree=tree)
         if entry.format == "binary":
+            from emasync.sources.aind_recordings import check_recordings  # noqa: PLC0415 - other formats need none
+
             await check_recordings(tree, entry.selection)
 
     def _grant(self, base: Location, entry: StoreEntry, region: str | None) -> None:
