@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import math
 import multiprocessing
 import pickle
@@ -289,6 +290,7 @@ def test_layouts_of_zarr(array: ArrayDescription, dtype: str, codecs: list[str])
     [zarray(dtype="|O"), zarray(dtype=[["a", "<f4"]]), zarr_json("bfloat16", 0), zarr_json("string", "")],
 )
 def test_voxels_that_are_no_numbers_have_no_layout(array: ArrayDescription) -> None:
+    importlib.import_module("tensorstore")  # which teaches numpy more types
     with pytest.raises(NoDecoderError, match="no numbers of a fixed size"):
         layout_of(array)
 

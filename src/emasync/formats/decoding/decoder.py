@@ -22,6 +22,7 @@ from emasync.formats.decoding.blosc2 import blosc2
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, Voxels, as_bytes
 from emasync.formats.decoding.lz4_stream import lz4_stream
 from emasync.formats.decoding.scaleoffset import scale_offset
+from emasync.formats.decoding.voxel_types import voxel_type
 from emasync.formats.n5.block import header_bytes, read_header
 from emasync.formats.stored import Codec
 from emasync.model.task import escape_for_log
@@ -79,21 +80,11 @@ def decoder_for(layout: ChunkLayout, array: str = "") -> ChunkDecoder:
     """
     try:
         steps = tuple(_step(codec) for codec in layout.codecs)
-        work = tuple(_work(steps, Form.of_voxels(layout.chunks, _dtype(layout.dtype))))
+        work = tuple(_work(steps, Form.of_voxels(layout.chunks, voxel_type(layout.dtype))))
     except NoDecoderError as error:
         place = f"{escape_for_log(array)}: " if array else ""
         raise NoDecoderError(f"{place}{error.message}", location=array or None) from error
     return Decoder(layout, array, steps, work)
-
-
-def _dtype(name: str) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(name)
-    except TypeError:
-        raise NoDecoderError(f"voxels of type {escape_for_log(name)}, which numpy does not have") from None
-    if dtype.hasobject or not dtype.itemsize:
-        raise NoDecoderError(f"voxels of type {escape_for_log(name)}, which have no fixed size")
-    return dtype
 
 
 def _step(codec: Codec) -> Step:

@@ -70,7 +70,7 @@ class CompressedSegmentation:
         headers = words[int(first) :][: 2 * prod(grid)].reshape(-1, 2)
         if len(headers) != prod(grid):
             raise ValueError("ends before the headers of its blocks")
-        channel = words[int(first) :]
+        channel = _Channel(words[int(first) :], labels.dtype)
         blocks = np.empty((prod(grid), prod(self.block)), labels.dtype)
         widths = headers[:, 0] >> _BITS_AT
         for width in np.unique(widths):
@@ -78,32 +78,39 @@ class CompressedSegmentation:
                 raise ValueError(f"has a block with indices of {width} bits")
             chosen = np.flatnonzero(widths == width)
             tables, values = headers[chosen].astype(np.int64).T
-            blocks[chosen] = self._blocks(channel, int(width), tables & int(_OFFSET), values, labels.dtype)
+            blocks[chosen] = channel.blocks(int(width), tables & int(_OFFSET), values, prod(self.block))
         full = blocks.reshape(*grid, *self.block).transpose(0, 3, 1, 4, 2, 5)
         full = full.reshape([count * part for count, part in zip(grid, self.block, strict=True)])
         labels[:] = full[tuple(map(slice, labels.shape))]
 
-    def _blocks(self, words: Words, width: int, tables: Indices, values: Indices, dtype: np.dtype[Any]) -> Labels:
+
+class _Channel:
+    """Words of one channel, and the label that a table would have at each of them."""
+
+    def __init__(self, words: Words, dtype: np.dtype[Any]) -> None:
+        self._words = words
+        self._label_words = dtype.itemsize // _WORD_BYTES
+        self._labels: Labels = words
+        if self._label_words > 1:
+            self._labels = words[:-1] | words[1:].astype(np.uint64) << np.uint64(_WORD_BITS)
+
+    def blocks(self, width: int, tables: Indices, values: Indices, voxels: int) -> Labels:
         """Labels of blocks whose indices have the same width; a block of one label has none."""
         if not width:
-            return _labels(words, tables, dtype)[:, None]
-        voxels, each = prod(self.block), _WORD_BITS // width
-        packed = _taken(words, values[:, None] + np.arange(-(-voxels // each)))
+            return _taken(self._labels, tables)[:, None]
+        each = _WORD_BITS // width
+        packed = _taken(self._words, values[:, None] + np.arange(-(-voxels // each)))
         shifts = np.arange(0, _WORD_BITS, width, dtype=np.uint32)
         indices = (packed[:, :, None] >> shifts) & np.uint32((1 << width) - 1)
         chosen = indices.reshape(len(tables), -1)[:, :voxels].astype(np.int64)
-        return _labels(words, tables[:, None] + chosen * (dtype.itemsize // _WORD_BYTES), dtype)
+        if self._label_words > 1:
+            chosen *= self._label_words
+        chosen += tables[:, None]
+        return _taken(self._labels, chosen)
 
 
-def _labels(words: Words, at: Indices, dtype: np.dtype[Any]) -> Labels:
-    low = _taken(words, at)
-    if dtype.itemsize == _WORD_BYTES:
-        return low
-    return low | _taken(words, at + 1).astype(np.uint64) << np.uint64(_WORD_BITS)
-
-
-def _taken(words: Words, at: Indices) -> Words:
-    """Words at places that a stranger told."""
+def _taken(words: Labels, at: Indices) -> Labels:
+    """Words or labels at places that a stranger told."""
     if at.size and int(at.max()) >= len(words):
         raise ValueError(f"points to word {int(at.max())}, and has {len(words)}")
     return words[at]

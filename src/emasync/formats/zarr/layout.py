@@ -11,6 +11,7 @@ from emasync.formats.chunks import ChunkLayout
 from emasync.formats.compression import codec_id
 from emasync.formats.content import NoDecoderError
 from emasync.formats.decoding.fill import plain_fill
+from emasync.formats.decoding.voxel_types import voxel_type
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.json_document import Field, Json, parse_object
 from emasync.formats.paths import join
@@ -35,7 +36,7 @@ def zarr2_layout(array: ArrayDescription, documents: Mapping[str, bytes]) -> Chu
     """
     key = join(array.path, ZARRAY)
     root = Field(key, "", parse_object(key, documents[key]))
-    dtype = _dtype(array, array.dtype)
+    dtype = _type_of(array)
     filters, compressor = root.member("filters"), root.member("compressor")
     named = [*(() if filters.value is None else filters.items()), *(() if compressor.value is None else (compressor,))]
     codecs = [_codec(field) for field in named]
@@ -65,7 +66,7 @@ def zarr3_layout(array: ArrayDescription, documents: Mapping[str, bytes]) -> Chu
         document = without_shards(document, key, array.inner_chunks)
     root = Field(key, "", document)
     codecs = [_codec(field) for field in root.member("codecs").items()]
-    dtype, codecs = _byte_order(_dtype(array, array.dtype), codecs)
+    dtype, codecs = _byte_order(_type_of(array), codecs)
     return ChunkLayout(
         chunks=array.inner_chunks or array.chunks,
         dtype=dtype.str,
@@ -74,16 +75,12 @@ def zarr3_layout(array: ArrayDescription, documents: Mapping[str, bytes]) -> Chu
     )
 
 
-def _dtype(array: ArrayDescription, name: str) -> np.dtype[Any]:
+def _type_of(array: ArrayDescription) -> np.dtype[Any]:
     """The type of voxels. Any: whatever the publisher has."""
     try:
-        dtype = np.dtype(name)
-    except (TypeError, ValueError, SyntaxError):
-        dtype = np.dtype(object)
-    if dtype.hasobject or not dtype.itemsize or dtype.fields:
-        place = escape_for_log(array.path)
-        raise NoDecoderError(f"{place}: voxels of type {escape_for_log(name)}, which are no numbers of a fixed size")
-    return dtype
+        return voxel_type(array.dtype)
+    except NoDecoderError as error:
+        raise NoDecoderError(f"{escape_for_log(array.path)}: {error.message}", location=array.path) from error
 
 
 def _codec(field: Field) -> Codec:
