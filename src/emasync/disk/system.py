@@ -27,6 +27,8 @@ _FALLOC_FL_KEEP_SIZE = 1
 _SYNC_FILE_RANGE_WRITE = 2
 """sync_file_range(2): begin to write what is dirty, wait for nothing."""
 
+_FILESYSTEM_ENCODING, _ENCODE_ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+
 _MOUNTINFO = Path("/proc/self/mountinfo")
 
 _NO_NATIVE = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP})
@@ -66,7 +68,9 @@ def rename_natively(old: str, old_fd: int, new: str, new_fd: int) -> None:
     call = _rename_call()
     if call is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), new)
-    if call(old_fd, os.fsencode(old), new_fd, os.fsencode(new), _RENAME[1]) != 0:
+    # os.fsencode in one step: two are made for every small object
+    names = old.encode(_FILESYSTEM_ENCODING, _ENCODE_ERRORS), new.encode(_FILESYSTEM_ENCODING, _ENCODE_ERRORS)
+    if call(old_fd, names[0], new_fd, names[1], _RENAME[1]) != 0:
         _check(-1, new)
 
 

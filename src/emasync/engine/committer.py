@@ -106,6 +106,11 @@ class Committer:
         Called after each batch.
     linger_s : float
         Longest wait for more, seconds.
+
+    Attributes
+    ----------
+    full : bool
+        Whether no more small objects should be asked for now.
     """
 
     def __init__(
@@ -135,6 +140,7 @@ class Committer:
         self._on_outcome = on_outcome
         self._on_committed = on_committed
         self._batch = _Batch()
+        self.full = False
         self._linger_s = linger_s
         self._linger: asyncio.TimerHandle | None = None
         self._busy = False
@@ -177,6 +183,7 @@ class Committer:
         batch.size_bytes += len(item.body)
         self._writer.add(item)
         if batch.objects >= self._enough_objects or 2 * batch.size_bytes >= self._batch_bytes:
+            self._look_whether_full()
             self._work.set()
         elif self._linger is None:
             self._linger = asyncio.get_running_loop().call_later(self._linger_s, self.hurry)
@@ -199,19 +206,18 @@ class Committer:
         self._work.set()
         await self._ledger.call("record", [replace(fact, epoch=self._epoch + 1)])
 
-    @property
-    def full(self) -> bool:
-        """Whether no more small objects should be asked for now."""
-        return self._batch.objects >= self._batch_objects or self._batch.size_bytes >= self._batch_bytes
+    def _look_whether_full(self) -> None:
+        self.full = self._batch.objects >= self._batch_objects or self._batch.size_bytes >= self._batch_bytes
 
     def _add(self, item: Item) -> None:
         self._batch.items.append(item)
         if isinstance(item, Note) and isinstance(item.fact, PartDone):
             self._batch.size_bytes += item.fact.stop - item.fact.start
+            self._look_whether_full()
         self._work.set()
 
     def _take(self) -> _Batch:
-        batch, self._batch = self._batch, _Batch()
+        batch, self._batch, self.full = self._batch, _Batch(), False
         batch.hops, batch.under_way = self._writer.take()
         self._busy = bool(batch)
         self._work.clear()

@@ -73,7 +73,7 @@ class SmallRun:
         Told when the queue runs low.
     """
 
-    __slots__ = ("_committer", "_context", "_dealt", "_limit", "_on_low", "_queue", "_set_id", "_vouched")
+    __slots__ = ("_buffers", "_committer", "_context", "_dealt", "_limit", "_on_low", "_queue", "_set_id", "_vouched")
 
     def __init__(
         self, queue: OriginQueue, first: SmallParcel, context: MoveContext, on_low: Callable[[], None]
@@ -81,6 +81,7 @@ class SmallRun:
         self._queue = queue
         self._set_id = first.task.set_id
         self._context = context
+        self._buffers = context.buffers
         self._committer = context.committer
         self._vouched = context.policy(first.task).etag_is_md5  # of the origin that all tasks of a set share
         self._on_low = on_low
@@ -97,7 +98,7 @@ class SmallRun:
         task = tasks[0]
         if task.set_id != self._set_id or not seems_small(task, self._limit):
             return None
-        space = self._context.buffers.take_now(space_bytes(task))
+        space = self._buffers.take_now(space_bytes(task))
         if space is None:
             return None
         tasks.popleft()

@@ -30,7 +30,8 @@ class Turnstile:
     @property
     def waiting(self) -> int:
         """How many are in line, those included that were cancelled in this turn of the loop."""
-        return len(self._lines[0]) + len(self._lines[1])
+        urgent, usual = self._lines
+        return len(urgent) + len(usual)
 
     @property
     def wanted(self) -> int:
