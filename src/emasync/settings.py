@@ -49,6 +49,9 @@ class HostPolicy:
         Whether ``RateLimit-Remaining`` of 0 holds the origin until ``RateLimit-Reset``. ``Retry-After`` always does.
     error_pages : bool
         Whether HTML or XML that comes under another name is an error page in disguise, and refused.
+    hedge_share : float
+        Bytes of large objects that may be asked for twice, so that one slow range does not hold up the end of a file:
+        a share of all, one range at least; 0 forbids it.
     wire : bool
         Whether requests go over this package's own client where it can carry them; False: all over aiohttp.
     """
@@ -67,6 +70,7 @@ class HostPolicy:
     absent_on_404: bool = False
     rate_headers: bool = True  # services that send them mean them; one that counts otherwise can be told apart
     error_pages: bool = True  # proxies and archives under maintenance answer 200 with a page
+    hedge_share: float = 0.02  # S3's own advice is to race the slowest few per cent
     wire: bool = True  # a way out for a server that answers our own client alone wrongly
 
 

@@ -55,7 +55,13 @@ class Ticker:
             tallies: list[Tally] = await self._resources.ledger.call("tallies")
             outcome = self._executor.outcome
             received = outcome.bytes_received
-            of_this_run: dict[str, EventValue] = {"received_bytes": received, "placed_objects": outcome.placed}
+            of_this_run: dict[str, EventValue] = {
+                "received_bytes": received,
+                "placed_objects": outcome.placed,
+                "races": outcome.races,
+                "races_won": outcome.races_won,
+                "raced_bytes": outcome.raced_bytes,
+            }
             progress = {**progress_of(tallies, (received - self._received) / TICK_S), **of_this_run}
             self._received = received
             self._on_event(Event("progress", progress))

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from emasync.disk.interface import Sink
 from emasync.engine.activities import Activities
 from emasync.engine.committer import Committer
+from emasync.engine.hedging import HedgeBudget
 from emasync.engine.interface import Threads
 from emasync.engine.memory import Buffers, Slabs
 from emasync.ledger.interface import LedgerCalls
+from emasync.model.clock import Clock
 from emasync.model.task import Task
 from emasync.settings import HostPolicy, Settings
 from emasync.transport.interface import Fetcher
@@ -22,6 +24,7 @@ class MoveContext:
 
     Attributes
     ----------
+    clock : Clock
     suspect_after_epoch : int or None
         After an unclean stop: facts newer than this epoch are checked before they are trusted.
     on_received : callable
@@ -41,9 +44,11 @@ class MoveContext:
     committer: Committer
     settings: Settings
     on_received: Callable[[int], None]
+    clock: Clock
     suspect_after_epoch: int | None = None
     activities: Activities = field(default_factory=Activities)
     seen_part_bytes: dict[int, int] = field(default_factory=dict)
+    _hedges: dict[str, HedgeBudget] = field(default_factory=dict)
     _policies: dict[int, HostPolicy] = field(default_factory=dict)
 
     def policy(self, task: Task) -> HostPolicy:
@@ -52,3 +57,14 @@ class MoveContext:
         if found is None:
             found = self._policies[task.set_id] = self.settings.policy(task.location)
         return found
+
+    def hedges(self, task: Task) -> HedgeBudget:
+        """What may be raced at the origin of `task`."""
+        origin = task.location.origin
+        if origin not in self._hedges:
+            self._hedges[origin] = HedgeBudget(self.policy(task).hedge_share)
+        return self._hedges[origin]
+
+    def all_hedges(self) -> tuple[HedgeBudget, ...]:
+        """Of all origins met."""
+        return tuple(self._hedges.values())

@@ -30,6 +30,8 @@ class EngineOutcome:
         Datasets that lost their origin, and why.
     placed, placed_bytes, failed, bytes_received : int
         Of this run: objects, their bytes on disk, objects, bytes from the network.
+    races, races_won, raced_bytes : int
+        Slow ranges at the ends of large objects that were asked for twice; how often that was quicker; bytes.
     """
 
     stopped: EmasyncError | None = None
@@ -38,6 +40,9 @@ class EngineOutcome:
     placed_bytes: int = 0
     failed: int = 0
     bytes_received: int = 0
+    races: int = 0
+    races_won: int = 0
+    raced_bytes: int = 0
 
 
 class Endings:

@@ -31,6 +31,7 @@ from emasync.errors import (
     MachineError,
 )
 from emasync.ledger.interface import LedgerCalls
+from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
 from emasync.model.task import Task
 from emasync.settings import MIB, Settings
@@ -38,6 +39,8 @@ from emasync.transport.interface import Fetcher
 
 DRAIN_S = 1.5
 """Longest wait for the disk after an interruption; what is not committed by then is fetched again."""
+
+RACE_LOOK_S = 0.25
 
 SLAB_BYTES = 1 * MIB
 """A piece on its way to the disk: hops of 1 to 8 MiB are noise, smaller ones are not."""
@@ -68,6 +71,8 @@ class Engine:
         Recovery and making room, where another process owns ledger and root.
     place : WriterPlace, optional
         Where small files are written; in threads until it is known that the loop is quick enough.
+    clock : Clock, optional
+        Tells which ranges are slow.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Engine:
         datasets: Collection[str] | None = None,
         upkeep: Upkeep | None = None,
         place: WriterPlace | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._wake = asyncio.Event()
         self._settings = settings
@@ -118,6 +124,7 @@ class Engine:
             committer=self._committer,
             settings=settings,
             on_received=self._endings.received,
+            clock=clock or SystemClock(),
         )
         self._denials = Denials(fetcher)
         self._workers: set[str] = set()
@@ -137,6 +144,12 @@ class Engine:
 
     def _note(self, note: Note) -> None:
         self._committer.submit_now(note)
+
+    def _count_races(self) -> None:
+        hedges, outcome = self._context.all_hedges(), self.outcome
+        outcome.races = sum(hedge.races for hedge in hedges)
+        outcome.races_won = sum(hedge.won for hedge in hedges)
+        outcome.raced_bytes = sum(hedge.raced_bytes for hedge in hedges)
 
     def memory_statistics(self) -> MemoryStatistics:
         """Bytes between socket and disk."""
@@ -191,7 +204,16 @@ class Engine:
         async with asyncio.TaskGroup() as moving:
             moving.create_task(self._plan(planner))
             moving.create_task(self._sweep())
-            moving.create_task(self._feed(moving))
+            racing = moving.create_task(self._look_for_races())
+            moving.create_task(self._feed(moving)).add_done_callback(lambda _: racing.cancel())
+
+    async def _look_for_races(self) -> None:
+        """Who has nothing to do looks now and then whether a range has become slow."""
+        while True:
+            await self._context.clock.sleep(RACE_LOOK_S)
+            for queue in self._scheduler.queues():
+                if queue.open and not queue.tasks:
+                    queue.wake.set()
 
     async def _plan(self, planner: Planner | None) -> None:
         if planner is not None:
@@ -348,8 +370,9 @@ class Engine:
 
     async def _move_part(self, queue: OriginQueue, job: PartJob, seat: AsyncExitStack) -> None:
         try:
-            await job.owner.fetch(job.span)
+            await job.owner.fetch(job.span, job.slow)
         finally:
+            self._count_races()
             queue.wake.set()
         if job.owner.settled() and job.owner in queue.open:
             queue.open.remove(job.owner)

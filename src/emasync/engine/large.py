@@ -10,6 +10,7 @@ from emasync.disk.interface import Partial
 from emasync.engine.committer import Note, Release
 from emasync.engine.context import MoveContext
 from emasync.engine.digests import check_size
+from emasync.engine.hedging import Flight, Flights
 from emasync.engine.judging import Judge
 from emasync.engine.parts import missing_spans
 from emasync.engine.receiver import PartReceiver
@@ -53,6 +54,7 @@ class LargeObject:
         self._part_bytes = policy.part_bytes
         self._judge = Judge(task, context.settings.checksums, policy.etag_is_md5, context.seen_part_bytes)
         self._version = Version(generation=0)
+        self._flights = Flights(context.hedges(task), policy.part_bytes)
         self._reserving = asyncio.Lock()
         self._in_flight = 0
         self._restarts = 0
@@ -198,8 +200,24 @@ class LargeObject:
         fact = Invalidated(set_id=self.task.set_id, key=self.task.key)
         await self._context.ledger.call("record", [fact], durable=True)
 
-    async def fetch(self, span: Span) -> None:
+    def race(self) -> tuple[Flight, Span] | None:
+        """The slowest range, and what is missing of it, when all are under way and it may be raced."""
+        version = self._version
+        bound = version.validator is not None and version.validator.strong and version.ranged
+        if self._error is not None or self._finishing or not bound or version.todo is None:
+            return None
+        found = self._flights.rest_to_race(self._context.clock.monotonic_s())
+        self._in_flight += found is not None
+        return found
+
+    async def fetch(self, span: Span, slow: Flight | None = None) -> None:
         """Fetch one span; afterwards the object may be :meth:`settled`. Errors of the object are kept, not raised.
+
+        Parameters
+        ----------
+        span : Span
+        slow : Flight, optional
+            Race this one: `span` is the rest of it.
 
         Raises
         ------
@@ -210,13 +228,13 @@ class LargeObject:
         version.users += 1
         try:
             if span.size_bytes or not version.complete:
-                await self._fetch(version, span)
+                await self._fetch(version, span, slow)
         except (PreconditionFailedError, RangeNotSatisfiedError) as error:
             await self._restart(version, error)
         except MachineError:
             raise
         except EmasyncError as error:
-            if version is self._version:
+            if version is self._version and slow is None:
                 self._error = self._error or error
         finally:
             self._in_flight -= 1
@@ -229,12 +247,16 @@ class LargeObject:
             self._context.committer.submit_now(Release(version.partial))
             version.partial = None
 
-    async def _fetch(self, version: Version, span: Span) -> None:
+    async def _fetch(self, version: Version, span: Span, slow: Flight | None) -> None:
         receiver = PartReceiver(self, version, span, self._context)
         asked = span if version.ranged and span.size_bytes else None
+        flight = self._begin(span, receiver, slow)
         received = False
         try:
-            await self._context.fetcher.transfer(self.task.location, receiver, span=asked, validator=version.validator)
+            with flight.scope:
+                await self._context.fetcher.transfer(
+                    self.task.location, receiver, span=asked, validator=version.validator
+                )
         except RangeNotSatisfiedError as error:
             if span.start == 0 and error.total_bytes == 0 and self.task.size_bytes in (None, 0):
                 version.total_bytes, version.validator, version.todo = 0, version.validator or Validator(), iter(())
@@ -242,11 +264,14 @@ class LargeObject:
                 return
             raise
         else:
-            received = True
+            received = not flight.scope.cancelled_caught
         finally:
             await receiver.settle()
+            self._end(flight, whole=received and not flight.lost)
             if not received:
-                self._park(version, receiver)
+                self._park(version, flight, receiver)
+        if flight.lost:
+            return
         if version.total_bytes is None:
             version.total_bytes = receiver.result()[1]
         await self.reserve(version)
@@ -254,6 +279,18 @@ class LargeObject:
         if done and version.partial is not None:
             await self._context.committer.tell_part(done, version.partial)
         await self._hash_parts(version, whole)
+
+    def _begin(self, span: Span, receiver: PartReceiver, slow: Flight | None) -> Flight:
+        flight = Flight(span, receiver, self._context.clock.monotonic_s(), rival=slow, races=slow is not None)
+        if slow is not None:
+            slow.rival = flight
+        self._flights.begin(flight)
+        return flight
+
+    def _end(self, flight: Flight, *, whole: bool) -> None:
+        if whole:
+            flight.win()
+        self._flights.end(flight, self._context.clock.monotonic_s(), whole=whole)
 
     def _whole_parts(self, version: Version, receiver: PartReceiver) -> list[Span]:
         """Parts of the object's digest that are whole with what came, where it is one of parts."""
@@ -274,13 +311,18 @@ class LargeObject:
                 if not job.done():
                     await asyncio.wait([job])  # it owns the partial until it ends (law 5)
 
-    def _park(self, version: Version, receiver: PartReceiver) -> None:
-        """Keep what a broken or cancelled part brought: the next run asks for the rest only."""
-        if version.partial is not None and not version.whole and (done := self._part_done(version, receiver)):
+    def _park(self, version: Version, flight: Flight, receiver: PartReceiver) -> None:
+        """Keep what a broken or cancelled part brought: the next run asks for the rest only.
+
+        Of two that race for the same bytes only one may tell of them.
+        """
+        if flight.races or version.partial is None or version.whole:
+            return
+        if done := self._part_done(version, receiver, flight.lost_at):
             self._context.committer.submit_now(Note(fact=done, partial=version.partial))
 
-    def _part_done(self, version: Version, receiver: PartReceiver) -> PartDone | None:
-        start, stop, crc32c = receiver.result()
+    def _part_done(self, version: Version, receiver: PartReceiver, upto: int | None = None) -> PartDone | None:
+        start, stop, crc32c = receiver.result(upto)
         if version is not self._version or start == stop:
             return None
         version.done[start] = Part(start=start, stop=stop, crc32c=crc32c, epoch=0)

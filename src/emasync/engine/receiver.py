@@ -153,12 +153,19 @@ class PartReceiver(LendingReceiver):
             raise failures[0]
         await self._drain(0)
 
-    def result(self) -> tuple[int, int, int]:
-        """Start, stop and CRC-32C of what was written."""
-        crc = 0
+    @property
+    def landed(self) -> int:
+        """The first byte that was not handed to the disk yet."""
+        return self._position
+
+    def result(self, upto: int | None = None) -> tuple[int, int, int]:
+        """Start, stop and CRC-32C of what was written, up to a place where :attr:`landed` was once."""
+        crc, stop = 0, self._span.start
         for piece, size_bytes in self._crcs:
-            crc = combine(crc, piece, size_bytes)
-        return self._span.start, self._position, crc
+            if stop == upto:
+                break
+            crc, stop = combine(crc, piece, size_bytes), stop + size_bytes
+        return self._span.start, stop, crc
 
 
 def _write_slab(partial: Partial, offset: int, data: memoryview) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from emasync.engine.hedging import Flight
 from emasync.engine.large import LargeObject
 from emasync.ledger.interface import LedgerCalls, OpenSet
 from emasync.model.digest import Span
@@ -28,10 +29,11 @@ LOW_WATER = 512
 
 @dataclass(frozen=True, slots=True)
 class PartJob:
-    """A span of an open large object."""
+    """A span of an open large object; `slow` is who fetches it already, and is raced."""
 
     owner: LargeObject
     span: Span
+    slow: Flight | None = None
 
 
 Job = Task | PartJob
@@ -75,6 +77,10 @@ class OriginQueue:
         if self.tasks:
             self.in_flight += 1
             return self.tasks.popleft()
+        for owner in self.open:
+            if (found := owner.race()) is not None:
+                self.in_flight += 1
+                return PartJob(owner, found[1], slow=found[0])
         return None
 
     @property

@@ -123,6 +123,9 @@ class CountsRow(msgspec.Struct, frozen=True, array_like=True):
     placed_bytes: int
     failed: int
     bytes_received: int
+    races: int = 0
+    races_won: int = 0
+    raced_bytes: int = 0
 
 
 # --- facts -------------------------------------------------------------------------------------------------------

@@ -335,6 +335,9 @@ class ProcessExecutor:
         self.outcome.placed_bytes = sum(row.placed_bytes for row in rows)
         self.outcome.failed = sum(row.failed for row in rows)
         self.outcome.bytes_received = sum(row.bytes_received for row in rows)
+        self.outcome.races = sum(row.races for row in rows)
+        self.outcome.races_won = sum(row.races_won for row in rows)
+        self.outcome.raced_bytes = sum(row.raced_bytes for row in rows)
 
 
 def _first(group: BaseExceptionGroup[MachineError]) -> MachineError:

@@ -137,7 +137,15 @@ class Worker:
 
     def _report(self, engine: Engine, tenancy: Tenancy) -> None:
         done = engine.outcome
-        counts = wire.CountsRow(done.placed, done.placed_bytes, done.failed, done.bytes_received)
+        counts = wire.CountsRow(
+            done.placed,
+            done.placed_bytes,
+            done.failed,
+            done.bytes_received,
+            done.races,
+            done.races_won,
+            done.raced_bytes,
+        )
         self._send(wire.Report(counts, tenancy.rows()))
 
     async def _keep_reporting(self, engine: Engine, tenancy: Tenancy) -> None:

@@ -10,7 +10,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, fie
 from pydantic_core import PydanticCustomError
 
 from emasync.errors import InputError
-from emasync.manifest.fields import Flag, Positive, PositiveNumber, RateBytes, Seconds, SizeBytes, Text, asked, reject
+from emasync.manifest.fields import (
+    Flag,
+    Positive,
+    PositiveNumber,
+    RateBytes,
+    Seconds,
+    Share,
+    SizeBytes,
+    Text,
+    asked,
+    reject,
+)
 from emasync.manifest.mirrors import mirror_source, mirror_target
 from emasync.manifest.problems import shown
 from emasync.manifest.record import Record, several
@@ -38,6 +49,7 @@ HOST_FIELDS: Final = {
     "absent_on_404": "absent_on_404",
     "rate_headers": "rate_headers",
     "error_pages": "error_pages",
+    "hedge_share": "hedge_share",
     "wire": "wire",
 }
 """Manifest key → field of :class:`emasync.settings.HostPolicy`."""
@@ -121,6 +133,8 @@ class HostRecord(Record):
     """Whether a used-up budget in RateLimit headers holds the host."""
     error_pages: Flag | None = None
     """Whether a page in HTML or XML that comes instead of an object is refused."""
+    hedge_share: Share | None = None
+    """Share of the bytes of large files that may be asked for twice, when a slow range holds up their end; 0: never."""
     wire: Flag | None = None
     """Whether requests go over emasync's own HTTP client (true); false: over aiohttp, for servers that need it."""
 
