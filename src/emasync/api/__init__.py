@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from emasync.api.verifying import averify as averify
     from emasync.api.verifying import verify as verify
     from emasync.api.volume_rows import VolumeRow as VolumeRow
+    from emasync.api.volume_rows import index_stats as index_stats
     from emasync.api.volume_rows import volumes as volumes
     from emasync.manifest.mirrors import parse_mirror as parse_mirror
     from emasync.manifest.quantities import parse_duration as parse_duration
@@ -89,6 +90,7 @@ _HOMES = {
     "export": "emasync.api.exporting",
     "get": "emasync.api.getting",
     "hook": "emasync.api.hooking",
+    "index_stats": "emasync.api.volume_rows",
     "init": "emasync.api.links",
     "load": "emasync.api.options",
     "loop_factory": "emasync.api.blocking",

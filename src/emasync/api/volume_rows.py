@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -103,6 +103,38 @@ def volumes(root: str | os.PathLike[str], dataset: str | None = None) -> list[Vo
         what = "nothing here has a chunk index" if not known else f"no index of dataset {dataset!r}"
         raise InputError(f"{root}: {what}; `emasync index` makes one of what is on disk")
     return list(_rows(folder, known if dataset is None else [dataset]))
+
+
+def index_stats(root: str | os.PathLike[str], datasets: Sequence[str] = ()) -> list[str]:
+    """Read every chunk of indexed images and labels, and keep beside their index what is in them.
+
+    Parameters
+    ----------
+    root : path
+    datasets : sequence of str
+        Ids; all that are indexed by default.
+
+    Returns
+    -------
+    list of str
+        What cannot be read, and why.
+
+    Raises
+    ------
+    InputError
+        No index.
+    SourceError
+        ``stale_index``: files changed since.
+    MachineError
+        Disk full, no permission.
+    """
+    from emasync.volume.files import LocalFiles  # noqa: PLC0415 - decoders and more, where chunks are read
+    from emasync.volume.index_stats import write_stats  # noqa: PLC0415 - as above
+
+    folder = Path(root).expanduser()
+    files = LocalFiles(str(folder))
+    chosen = datasets or indexed_datasets(folder)
+    return [f"{name}: {note}" for name in chosen for note in write_stats(open_index(folder, name), files)]
 
 
 def _rows(root: Path, datasets: list[str]) -> Iterator[VolumeRow]:

@@ -31,7 +31,7 @@ COLUMNS: Final[Mapping[str, np.dtype[Any]]] = {
     "keys": np.dtype("<u8"),
     "skipped": np.dtype("<u4"),
     "crc32c": np.dtype("<u4"),
-    "stats": np.dtype([("min", "<f4"), ("max", "<f4"), ("mean", "<f4"), ("zeros", "<f4")]),
+    "stats": np.dtype([(name, "<f8") for name in ("min", "max", "mean", "zeros")]),
     "blocks": np.dtype("<u8"),
     "bits": np.dtype("|u1"),
     "path_text": np.dtype("|u1"),

@@ -137,3 +137,10 @@ def test_an_index_that_is_asked_for_is_made_in_any_case(root: Path) -> None:
     before = generations(root)
     assert CliRunner().invoke(app, ["index", str(root)]).exit_code == 0
     assert all(generations(root)[dataset] != before[dataset] for dataset in ("em", "stack"))
+
+
+def test_stats_are_made_when_they_are_asked_for(root: Path) -> None:
+    assert list(root.rglob("stats.npy")) == []
+    done = CliRunner().invoke(app, ["index", str(root), "stack", "--stats"])
+    assert done.exit_code == 0, done.output
+    assert [path.parent.parent.name for path in root.rglob("stats.npy")] == ["stack"]
