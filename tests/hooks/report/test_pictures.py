@@ -30,10 +30,12 @@ from emasync.hooks.report.drawing import (
 )
 from emasync.hooks.report.extent import LEAST as LEAST_COVERAGE
 from emasync.hooks.report.extent import MISSING, MOST_CHUNKS, PRESENT, coverage_png, extent_of
-from emasync.hooks.report.gallery import pictures_of, selected
+from emasync.hooks.report.gallery import selected
 from emasync.hooks.report.planes import LEAST_SIDE, MOST_SIDE, PLANE_BYTES, Spans, cost_bytes, planes_of
+from emasync.hooks.report.portrait import pictures_of
 from emasync.model.geometry import Box
 from emasync.volume.interface import ABSENT, NOT_DOWNLOADED, IndexedArray
+from emasync.volume.volume import Volume
 
 NM = (Measure(50.0, "nanometer", "header"), Measure(8.0, "nanometer", "header"), Measure(8.0, "nanometer", "header"))
 
@@ -187,6 +189,31 @@ def test_whoever_is_in_a_hurry_gets_what_is_drawn(stored: Stored) -> None:
     shown = pictures_of(stored.array, cached(stored), partly=False, hurry=lambda: next(asked))
     assert len(shown.planes) == 1
     assert len(stored.reads) == 16
+
+
+def test_what_a_library_makes_of_odd_voxels_costs_one_picture(stored: Stored, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Volume:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    shown = pictures_of(stored.array, broken, partly=True)
+    assert shown.note == "ZeroDivisionError: nobody foresaw this"
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("size", [0.0, -8.0, float("nan"), float("inf"), 1e300, 1e-300])
+def test_voxels_that_cannot_be_so_large_are_drawn_square(size: float, tmp_path: Path) -> None:
+    measures = (Measure(size, "nanometer", "hostile"), *NM[1:])
+    stored = store(tmp_path, voxels((16, 32, 32)), (16, 32, 32), measures=measures)
+    shown = pictures_of(stored.array, stored.volume, partly=False)
+    assert [plane.caption for plane in shown.planes] == ["y, x at z = 8", "z, x at y = 16", "z, y at x = 16"]
+    assert [opened(plane.data).shape[:2] for plane in shown.planes] == [(200, 200), (100, 200), (100, 200)]
+
+
+def test_segments_in_colours_already_stay_as_they_are(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((20, 30, 3), "|u1"), (20, 30, 3), axes="yxc")
+    stored.array = replace(stored.array, role="labels")
+    shown = pictures_of(stored.array, stored.volume, partly=False)
+    assert opened(shown.planes[0].data).shape[-1] == 3
 
 
 def test_axes_that_are_neither_space_nor_colour_are_cut_at_their_beginning(tmp_path: Path) -> None:

@@ -1,32 +1,27 @@
-"""Pictures of the arrays of a dataset: which arrays, at which level, and what stands below them."""
+"""Which arrays of a dataset are shown, and at which level."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice, takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from emasync.errors import EmasyncError
-from emasync.hooks.report.cutting import Cut, cut, spans_of
-from emasync.hooks.report.drawing import SIDE, Bar, Side, bar_of, contrast_of, pixels_for, png
-from emasync.hooks.report.extent import AT_ONCE, coverage_png, extent_of
-from emasync.hooks.report.pictures import ArrayPictures, Picture
-from emasync.hooks.report.planes import Plane, planes_of, spatial_axes
-from emasync.model.units import NANOMETRES
-from emasync.volume.absence import name_of
-from emasync.volume.index import open_index
+from emasync.hooks.report.drawing import SIDE
+from emasync.hooks.report.extent import AT_ONCE
+from emasync.hooks.report.pictures import ArrayPictures
+from emasync.hooks.report.planes import spatial_axes
+from emasync.hooks.report.portrait import pictures_of
+from emasync.volume.index import DatasetIndex, open_index
 from emasync.volume.index_entry import ArrayEntry
 from emasync.volume.index_layout import LINES
 from emasync.volume.interface import IndexedArray
 from emasync.volume.opening import Wanted, volume_of
 from emasync.volume.orientation import CHANNELS, SPATIAL
-from emasync.volume.volume import Volume
 
 MOST_ARRAYS: Final = 3
 """Of a dataset."""
@@ -36,12 +31,6 @@ LOOKED_AT: Final = 2_000
 
 CACHE_BYTES: Final = 64 << 20
 """Of decoded chunks: planes of an array share those in its centre."""
-
-_MICROMETRES: Final = 1_000.0
-"""Nanometres from which on voxels are told in micrometres."""
-
-_SEGMENTS: Final = frozenset("biu")
-"""Kinds of numpy's types that can name segments."""
 
 
 def chosen(entries: Iterable[ArrayEntry]) -> list[ArrayEntry]:
@@ -101,14 +90,18 @@ def gallery(root: Path, dataset: str, hurry: Callable[[], bool]) -> tuple[ArrayP
     except EmasyncError:  # the hook that makes indexes tells of it
         return ()
     wanted = Wanted(root=str(root), dataset=dataset, cache_bytes=CACHE_BYTES, check=False)
-    shown = []
-    for entry in entries:
-        if hurry():
-            break
-        array = index.indexed(entry, check=False)
-        volume = partial(volume_of, index, entry, replace(wanted, select=selected(array)))
-        shown.append(pictures_of(array, volume, partly=_is_partial(entry), hurry=hurry))
-    return tuple(shown)
+    drawn = (_drawn(index, entry, wanted, hurry) for entry in takewhile(lambda _: not hurry(), entries))
+    return tuple(array for array in drawn if array is not None)
+
+
+def _drawn(index: DatasetIndex, entry: ArrayEntry, wanted: Wanted, hurry: Callable[[], bool]) -> ArrayPictures | None:
+    """One array; None where the index is not of what is on disk any more."""
+    try:
+        array = index.indexed(entry)
+    except EmasyncError:
+        return None
+    volume = partial(volume_of, index, entry, replace(wanted, select=selected(array)))
+    return pictures_of(array, volume, partly=_is_partial(entry), hurry=hurry)
 
 
 def _is_partial(entry: ArrayEntry) -> bool:
@@ -125,104 +118,3 @@ def index_digest(root: Path, dataset: str) -> str:
             return hashlib.file_digest(lines, "sha256").hexdigest()
     except (EmasyncError, OSError):
         return ""
-
-
-def pictures_of(
-    array: IndexedArray,
-    open_volume: Callable[[], Volume],
-    *,
-    partly: bool,
-    hurry: Callable[[], bool] = lambda: False,
-) -> ArrayPictures:
-    """Read and draw an array; what cannot be read is said in place of a picture.
-
-    Parameters
-    ----------
-    array : IndexedArray
-    open_volume : callable
-    partly : bool
-        Whether some of its chunks are not here, or nobody knows.
-    hurry : callable
-        Whether to leave out what is not drawn yet.
-    """
-    planes, note = tuple[Picture, ...](), None
-    try:
-        planes = tuple(_planes(open_volume(), hurry))
-    except EmasyncError as error:
-        note = error.message
-    return ArrayPictures(
-        name=name_of(array).removeprefix(f"{array.dataset}/"),
-        about=_about(array),
-        planes=planes,
-        coverage=_coverage(array) if partly else None,
-        note=note,
-    )
-
-
-def _about(array: IndexedArray) -> str:
-    sizes = " \u00d7 ".join(map(str, array.bounds.shape))
-    steps = [_step_nm(array, axis) for axis in spatial_axes(array.axes)]
-    voxel = "voxel size unknown" if None in steps else f"voxels of {_lengths(steps)}"
-    level = f"level {array.scale}, " if array.scale else ""
-    return f"{level}{''.join(array.axes)} {sizes}, {voxel}, {np.dtype(array.layout.dtype).name}"
-
-
-def _lengths(sizes_nm: Iterable[float | None]) -> str:
-    known = [size for size in sizes_nm if size is not None]
-    unit, unit_nm = ("\u00b5m", 1e3) if min(known) >= _MICROMETRES else ("nm", 1.0)
-    return " \u00d7 ".join(f"{size / unit_nm:.4g}" for size in known) + f" {unit}"
-
-
-def _step_nm(array: IndexedArray, axis: int) -> float | None:
-    measure = array.measures[axis]
-    unit_nm = None if measure is None else NANOMETRES.get(measure.unit.lower())
-    return None if measure is None or unit_nm is None else measure.value * unit_nm
-
-
-def _planes(volume: Volume, hurry: Callable[[], bool]) -> Iterator[Picture]:
-    planes = planes_of(spans_of(volume))
-    cuts = [cut(volume, plane) for plane in takewhile(lambda _: not hurry(), planes)]
-    segments = volume.array.role == "labels" and volume.dtype.kind in _SEGMENTS
-    contrast = None if segments else contrast_of(cuts)
-    sides = [_sides(volume, plane) for plane in planes]
-    scale = pixels_for(chain.from_iterable(sides)) if planes else 1.0
-    for plane, seen, (rows, columns) in zip(planes, cuts, sides, strict=False):
-        bar = None if volume.voxel_size_nm is None else bar_of(columns.extent, scale)
-        size = max(1, round(columns.extent * scale)), max(1, round(rows.extent * scale))
-        caption = _caption(volume, plane, seen, bar)
-        data = png(seen, size, contrast=contrast, bar=bar)
-        yield Picture(data=data, alt=f"{name_of(volume.array)}: plane {caption}", caption=caption)
-
-
-def _sides(volume: Volume, plane: Plane) -> tuple[Side, Side]:
-    spatial = spatial_axes(volume.axes)
-    steps = dict(zip(spatial, volume.voxel_size_nm or (1.0,) * len(spatial), strict=True))
-    shape = plane.box.shape
-    return Side(shape[plane.rows], steps[plane.rows]), Side(shape[plane.columns], steps[plane.columns])
-
-
-def _caption(volume: Volume, plane: Plane, seen: Cut, bar: Bar | None) -> str:
-    axes, start = volume.axes, plane.box.start
-    places = [f"at {axes[axis]} = {start[axis]:,}" for axis in plane.across if axes[axis].lower() in SPATIAL]
-    parts = [
-        " ".join((f"{axes[plane.rows]}, {axes[plane.columns]}", *places)),
-        f"bar {bar.label}" if bar else "",
-        "" if plane.whole else "the middle of it",
-    ]
-    parts.append("" if seen.there.all() else "not all of it is here")
-    return "; ".join(part for part in parts if part)
-
-
-def _coverage(array: IndexedArray) -> Picture:
-    extent = extent_of(array)
-    here, left_out = (float(shares.mean()) for shares in (extent.present, extent.left_out))
-    told = f"{_percent(here)} of the chunks are here, {_percent(left_out)} were left out by the publisher"
-    return Picture(
-        data=coverage_png(extent),
-        alt=f"{name_of(array)}: {told}",
-        caption=f"{extent.rows}, {extent.columns}; {told}; blue: here, grey: left out, orange: not here, or not known",
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
