@@ -169,15 +169,15 @@ class Claims:
             self._accept(name, raw, value * factor, where, f"{shown(raw)} {unit}".strip(), **more)
 
     def _accept(self, name: str, raw: object, value: float, where: str, said: str, **more: str | int | None) -> None:
-        quoted = "a number in quotes" if isinstance(raw, str) else ""
+        notes = ("a number in quotes" if isinstance(raw, str) else "", str(more.pop("note", "")))
+        note = "; ".join(filter(None, notes))
         if BY_NAME[name].kind == "integer":
             if not float(value).is_integer() or abs(value) >= 1 << 63:
                 self.reject(name, raw, "not a whole number", where, **more)
                 return
-            self.claim(name, int(value), where, note=quoted, **more)
+            self.claim(name, int(value), where, note=note, **more)
             return
-        told: dict[str, str | int | None] = {"original": said, "note": quoted, **more}
-        self.claim(name, tidy(value), where, **told)
+        self.claim(name, tidy(value), where, original=said, note=note, **more)
 
     def length(self, name: str, raw: object, unit: object, where: str, **more: str | int | None) -> None:
         """A length in nanometres; one without a unit that is known is rejected, never taken for nanometres."""

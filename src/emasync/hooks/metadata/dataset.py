@@ -168,11 +168,10 @@ class DatasetDescriber:
                 yield record
         for item in self._files:
             file = self._disk.file(item.path)
-            record = None if file is None else self._file(item, file)
-            if record is not None:
-                yield record
+            if file is not None:
+                yield self._file(item, file)
 
-    def _file(self, item: DataFile, file: LocalFile) -> AssetRecord | None:
+    def _file(self, item: DataFile, file: LocalFile) -> AssetRecord:
         if item.kind == "video":
             return describe_video(item.path, file)
         if item.kind != "hdf5":

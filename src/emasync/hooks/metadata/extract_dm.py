@@ -49,7 +49,7 @@ def dm_claims(file: ByteSource, claims: Claims) -> None:
     dwell = tags.get("DigiScan/Sample Time")
     if dwell:
         claims.number("dwell_time_us", dwell, f"{where}/DigiScan/Sample Time", unit="us")
-    _moment(tags, claims, where)
+    moment_claims(tags, claims, where)
 
 
 def _main(file: ByteSource) -> tuple[int, Tags]:
@@ -72,8 +72,18 @@ def _volts(tags: Tags, claims: Claims, where: str) -> None:
         claims.number("voltage_kv", volts, f"{where}/Microscope Info/Voltage", factor=1e-3, unit="V")
 
 
-def _moment(tags: Tags, claims: Claims, where: str) -> None:
-    """Date and time; ``11.06.2018`` is the 11th of June only where another tag or the number says so."""
+def moment_claims(tags: Tags, claims: Claims, where: str) -> None:
+    """Date and time; ``11.06.2018`` is the 11th of June, other orders are not guessed.
+
+    Parameters
+    ----------
+    tags : mapping of str to object
+        By path below ``ImageTags``.
+    claims : Claims
+        Grows.
+    where : str
+        Path of the tags.
+    """
     stamp, date = tags.get("DigiScan/TimeStamp"), tags.get("DataBar/Acquisition Date")
     if isinstance(stamp, str) and (found := _STAMP.match(stamp.strip())) and found["month"] in _MONTHS:
         month = _MONTHS.index(found["month"]) + 1

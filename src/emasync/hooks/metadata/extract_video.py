@@ -9,6 +9,7 @@ from typing import Final
 from emasync.errors import EmasyncError
 from emasync.formats.stored import HeaderBytes
 from emasync.hooks.metadata.claims import Claims, shown
+from emasync.hooks.metadata.files import not_of
 from emasync.hooks.metadata.local import LocalFile
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 
@@ -20,8 +21,8 @@ _BRANDS: Final = (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip")
 _MOST_SIDE: Final = 1 << 16
 
 
-def describe_video(path: str, file: LocalFile) -> AssetRecord | None:
-    """A video as an asset; None where its first bytes are of neither container.
+def describe_video(path: str, file: LocalFile) -> AssetRecord:
+    """A video as an asset; one whose first bytes are of neither container is noted.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def describe_video(path: str, file: LocalFile) -> AssetRecord | None:
     claims = Claims("header", path, path)
     kind = "avi" if head[:4] == b"RIFF" and head[8:12] == b"AVI " else "mp4" if head[4:8] in _BRANDS else ""
     if not kind:
-        return None
+        return not_of("MP4 or AVI", path)
     try:
         (_avi if kind == "avi" else _mp4)(HeaderBytes(file), claims)
     except (EmasyncError, struct.error) as error:

@@ -32,8 +32,14 @@ _FORMATS: Final[dict[str, tuple[FileFormat, Extractor]]] = {
 _HEAD_BYTES: Final = 64
 
 
-def describe_file(item: DataFile, file: LocalFile) -> AssetRecord | None:
-    """One file as an asset; None where its bytes are not of the format that its name promises.
+def not_of(kind: str, path: str) -> AssetRecord:
+    """A file whose first bytes are not those of the format that its name promises."""
+    note = f"its first bytes are not those of {kind}; nothing else is known of it"
+    return AssetRecord(path=path, kind="file", files=(path,), notes=(note,))
+
+
+def describe_file(item: DataFile, file: LocalFile) -> AssetRecord:
+    """One file as an asset; one that is not what its name promises is noted.
 
     Parameters
     ----------
@@ -43,7 +49,7 @@ def describe_file(item: DataFile, file: LocalFile) -> AssetRecord | None:
     """
     form, extract = _FORMATS[item.kind]
     if not form.recognises(file.read(0, _HEAD_BYTES)):
-        return None
+        return not_of(item.kind, item.path)
     claims = Claims("header", item.path, item.path)
     try:
         found = form.describe(file)

@@ -30,7 +30,7 @@ from emasync.hooks.metadata.extract_precomputed import encoding_claims, volume_c
 from emasync.hooks.metadata.inventory import Hierarchy
 from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord, Grid
-from emasync.hooks.metadata.storage import codecs_of, dtype_name, lossy
+from emasync.hooks.metadata.storage import byte_order_of, codecs_of, dtype_name, lossy
 from emasync.registry import FORMATS
 
 _FORMATS: Final = {"zarr2": ("zarr", "2"), "zarr3": ("zarr", "3"), "n5": ("n5", ""), "precomputed": ("precomputed", "")}
@@ -238,7 +238,7 @@ def _say_array(array: ArrayDescription, claims: Claims) -> None:
             claims.claim(f"shard_{axis}", length, "chunk_grid")
     name, order = dtype_name(array.dtype)
     claims.text("dtype", name, "dtype")
-    claims.text("byte_order", "big" if array.format == "n5" and order == "little" else order, "dtype")
+    claims.text("byte_order", order if order == "none" else byte_order_of(array) or order, "dtype")
     form, version = _FORMATS[array.format]
     claims.claim("format", form, "")
     claims.claim("format_version", version, "")

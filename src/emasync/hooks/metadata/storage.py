@@ -35,6 +35,24 @@ def codecs_of(array: ArrayDescription) -> tuple[str, ...]:
     return ()
 
 
+def byte_order_of(array: ArrayDescription) -> str:
+    """Byte order of stored voxels; empty where the number type says it itself.
+
+    N5 is big-endian; Zarr v3 says it in its ``bytes`` codec, which a shard has inside.
+    """
+    if array.format == "n5":
+        return "big"
+    codecs = _document(array, ZARR_JSON).get("codecs") if array.format == "zarr3" else None
+    for _ in range(2):
+        for item in codecs if isinstance(codecs, list) else ():
+            endian = member(item, "configuration", "endian")
+            if isinstance(endian, str):
+                return shown(endian)
+        inner = (member(item, "configuration", "codecs") for item in codecs) if isinstance(codecs, list) else iter(())
+        codecs = next((item for item in inner if isinstance(item, list)), None)
+    return ""
+
+
 def _document(array: ArrayDescription, name: str) -> dict[str, Json]:
     key = join(array.path, name)
     data = array.documents.get(key)

@@ -72,5 +72,5 @@ def _cell(value: object) -> object:
 
 
 def plain(value: object) -> object:
-    """A list as one text, as typed tables have it; anything else as it is."""
-    return SEPARATOR.join(value) if isinstance(value, tuple | list) else value
+    """A list as one text, as typed tables have it, an empty one as nothing; anything else as it is."""
+    return (SEPARATOR.join(value) or None) if isinstance(value, tuple | list) else value
