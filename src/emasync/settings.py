@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from emasync.model.location import Location
+from emasync.model.timetable import BandwidthHours
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -93,6 +94,8 @@ class Settings:
     ----------
     max_bandwidth : float or None
         Bytes per second over all origins; None for no cap.
+    bandwidth_timetable : tuple of BandwidthHours
+        Hours at which another cap holds.
     max_memory_bytes : int
         Bytes between socket and disk, a process.
     max_total_bytes : int or None
@@ -111,6 +114,7 @@ class Settings:
     """
 
     max_bandwidth: float | None = None
+    bandwidth_timetable: tuple[BandwidthHours, ...] = ()
     max_memory_bytes: int = 96 * MIB
     max_total_bytes: int | None = None
     reserve_bytes: int = 1 * GIB  # a full system disk breaks more than this run
@@ -123,6 +127,11 @@ class Settings:
     commit_objects: int = 1024  # the most small objects that a crash may cost
     commit_bytes: int = 64 * MIB  # the most bytes that a crash may cost
     small_object_bytes: int = 1 * MIB  # up to here an object is written whole in a batch with others
+
+    @property
+    def bandwidth_capped(self) -> bool:
+        """Whether there is a cap at any hour."""
+        return self.max_bandwidth is not None or bool(self.bandwidth_timetable)
 
     def policy(self, location: Location) -> HostPolicy:
         """Policy of the origin of `location`: defaults, then the built-in pack, then the manifest's hosts."""

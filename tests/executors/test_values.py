@@ -47,6 +47,7 @@ from emasync.model.digest import Digest, Validator
 from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.slices import Packing
 from emasync.model.task import Task, TaskKey, TaskSetSpec
+from emasync.model.timetable import BandwidthHours
 from emasync.settings import Settings
 
 KEYS = st.one_of(st.text(st.characters(), max_size=20), st.integers(min_value=0, max_value=1 << 40))
@@ -143,8 +144,12 @@ def test_partials(state: PartialState | None) -> None:
 
 
 def test_settings() -> None:
+    hours = BandwidthHours(start_s=1, stop_s=2, bytes_per_s=3.5, days=frozenset({4}))
     settings = Settings(
-        max_bandwidth=1.5, hosts={"h": {"max_connections": 3, "requests_per_second": None}}, mirrors={"s3://a": "b"}
+        bandwidth_timetable=(hours,),
+        max_bandwidth=1.5,
+        hosts={"h": {"max_connections": 3, "requests_per_second": None}},
+        mirrors={"s3://a": "b"},
     )
     assert crossed(settings, Settings) == settings
 

@@ -21,6 +21,7 @@ from emasync.manifest.manifest import Manifest
 from emasync.manifest.web import WebEntry, WebFile
 from emasync.model.digest import Digest
 from emasync.model.location import Location
+from emasync.model.timetable import BandwidthHours
 from emasync.settings import MIB, Settings
 
 Read = Callable[..., Manifest]
@@ -33,6 +34,9 @@ root: ../data
 state_dir: null
 settings:
   max_bandwidth: 200MB/s
+  bandwidth_timetable:
+    - {start: 08:00, stop: 18:30, days: [mon, fri], rate: 20MB/s}
+    - {start: 22:00, stop: 6:00, rate: 1GB/s}
   max_memory: 96MiB
   max_total: 2TB
   reserve: 5GB
@@ -127,6 +131,10 @@ def everything(read: Read) -> Manifest:
 def test_settings(everything: Manifest) -> None:
     assert everything.settings == Settings(
         max_bandwidth=2e8,
+        bandwidth_timetable=(
+            BandwidthHours(start_s=28_800, stop_s=66_600, bytes_per_s=2e7, days=frozenset({0, 4})),
+            BandwidthHours(start_s=79_200, stop_s=21_600, bytes_per_s=1e9),
+        ),
         max_memory_bytes=96 * MIB,
         max_total_bytes=2 * 10**12,
         reserve_bytes=5 * 10**9,

@@ -29,6 +29,13 @@ TABLE = [
     # settings
     ("settings: 3\n" + BUCKET, ["1:11: settings: expected a mapping; got 3"]),
     ("settings: {max_bandwidth: fast}\n" + BUCKET, ["1:27: settings.max_bandwidth: expected a rate such as"]),
+    (
+        "settings: {bandwidth_timetable: [{start: 25:00, rate: 1MB/s}, {stop: 08:00}]}\n" + BUCKET,
+        [
+            "1:42: settings.bandwidth_timetable[0].start: expected a time of the day such as 08:00 or 24:00",
+            "1:63: settings.bandwidth_timetable[1].rate: is missing",
+        ],
+    ),
     ("settings: {max_bandwidth: .inf}\n" + BUCKET, ["1:27: settings.max_bandwidth: expected a rate such as"]),
     ("settings: {max_memory: 1MiB}\n" + BUCKET, ["1:24: settings.max_memory: expected at least 4194304; got '1MiB'"]),
     ("settings: {max_total: -1}\n" + BUCKET, ["1:23: settings.max_total: expected bytes or a size such as"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
@@ -11,10 +12,11 @@ import pytest
 from emasync.errors import ErrorKind, StalledError
 from emasync.model.events import Event
 from emasync.model.location import Location
+from emasync.model.timetable import DAY_S, BandwidthHours
 from emasync.settings import HostPolicy, Settings
 from emasync.testing.clock import ManualClock
 from emasync.testing.conformance import Recorder
-from emasync.transport.bandwidth import Bandwidth
+from emasync.transport.bandwidth import LOOK_S, Bandwidth
 from emasync.transport.governed import GovernedFetcher
 from emasync.transport.limiter import OriginGivenUpError, OriginLimiter
 from emasync.transport.pursuit import MAX_EXCUSES, Pursuit
@@ -205,6 +207,25 @@ async def test_no_bandwidth_cap_waits_for_nothing(clock: ManualClock) -> None:
     await bandwidth.spend(1 << 40)
     assert clock.monotonic_s() == began_s
     assert repr(bandwidth) == "<Bandwidth unlimited>"
+
+
+async def test_another_cap_holds_at_other_hours(clock: ManualClock) -> None:
+    local = time.localtime(clock.time_s())
+    second = local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec
+    slow = BandwidthHours(start_s=(second + 100) % DAY_S, stop_s=(second + 200) % DAY_S, bytes_per_s=10.0)
+    bandwidth = Bandwidth(None, clock, (slow,))
+    assert bandwidth.capped, "soon"
+    assert bandwidth.portion_bytes <= 1 << 20
+    assert bandwidth.charge(1 << 30) == 0.0
+    clock.advance(101)
+    assert bandwidth.charge(1000) == pytest.approx(100, abs=1)
+    bandwidth.take_share(0.5)
+    assert repr(bandwidth) == "<Bandwidth 5 B/s>"
+    clock.advance(100)
+    assert bandwidth.charge(1 << 30) == 0.0
+    clock.set_time_s(clock.time_s() - 50)  # the clock on the wall was wrong
+    clock.advance(LOOK_S)
+    assert bandwidth.charge(1000) > 0.0
 
 
 # --- seats -----------------------------------------------------------------------------------------------------------

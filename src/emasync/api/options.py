@@ -28,7 +28,7 @@ class RunOptions:
         Dataset ids; empty for all.
     mirrors : mapping of str to str or None
     max_bandwidth : float or None
-        Bytes per second.
+        Bytes per second, at all hours.
     max_total_bytes : int or None
     checksums : {"published", "sha256", "size"} or None
     refresh : bool
@@ -90,7 +90,7 @@ class RunOptions:
         if self.mirrors:
             settings = replace(settings, mirrors={**settings.mirrors, **self.mirrors})
         if self.max_bandwidth is not None:
-            settings = replace(settings, max_bandwidth=self.max_bandwidth)
+            settings = replace(settings, max_bandwidth=self.max_bandwidth, bandwidth_timetable=())
         if self.max_total_bytes is not None:
             settings = replace(settings, max_total_bytes=self.max_total_bytes)
         if self.checksums is not None:

@@ -95,7 +95,7 @@ class ProcessExecutor:
             datasets=crew.datasets,
         )
         self._hosts = Hosts(settings, resources.clock, self._send_word)
-        self._tenancy = Tenancy(self._note_own, bandwidth_capped=settings.max_bandwidth is not None)
+        self._tenancy = Tenancy(self._note_own, bandwidth_capped=settings.bandwidth_capped)
         self._tenancy.govern(resources.fetcher.share_limits(self._tenancy))
         self._activities = Activities()
         self._numbers = count(OWNER + 1)

@@ -177,7 +177,7 @@ class Worker:
         settings, clock = hello.settings, SystemClock()
         threads = WriterPool(WRITER_THREADS)
         sink = await threads.submit(open_root, Path(os.fsdecode(hello.root)))
-        self._tenancy = tenancy = Tenancy(self._send, bandwidth_capped=settings.max_bandwidth is not None)
+        self._tenancy = tenancy = Tenancy(self._send, bandwidth_capped=settings.bandwidth_capped)
         self._fetcher = fetcher = await stack.enter_async_context(
             GovernedFetcher(settings, clock=clock, on_event=self._tell)
         )

@@ -26,6 +26,7 @@ from emasync.manifest.mirrors import mirror_source, mirror_target
 from emasync.manifest.problems import shown
 from emasync.manifest.record import Record, several
 from emasync.manifest.scalars import Plain
+from emasync.model.timetable import DAY_S, EVERY_DAY, WEEKDAYS, BandwidthHours
 from emasync.settings import MIB, Settings
 
 MIN_MEMORY_BYTES: Final = 4 * MIB
@@ -150,11 +151,55 @@ class HostRecord(Record):
         return {HOST_FIELDS[key]: getattr(self, key) for key in HOST_FIELDS if key in self.model_fields_set}
 
 
+_TIME = re.compile(r"(?P<hour>[01]?[0-9]|2[0-4]):(?P<minute>[0-5][0-9])")
+
+
+def _second_of_day(value: object) -> int:
+    inner = value.value if isinstance(value, Plain) else value
+    if isinstance(inner, int) and not isinstance(inner, bool):  # readers of YAML 1.1 take 18:30 for 18 * 60 + 30
+        inner = f"{inner // 60}:{inner % 60:02}"
+    text = str(inner)
+    match = _TIME.fullmatch(text)
+    second = int(match["hour"]) * 3600 + int(match["minute"]) * 60 if match else DAY_S + 1
+    if second > DAY_S:
+        raise reject("expected a time of the day such as 08:00 or 24:00", f"; got {shown(value)}")
+    return second
+
+
+TimeOfDay = Annotated[
+    int,
+    BeforeValidator(_second_of_day),
+    WithJsonSchema({"type": "string", "pattern": "^([01]?[0-9]|2[0-4]):[0-5][0-9]$"}),
+]
+
+
+class HoursRecord(Record):
+    """Hours at which another cap on the bandwidth holds, in this machine's time zone."""
+
+    start: TimeOfDay = 0
+    """From when on; 00:00 when left out."""
+    stop: TimeOfDay = DAY_S
+    """Until when; before ``start``: on the next day. 24:00 when left out."""
+    days: (
+        Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(min_length=1)] | None
+    ) = None
+    """Weekdays on which the hours start; all when left out."""
+    rate: RateBytes
+    """Bytes per second, over all origins."""
+
+    def build(self) -> BandwidthHours:
+        """As the transport takes it."""
+        days = EVERY_DAY if self.days is None else frozenset(WEEKDAYS.index(day) for day in self.days)
+        return BandwidthHours(start_s=self.start % DAY_S, stop_s=self.stop, bytes_per_s=self.rate, days=days)
+
+
 class SettingsRecord(Record):
     """Policies of a run."""
 
     max_bandwidth: RateBytes | None = None
     """Over all origins; null: no cap."""
+    bandwidth_timetable: tuple[HoursRecord, ...] = ()
+    """Hours at which another cap holds; where several do, the first counts."""
     max_memory: Annotated[SizeBytes, Field(ge=MIN_MEMORY_BYTES)] | None = None
     """Between socket and disk, a process."""
     max_total: SizeBytes | None = None
@@ -182,9 +227,10 @@ class SettingsRecord(Record):
             "checksums": self.checksums,
             "allow_private": self.allow_private,
         }
+        timetable = tuple(record.build() for record in self.bandwidth_timetable)
         said = {key: value for key, value in named.items() if value is not None}
         hosts = {key: record.policy() for key, record in self.hosts.items()}
-        return Settings(hosts=hosts, mirrors=dict(mirrors), **said)  # type: ignore[arg-type]  # types of the record
+        return Settings(hosts=hosts, bandwidth_timetable=timetable, mirrors=dict(mirrors), **said)  # type: ignore[arg-type]  # types of the record
 
 
 def _mirrored(text: str) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from emasync.model.clock import Clock
+from emasync.model.timetable import BandwidthHours, bandwidth_at
 
 BURST_S = 0.25
 """Seconds' worth of bytes that may come at once: small enough for a smooth rate, large enough for big reads."""
 
 MIN_PORTION_BYTES = 16 << 10
 MAX_PORTION_BYTES = 1 << 30
+TIMETABLE_PORTION_BYTES = 1 << 20
+
+LOOK_S = 1.0
+"""Between two looks at the clock on the wall."""
 
 
 class Bandwidth:
@@ -19,20 +24,38 @@ class Bandwidth:
     bytes_per_s : float or None
         None for no cap.
     clock : Clock
+    timetable : tuple of BandwidthHours
+        Hours at which another cap holds.
     """
 
-    def __init__(self, bytes_per_s: float | None, clock: Clock) -> None:
-        self._whole = self._rate = bytes_per_s
+    def __init__(self, bytes_per_s: float | None, clock: Clock, timetable: tuple[BandwidthHours, ...] = ()) -> None:
+        self._usual = self._whole = bytes_per_s
+        self._share = 1.0
         self._clock = clock
-        self._paid_until_s = clock.monotonic_s()
+        self._timetable = timetable
+        self._looked_s = self._paid_until_s = clock.monotonic_s()
+        self._look()
 
     def __repr__(self) -> str:
-        return f"<Bandwidth {'unlimited' if self._rate is None else f'{self._rate:.0f} B/s'}>"
+        rate = self._rate
+        return f"<Bandwidth {'unlimited' if rate is None else f'{rate:.0f} B/s'}>"
 
     @property
     def capped(self) -> bool:
-        """Whether there is a cap."""
-        return self._rate is not None
+        """Whether there is a cap, now or at some hour."""
+        return self._usual is not None or bool(self._timetable)
+
+    @property
+    def _rate(self) -> float | None:
+        if self._timetable and self._clock.monotonic_s() - self._looked_s >= LOOK_S:
+            self._look()
+        return None if self._whole is None else self._whole * self._share
+
+    def _look(self) -> None:
+        """What the clock on the wall says; it may jump, at the next look it is right again."""
+        self._looked_s = self._clock.monotonic_s()
+        if self._timetable:
+            self._whole = bandwidth_at(self._timetable, self._clock.time_s(), self._usual)
 
     def take_share(self, part: float) -> None:
         """Use this part of the cap from now on; the rest belongs to other processes.
@@ -42,19 +65,23 @@ class Bandwidth:
         part : float
             In (0, 1].
         """
-        self._rate = None if self._whole is None else self._whole * part
+        self._share = part
 
     @property
     def portion_bytes(self) -> int:
         """Most bytes to ask for at once, so that a cap is kept smoothly; never so few that asking is the work."""
-        return MAX_PORTION_BYTES if self._rate is None else max(MIN_PORTION_BYTES, int(self._rate * BURST_S))
+        rate = self._rate
+        if rate is None:  # where a cap may begin before the portion has come, it is no larger than need be
+            return TIMETABLE_PORTION_BYTES if self._timetable else MAX_PORTION_BYTES
+        return max(MIN_PORTION_BYTES, int(rate * BURST_S))
 
     def charge(self, size_bytes: int) -> float:
         """Count `size_bytes`; gives the seconds to wait before more is read."""
-        if self._rate is None:
+        rate = self._rate
+        if rate is None:
             return 0.0
         now_s = self._clock.monotonic_s()
-        self._paid_until_s = max(self._paid_until_s, now_s - BURST_S) + size_bytes / self._rate
+        self._paid_until_s = max(self._paid_until_s, now_s - BURST_S) + size_bytes / rate
         return max(0.0, self._paid_until_s - now_s)
 
     async def spend(self, size_bytes: int) -> None:

@@ -142,7 +142,7 @@ class GovernedFetcher:
         self._neighbours: Neighbourhood | None = None
         self._limiters: dict[str, OriginLimiter] = {}
         self._sharing: Sharing | None = None
-        self._bandwidth = Bandwidth(settings.max_bandwidth, self._clock)
+        self._bandwidth = Bandwidth(settings.max_bandwidth, self._clock, settings.bandwidth_timetable)
         self._granted: dict[str, BucketAccess] = {}
         self._general: GeneralSession | None = None
         self._pool: WirePool | None = None
