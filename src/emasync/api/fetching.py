@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 from emasync.api.blocking import blocking
 from emasync.api.manifests import manifests_of
 from emasync.api.options import RunOptions, load
+from emasync.api.remote_file import RemoteContent
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.engine.engine import Engine
 from emasync.errors import ErrorKind, MachineError, NotDownloaded
-from emasync.ledger.interface import Absent, Failed, LedgerCalls, OpenSet, PlannedSet
+from emasync.ledger.interface import Absent, Failed, LedgerCalls, OpenSet, PlannedSet, Row
 from emasync.ledger.placement import place_ledger
+from emasync.ledger.store import SqliteLedger
 from emasync.model.events import ignore_event
 from emasync.model.task import TaskKey
 from emasync.settings import Settings
 from emasync.volume.lazy import Fetch
 from emasync.volume.opening import Lazy, Wanted, open_wanted
 from emasync.volume.volume import Volume
+
+T = TypeVar("T")
 
 PATIENCE_S: Final = 60.0
 """Longest wait for a root that somebody else has: mostly another worker that fetches what it reads."""
@@ -56,19 +60,55 @@ def _fetch(root: Path, dataset: str, paths: Sequence[str]) -> frozenset[str]:
 
 
 async def _afetch(root: Path, dataset: str, paths: Sequence[str]) -> frozenset[str]:
-    settings = await asyncio.to_thread(_settings, root, dataset)
+    settings = await asyncio.to_thread(settings_of, root, dataset)
+    return await _owning(root, settings, lambda resources: _fetch_with(resources, settings, dataset, paths))
+
+
+def open_remote(root: Path, dataset: str, path: str) -> RemoteContent:
+    """Find out where a file that is planned comes from.
+
+    Raises
+    ------
+    NotDownloaded
+        It is not planned, or is put together of parts.
+    MachineError
+        ``root_locked``: a run is going on.
+    TransportError
+        The source does not tell its size.
+    """
+    settings = settings_of(root, dataset)
+
+    async def find() -> Row | None:
+        return await _owning(root, settings, lambda resources: resources.ledger.call(_row_of, dataset, path))
+
+    row = blocking(find)
+    if row is None or row.spec.slices is not None:
+        raise NotDownloaded(
+            f"{path} is neither here nor planned as a file of its own; `emasync volumes` and the receipt tell "
+            "what there is",
+            location=path,
+        )
+    return RemoteContent.at(row.spec.locate(row.key), row.size_bytes, settings)
+
+
+def _row_of(ledger: SqliteLedger, dataset: str, path: str) -> Row | None:
+    return next((row for row in ledger.listed_rows(dataset) if row.destination == path), None)
+
+
+async def _owning(root: Path, settings: Settings, work: Callable[[Resources], Coroutine[Any, Any, T]]) -> T:
+    """Do something as the one owner of a root (Any: what coroutines send and take is nobody's business)."""
     deadline_s = asyncio.get_running_loop().time() + PATIENCE_S
     while True:
         try:
             async with open_resources(RunSpec(root=root, state_dir=None, settings=settings), ignore_event) as resources:
-                return await _fetch_with(resources, settings, dataset, paths)
+                return await work(resources)
         except MachineError as error:
             if error.kind is not ErrorKind.ROOT_LOCKED or asyncio.get_running_loop().time() > deadline_s:
                 raise
         await asyncio.sleep(LOOK_S)
 
 
-def _settings(root: Path, dataset: str) -> Settings:
+def settings_of(root: Path, dataset: str) -> Settings:
     """Of the manifest that the dataset came from: its mirrors, its policies of hosts."""
     manifest = manifests_of(place_ledger(root, None)).get(dataset)
     return Settings() if manifest is None else RunOptions().settings(load(manifest).settings)

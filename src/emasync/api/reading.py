@@ -88,7 +88,7 @@ def open_volume(
     return open_wanted(wanted)
 
 
-def open_file(root: str | os.PathLike[str], dataset: str, path: str) -> io.BufferedReader:
+def open_file(root: str | os.PathLike[str], dataset: str, path: str, *, lazy: bool = False) -> io.BufferedReader:
     """Open a file of a dataset, for h5py, pynwb and other readers of binary files.
 
     Parameters
@@ -99,6 +99,9 @@ def open_file(root: str | os.PathLike[str], dataset: str, path: str) -> io.Buffe
         Its id in the manifest.
     path : str
         Below the dataset, as at the source.
+    lazy : bool
+        Where the file is planned and not here: read it where it comes from, as far as it is asked for. Nothing of it
+        is kept on disk; close it, or connections stay open.
 
     Returns
     -------
@@ -116,7 +119,12 @@ def open_file(root: str | os.PathLike[str], dataset: str, path: str) -> io.Buffe
     """
     folder = Path(root).expanduser().absolute()
     inside = f"{_folder_of(folder, dataset)}/{path}"
-    return buffered(shared_files(str(folder)).content(inside))
+    files = shared_files(str(folder))
+    if not lazy or files.has(inside):
+        return buffered(files.content(inside))
+    from emasync.api.fetching import open_remote  # noqa: PLC0415 - as above
+
+    return buffered(open_remote(folder, dataset, inside))
 
 
 def _folder_of(root: Path, dataset: str) -> str:

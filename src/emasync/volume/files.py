@@ -75,7 +75,7 @@ class LocalContent:
     def __init__(self, name: str, file: OpenFile) -> None:
         self.name = name
         self.size_bytes = file.size_bytes()
-        self._file = file
+        self._file: OpenFile | None = file
 
     def read_into(self, start: int, room: memoryview) -> int:
         """Put bytes from `start` on into `room`.
@@ -85,10 +85,16 @@ class LocalContent:
         MachineError
             I/O error.
         """
+        if self._file is None:
+            raise ValueError(f"{self.name} is closed")
         try:
             return os.preadv(self._file.fd, [room], start)
         except OSError as error:
             raise translate(error, "read", self.name) from error
+
+    def close(self) -> None:
+        """Give the descriptor back, as soon as nobody reads."""
+        self._file = None
 
 
 @final

@@ -28,7 +28,11 @@ class Content(Protocol):
         ...
 
     def read_into(self, start: int, room: memoryview) -> int:
-        """Put bytes from `start` on into `room`; fewer than it takes at the end of the file only."""
+        """Put bytes from `start` on into `room`: one at least, `start` is before the end; gives how many."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
         ...
 
 
@@ -90,6 +94,12 @@ class Stream(io.RawIOBase):
                 raise OSError(error.message) from error
         self._at += got
         return got
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if not self.closed:
+            self._content.close()
+        super().close()
 
     def _require_open(self) -> None:
         if self.closed:

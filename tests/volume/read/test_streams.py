@@ -108,6 +108,9 @@ def test_many_small_reads_cost_few_large_ones(root: Path) -> None:
             room[:] = DATA[start : start + len(room)]
             return len(room)
 
+        def close(self) -> None:
+            pass
+
     content = Counted()
     with buffered(content, 4_096) as file:
         assert b"".join(iter(lambda: file.read(16), b"")) == DATA
