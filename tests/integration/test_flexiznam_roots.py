@@ -10,12 +10,14 @@ from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from tests.integration.flexiznam_rules import accept
 from tests.integration.folders import files_below, run_within
 from typer.testing import CliRunner
 
+import emasync
 from emasync import api
 from emasync.cli.main import app, main
 from emasync.errors import DestinationError, InputError, MachineError
@@ -23,6 +25,8 @@ from emasync.manifest.layout import LayoutChoice
 from emasync.plan.layout import Keeper, mapped
 from emasync.sources.interface import FilesFound, TreeFound
 from emasync.testing import Archive
+from emasync.testing.aind import BUCKET, write_asset
+from emasync.testing.stores import FolderStore
 
 OBJECTS = {f"data/{number}.bin": bytes([number]) * (100 + number) for number in range(4)}
 OBJECTS["data/deep/large.bin"] = bytes(range(256)) * 40_000
@@ -117,6 +121,38 @@ def test_bags_hold_what_lies_outside(server: Archive, lab: dict[str, Path], tmp_
     assert report.files == len(OBJECTS)
     if data == "copy":
         assert files_below(tmp_path / "bag/data") == {f"raw/p/m/brain/d/{name}": item for name, item in BELOW.items()}
+
+
+def test_each_dataset_is_described_and_read_by_itself(
+    archive: Callable[..., Archive], lab: dict[str, Path], tmp_path: Path
+) -> None:
+    """Two of them share a sample, on another filesystem than the root's."""
+    bucket = tmp_path / "served" / BUCKET
+    first, second = "exaSPIM_654308_2023-11-02_14-07-20", "exaSPIM_654308_2024-05-01_10-00-00"
+    truth = {
+        name: write_asset(bucket, name, tiles=1, levels=1, shape=shape)
+        for name, shape in ((first, (20, 40, 40)), (second, (24, 48, 40)))
+    }
+    server = archive(FolderStore(tmp_path / "served"))
+    layout = {"kind": "flexiznam", "project": "p", "data_root": {tree: str(place) for tree, place in lab.items()}}
+    asked = {
+        "version": 1,
+        "mirrors": {f"s3://{BUCKET}": f"{server.url}/{BUCKET}"},
+        "layout": layout,
+        "datasets": [
+            {"id": name, "source": "aind", "assets": [asset]} for name, asset in (("d", first), ("e", second))
+        ],
+    }
+    root = tmp_path / "root"
+    assert run_within(asked, root).failures == ()
+    for name, asset in (("d", first), ("e", second)):
+        (row,) = [row for row in emasync.volumes(root) if row.dataset == name]
+        ((levels),) = truth[asset].values()
+        volume = emasync.open_volume(root, name)
+        np.testing.assert_array_equal(volume.read((0, 0, 0), volume.shape), levels[0][0, 0])
+        assert row.asset.startswith("raw/p/654308/brain/")
+    described = json.loads((root / "metadata.json").read_text())["datasets"]
+    assert [len(dataset["assets"]) for dataset in described] == [2, 2]
 
 
 def test_the_command_line_tells_of_such_a_root(server: Archive, lab: dict[str, Path], tmp_path: Path) -> None:
@@ -248,8 +284,8 @@ def test_what_the_older_generation_cannot_find_is_told(server: Archive, tmp_path
     asked = manifest(server, tmp_path, layout=FLEXIZNAM | {"flavour": "legacy"})
     assert run_within(asked, tmp_path / "root", on_event=events.append).ok
     assert not (tmp_path / "root/flexiznam/acquisitions").exists()
-    told = [event.fields.get("message", "") for event in events if event.event == "warning"]
-    assert "p/m/brain: nothing here that versions up to 0.3.9 can find; use flavour: v0.4" in told
+    told = [str(event.fields) for event in events]
+    assert any("p/m/brain: nothing here that versions up to 0.3.9 can find; use flavour: v0.4" in text for text in told)
 
 
 # --- layouts of other packages ------------------------------------------------------------------------------------
@@ -267,6 +303,9 @@ class Dated:
 
     async def settle(self, _dataset: str, _found: FilesFound | TreeFound, _keeper: Keeper) -> Dated:
         return self
+
+    async def places(self, _dataset: str, _keeper: Keeper) -> None:
+        """All of its folder."""
 
     def tree(self, path: str) -> str:
         return mapped(path) if path else ""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import orjson
 from emasync.api.blocking import blocking
 from emasync.api.look import status
 from emasync.assembly import Resources, RunSpec, open_resources
-from emasync.errors import EmasyncError, InputError, InterruptedRunError, MachineError
+from emasync.errors import EmasyncError, InputError, InterruptedRunError, MachineError, SourceError
 from emasync.hooks.interface import FACTS, FACTS_VERSION, DatasetFacts, Hook, HookContext, HookReport, SeriesFacts
 from emasync.ledger.interface import Ledger
 from emasync.manifest.description import Series
@@ -23,7 +23,7 @@ from emasync.manifest.entry import Entry
 from emasync.model.events import Event, OnEvent, ignore_event
 from emasync.model.location import Location
 from emasync.model.redaction import redact
-from emasync.plan.layout import Layout, source_metadata
+from emasync.plan.layout import Keeper, Layout, source_metadata
 from emasync.plan.tools import SinkDocuments
 from emasync.registry import HOOKS
 from emasync.settings import Settings
@@ -37,8 +37,18 @@ _PLACES = ("url", "registry", "dandiset", "entry", "dataset", "bucket")
 """What entries call the place they speak of, the most telling first."""
 
 
+async def facts_in(entry: Entry, layout: Layout, keeper: Keeper) -> DatasetFacts:
+    """What hooks are told of a dataset, with what of its folder is its own."""
+    try:
+        places = await layout.places(entry.id, keeper)
+    except SourceError as error:  # said again by whoever lays out more
+        _log.warning("%s", error.message)
+        places = ()
+    return replace(facts_of(entry, layout), places=None if places is None else tuple(places))
+
+
 def facts_of(entry: Entry, layout: Layout) -> DatasetFacts:
-    """What hooks are told of a dataset."""
+    """What hooks are told of a dataset that has its folder to itself."""
     series = entry.series
     return DatasetFacts(
         id=entry.id,
@@ -117,6 +127,7 @@ def _read(path: Path) -> DatasetFacts | None:
             return None
         series = document.pop("series")
         document |= {name: tuple(document.pop(name, ())) for name in ("include", "exclude")}
+        document["places"] = None if document.get("places") is None else tuple(document["places"])
         return DatasetFacts(**document, series=None if series is None else SeriesFacts(**series))
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

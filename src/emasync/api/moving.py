@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emasync.api.books import close_books, require_something
-from emasync.api.hooking import facts_of
+from emasync.api.hooking import facts_in
 from emasync.api.laying import hold_layout, outside
 from emasync.api.manifests import remember
 from emasync.api.options import RunOptions
@@ -157,7 +157,7 @@ class Move:
             mirrors=settings.mirrors,
         )
         await remember_run(resources, self.recorder, facts, executor)
-        hooked = [facts_of(entry, tools.layout) for entry in entries] if self.options.hooks else []
+        hooked = [await facts_in(entry, tools.layout, tools.documents) for entry in entries if self.options.hooks]
         self.heartbeat.step = "writing checksums and receipt, running hooks"
         return await close_books(resources, facts, self.recorder, lambda: self.stopper.asked, hooked)
 

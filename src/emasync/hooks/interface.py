@@ -60,6 +60,9 @@ class DatasetFacts:
         Of the manifest.
     include, exclude : sequence of str
         Globs over paths below the dataset, as the manifest says.
+    places : sequence of str or None
+        What of `folder` is the dataset's, where others lie in it too: folders and files below it; with a slash at its
+        end the files right in a folder. None: all of `folder`.
     """
 
     id: str
@@ -73,6 +76,7 @@ class DatasetFacts:
     metadata: Mapping[str, Json] = field(default_factory=dict)
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    places: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,13 +71,28 @@ class FlexiznamLayout:
         """
         told = await _told(found)
         async with self._turn:  # what is written later holds all that was written before
-            if keeper is not self._keeper:
-                self._register, self._keeper = Register.from_bytes(await keeper.read(REGISTER)), keeper
+            await self._read(keeper)
             settled = await self._settled(Naming(self._asked, self._register, dataset), found, told)
             if self._register.changed:
                 await keeper.write(REGISTER, self._register.to_bytes())
                 self._register.changed = False
         return settled
+
+    async def places(self, dataset: str, keeper: Keeper) -> tuple[str, ...]:
+        """Folders of the dataset among those of all others.
+
+        Raises
+        ------
+        SourceError
+            The register is broken.
+        """
+        async with self._turn:
+            await self._read(keeper)
+            return self._register.places(dataset)
+
+    async def _read(self, keeper: Keeper) -> None:
+        if keeper is not self._keeper:
+            self._register, self._keeper = Register.from_bytes(await keeper.read(REGISTER)), keeper
 
     async def _settled(
         self, naming: Naming, found: FilesFound | TreeFound, told: dict[str, Recorded | None]

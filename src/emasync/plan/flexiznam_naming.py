@@ -54,6 +54,9 @@ class Settled:
         """It is."""
         return self
 
+    async def places(self, _dataset: str, _keeper: Keeper) -> None:
+        """Only the whole layout knows."""
+
     def tree(self, _path: str) -> str:
         """The finding's."""
         return self.base
@@ -146,8 +149,9 @@ class Naming:
         places: dict[str, str | DestinationError] = {}
         for path, recorded in sorted(told.items(), key=_by_start):
             try:
-                entity = self.entity(recorded or Recorded(), path)
-                places[path] = f"{_tree(recorded)}/{entity.path}/{_file_name(path, recorded)}"
+                entity, tree = self.entity(recorded or Recorded(), path), _tree(recorded)
+                self._register.files(tree, entity.path, self._dataset)
+                places[path] = f"{tree}/{entity.path}/{_file_name(path, recorded)}"
             except SourceError as error:
                 places[path] = DestinationError(error.message, location=path)
         return Settled(files=places)

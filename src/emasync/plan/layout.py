@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -59,6 +60,21 @@ class Layout(Protocol):
         """
         ...
 
+    async def places(self, dataset: str, keeper: Keeper) -> Sequence[str] | None:
+        """What of :meth:`folder` is the dataset's, where others lie in it too; None: all of it.
+
+        Returns
+        -------
+        sequence of str or None
+            Folders and files below it; with a slash at its end: the files right in a folder.
+
+        Raises
+        ------
+        SourceError
+            What was remembered is broken.
+        """
+        ...
+
     def tree(self, path: str) -> str:
         """Folder, below the dataset's, of the tree called `path` at the source; empty for the dataset's own.
 
@@ -99,6 +115,9 @@ class MirrorLayout:
     async def settle(self, _dataset: str, _found: FilesFound | TreeFound, _keeper: Keeper) -> MirrorLayout:
         """Nothing needs to be known."""
         return self
+
+    async def places(self, _dataset: str, _keeper: Keeper) -> None:
+        """All of its folder."""
 
     def tree(self, path: str) -> str:
         """`path`, segment by segment.

@@ -24,7 +24,7 @@ from emasync.hooks.index.trees import TreeArray, TreeOnDisk, tree_arrays
 from emasync.hooks.interface import DatasetFacts, HookContext
 from emasync.hooks.metadata.dataset import SOURCE_METADATA
 from emasync.hooks.metadata.inventory import DataFile, Folder, Hierarchy, inventory
-from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.metadata.local import LocalTree, Own
 from emasync.ledger.interface import Row
 from emasync.model.task import State
 from emasync.registry import FORMATS
@@ -56,7 +56,7 @@ class DatasetIndexer:
         self._context = context
         self._facts = facts
         self._writer = writer
-        self._disk = LocalTree(context.root, context.sink, facts.folder)
+        self._disk = LocalTree(context.root, context.sink, facts.folder, Own(facts.folder, facts.places))
         self._published = LocalTree(context.root, context.sink, facts.id + SOURCE_METADATA)
         self._cuts = read_cuts(self._published.document(BOXES))
         self._trees: list[TreeArray] = []

@@ -29,7 +29,7 @@ from emasync.hooks.metadata.former import former_coverage, key_of
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
 from emasync.hooks.metadata.hierarchies import describe_hierarchy
 from emasync.hooks.metadata.inventory import DataFile, Folder, Hierarchy, inventory
-from emasync.hooks.metadata.local import LocalFile, LocalTree
+from emasync.hooks.metadata.local import LocalFile, LocalTree, Own
 from emasync.hooks.metadata.merging import Chosen, merge
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 from emasync.hooks.metadata.scopes import Scopes
@@ -75,8 +75,8 @@ class DatasetDescriber:
         self._context = context
         self._facts = facts
         self._hdf5 = hdf5
-        self._disk = LocalTree(context.root, context.sink, facts.folder)
-        self._originals = LocalTree(context.root, context.sink, facts.folder + SOURCE_METADATA)
+        self._disk = LocalTree(context.root, context.sink, facts.folder, Own(facts.folder, facts.places))
+        self._originals = LocalTree(context.root, context.sink, facts.id + SOURCE_METADATA)
         self._scopes = Scopes()
         self._documents = Documents(self._scopes)
         self._override = overridden(facts)

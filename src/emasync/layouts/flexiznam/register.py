@@ -79,6 +79,7 @@ class Register:
         self.entities: dict[str, Entity] = {}
         self.items: dict[str, Item] = {}
         self.changed = False
+        self._files: dict[str, list[str]] = {}
         self._subjects: dict[str, str] = {}
         self._sessions: dict[str, dict[str, str]] = {}
         self._taken: dict[str, str] = {}
@@ -169,6 +170,18 @@ class Register:
         self.changed = True
         return found
 
+    def files(self, tree: TreeName, entity: str, dataset: str) -> None:
+        """Know that files right below an entity may be some of a dataset's."""
+        datasets = self._files.setdefault(f"{tree}/{entity}", [])
+        if dataset not in datasets:
+            datasets.append(dataset)
+            self.changed = True
+
+    def places(self, dataset: str) -> tuple[str, ...]:
+        """Folders that hold a dataset's data; a slash at the end means the files right in one."""
+        mine = (item.place for item in self.items.values() if item.owner.partition("/")[0] == dataset)
+        return (*mine, *(f"{place}/" for place, datasets in self._files.items() if dataset in datasets))
+
     def _know(self, item: Item, owned: _Ownership) -> None:
         self.items[item.place] = self._owned[owned] = item
         self._taken[item.place.casefold()] = item.owner
@@ -181,6 +194,7 @@ class Register:
             "version": VERSION,
             "subjects": self._subjects,
             "sessions": self._sessions,
+            "files": self._files,
             "entities": [asdict(entity) for entity in self.entities.values()],
             "items": [{**asdict(item), "asked": asked} for (*_, asked), item in self._owned.items()],
         }
@@ -214,6 +228,7 @@ class Register:
             raise ValueError(f"version {document['version']}, expected {VERSION}")
         self._subjects = dict(document["subjects"])
         self._sessions = {mouse: dict(names) for mouse, names in document["sessions"].items()}
+        self._files = {place: list(datasets) for place, datasets in document["files"].items()}
         for row in document["entities"]:
             self._enter(Entity(**row))
         for row in document["items"]:
