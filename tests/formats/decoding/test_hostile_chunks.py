@@ -175,8 +175,10 @@ def test_chunks_of_another_size_are_refused(name: str, voxels: int) -> None:
     from numcodecs import get_codec
 
     decoder = decoder_for(ChunkLayout(chunks=CHUNK, dtype="|u1", codecs=(Codec(name),)))
-    with pytest.raises(FormatError, match="4096"):
-        decoder.decode("k", bytes(get_codec({"id": name}).encode(bytes(voxels))), CHUNK)
+    data = bytes(get_codec({"id": name}).encode(bytes(voxels)))
+    for out in (None, np.empty(CHUNK, "|u1")):
+        with pytest.raises(FormatError, match="4096"):
+            decoder.decode("k", data, CHUNK, out=out)
 
 
 def test_raw_chunks_of_another_size_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import numpy as np
 import pytest
 from tests.formats.decoding.whole import of_tree, tensorstore_open, voxels
 
+from emasync.errors import FormatError
+from emasync.formats.chunks import ChunkLayout
+from emasync.formats.decoding import decoder_for
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.precomputed.info import parse_info
 from emasync.formats.precomputed.walk import describe_volume
+from emasync.formats.stored import Codec
 
 
 def precomputed(
@@ -58,8 +63,63 @@ def test_precomputed_volumes_of_tensorstore(tmp_path: Path, encoding: str, dtype
 
 @pytest.mark.parametrize("labels", [1, 2, 3, 5, 17, 300])
 def test_blocks_of_compressed_segmentation_with_any_count_of_labels(tmp_path: Path, labels: int) -> None:
-    random = np.random.default_rng(labels)
-    expected = random.integers(0, labels, (1, 12, 8, 16)).astype(np.uint64) * (1 << 33) + 5
+    expected = np.random.default_rng(labels).integers(0, labels, (1, 12, 8, 16)).astype(np.uint64) * (1 << 33) + 5
     scale = {"encoding": "compressed_segmentation", "compressed_segmentation_block_size": [16, 8, 12]}
     array, documents, _ = precomputed(tmp_path, "uint64", 1, scale, expected)
     assert np.array_equal(of_tree(tmp_path, array, documents), expected[0])
+
+
+def compresso_decoder(shape: tuple[int, ...], dtype: str) -> Any:
+    return decoder_for(ChunkLayout(chunks=shape, dtype=dtype, codecs=(Codec("precomputed.compresso"),), edges="cut"))
+
+
+def segments(kind: str, shape: tuple[int, ...], dtype: str) -> Any:
+    dice = np.random.default_rng(3)
+    match kind:
+        case "zero":
+            return np.zeros(shape, dtype)
+        case "noise":
+            return dice.integers(0, 200, shape).astype(dtype)
+        case "highest":  # labels that would be no code beside boundaries
+            stripes = np.full(shape, np.iinfo(dtype).max, dtype)
+            stripes[..., ::2] = 3
+            return stripes
+    blocks = np.kron(dice.integers(0, 9, [-(-size // 5) for size in shape]), np.ones((5, 5, 5), int))
+    return blocks[tuple(map(slice, shape))].astype(dtype)
+
+
+@pytest.mark.parametrize("shape", [(9, 33, 40), (1, 1, 1), (3, 17, 29), (20, 1, 9)])
+@pytest.mark.parametrize("kind", ["zero", "noise", "highest", "blocks"])
+def test_compresso_as_its_library_writes_it(shape: tuple[int, ...], kind: str) -> None:
+    compresso = pytest.importorskip("compresso")
+    for dtype in ("|u1", "<u2", "<u4", "<u8"):
+        expected = segments(kind, shape, dtype)
+        options: list[dict[str, Any]] = [
+            {},
+            {"random_access_z_index": False},
+            {"connectivity": 6},
+            {"steps": (8, 8, 1)},
+        ]
+        for option in options:
+            data = compresso.compress(np.asfortranarray(expected.T), **option)
+            assert np.array_equal(compresso_decoder(shape, dtype).decode("k", data, shape), expected)
+
+
+@pytest.mark.parametrize("connectivity", [4, 6])
+def test_damaged_compresso_is_told(connectivity: int) -> None:
+    """Of which its library dies."""
+    compresso = pytest.importorskip("compresso")
+    shape = (6, 24, 20)
+    data = compresso.compress(np.asfortranarray(segments("blocks", shape, "<u4").T), connectivity=connectivity)
+    decoder = compresso_decoder(shape, "<u4")
+    dice = random.Random(5)
+    refused = 0
+    for number in range(300):
+        found = bytearray(data[: dice.randrange(len(data))] if number % 3 == 0 else data)
+        for _ in range(dice.randrange(1, 5) if found else 0):
+            found[dice.randrange(min(len(found), 60 if number % 3 == 1 else len(found)))] = dice.randrange(256)
+        try:
+            assert decoder.decode("k", bytes(found), shape).shape == shape
+        except FormatError:
+            refused += 1
+    assert refused > 100

@@ -19,6 +19,7 @@ from emasync.formats.chunks import ChunkDecoder, ChunkLayout
 from emasync.formats.content import NoDecoderError
 from emasync.formats.decoding import arrays, checksums, compressors, hdf5, pictures, segmentation, tiff
 from emasync.formats.decoding.blosc2 import blosc2
+from emasync.formats.decoding.compresso import compresso
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, Voxels, as_bytes
 from emasync.formats.decoding.lz4_stream import lz4_stream
 from emasync.formats.decoding.scaleoffset import scale_offset
@@ -49,6 +50,7 @@ _STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
     **tiff.STEPS,
     **pictures.STEPS,
     **segmentation.STEPS,
+    "precomputed.compresso": compresso,
     "hdf5.blosc2": blosc2,
     "hdf5.scaleoffset": scale_offset,
     "n5.lz4": lz4_stream,
