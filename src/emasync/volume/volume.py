@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any, cast, final
+from collections.abc import Callable, Iterable, Sequence
+from operator import index
+from typing import Any, SupportsIndex, cast, final
 
 import numpy as np
 import numpy.typing as npt
@@ -308,7 +309,7 @@ class Volume:
         out: Voxels | None,
         gone_on: Callable[[], None],
     ) -> Voxels:
-        boxes = [self._box([int(at) for at in start], shape) for start in starts]
+        boxes = [self._box(start, shape) for start in starts]
         inner = boxes[0].shape if boxes else self._box([0] * len(shape), shape).shape
         blocks = self._room((len(boxes), *inner), out)
         there, name = self.chunk_bounds, self._name
@@ -316,18 +317,21 @@ class Volume:
         self._run(requests, gone_on)
         return blocks
 
-    def _box(self, start: Sequence[int], shape: Sequence[int]) -> Box:
+    def _box(self, start: Iterable[SupportsIndex], shape: Iterable[SupportsIndex]) -> Box:
         """A block's box, with all channels where none were named."""
-        start, shape = [*start], [*shape]
-        if len(start) != len(shape) or min(shape, default=0) < 0:
-            raise InputError(f"{self._name}: start {start}, shape {shape}: expected one number of 0 or more an axis")
-        for axis in range(len(start), self.ndim):
+        try:
+            low, size = [*map(index, start)], [*map(index, shape)]
+        except TypeError as error:
+            raise InputError(f"{self._name}: start {start}, shape {shape}: expected whole numbers") from error
+        if len(low) != len(size) or min(size, default=0) < 0:
+            raise InputError(f"{self._name}: start {low}, shape {size}: expected one number of 0 or more an axis")
+        for axis in range(len(low), self.ndim):
             if self.axes[axis].lower() in CHANNELS:
-                start.append(self.bounds.start[axis])
-                shape.append(self.bounds.shape[axis])
-        if len(start) != self.ndim:
-            raise InputError(f"{self._name}: start {start}: the volume has the axes {', '.join(self.axes)}")
-        return Box.from_shape(start, shape)
+                low.append(self.bounds.start[axis])
+                size.append(self.bounds.shape[axis])
+        if len(low) != self.ndim:
+            raise InputError(f"{self._name}: start {low}: the volume has the axes {', '.join(self.axes)}")
+        return Box.from_shape(low, size)
 
     def _room(self, shape: tuple[int, ...], out: Voxels | None) -> Voxels:
         if out is None:

@@ -167,6 +167,17 @@ def test_indices_are_source_coordinates(small: Stored) -> None:
             volume[key]
 
 
+@pytest.mark.parametrize(
+    ("start", "shape"),
+    [((101.5, 0, 20), (1, 1, 1)), ((101, 0, 20), (1, 1, 1.0)), ((101, 0), (1, 1)), ((101, 0, 20), (1, -1, 1)), (5, 5)],
+)
+def test_boxes_are_whole_numbers_one_an_axis(small: Stored, start: Any, shape: Any) -> None:
+    with pytest.raises(InputError, match="set/a: start"):
+        small.volume().read(start, shape)
+    with pytest.raises(InputError, match="set/a: start"):
+        small.volume().read_many([start], shape)
+
+
 def test_out_takes_the_block_whatever_its_strides(small: Stored) -> None:
     volume = small.volume()
     room = np.zeros((5, 6, 4), "u2")
