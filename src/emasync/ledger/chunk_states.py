@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from emasync.ledger.gridded import read_block
 from emasync.ledger.interface import ChunkBlock, PlannedSet, Row
 from emasync.ledger.plans import set_finished
 from emasync.ledger.tasksets import BLOCK
 from emasync.ledger.walking import Shelf, walk_listed, walk_sets
+
+_COUNTS: Final = "SELECT placed, absent, placed_bytes FROM set_counts WHERE id = ?"
 
 
 def planned_sets(shelf: Shelf, dataset: str) -> list[PlannedSet]:
@@ -18,7 +21,17 @@ def planned_sets(shelf: Shelf, dataset: str) -> list[PlannedSet]:
     for task_set in walk_sets(shelf, dataset):
         gridded = task_set.spec.grid is not None
         finished = gridded or set_finished(shelf.connection, task_set.set_id)
-        found.append(PlannedSet(set_id=task_set.set_id, spec=task_set.spec, finished=finished))
+        placed, absent, placed_bytes = shelf.connection.execute(_COUNTS, (task_set.set_id,)).fetchone() or (0, 0, 0)
+        found.append(
+            PlannedSet(
+                set_id=task_set.set_id,
+                spec=task_set.spec,
+                finished=finished,
+                placed=placed,
+                absent=absent,
+                placed_bytes=placed_bytes,
+            )
+        )
     return found
 
 

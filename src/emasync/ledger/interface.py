@@ -300,11 +300,18 @@ class PlannedSet:
     ----------
     finished : bool
         All of its members are named: what is not is not there at the source. Always so of a grid.
+    placed, absent : int
+        Members on disk, and members that the publisher left out.
+    placed_bytes : int
+        On disk.
     """
 
     set_id: int
     spec: TaskSetSpec
     finished: bool
+    placed: int = 0
+    absent: int = 0
+    placed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from emasync.model.task import State
 
 _NO_CHUNKS = METADATA_NAMES | {ATTRIBUTES, INFO}
 _REMEMBERED = 1 << 16
+_ENDED = (State.PLACED, State.ABSENT)
 _LEFT = (State.PENDING, State.SEALED, State.FAILED)
 
 
@@ -52,7 +53,7 @@ class Counts:
 
 
 def count_objects(ledger: Ledger, dataset: str, folders: Collection[str], files: Collection[str]) -> Counts:
-    """Count a dataset's objects by array, in one pass.
+    """Count a dataset's objects by array: grids are counted already, listed objects in one pass.
 
     Parameters
     ----------
@@ -68,10 +69,13 @@ def count_objects(ledger: Ledger, dataset: str, folders: Collection[str], files:
         return Counts(arrays={folder: Count() for folder in folders})
     counts = _of_tally(tally, folders)
     wanted = frozenset(files)
+    for planned in ledger.planned_sets(dataset):
+        if planned.spec.grid is not None and (count := _around(planned.spec.destination, counts.arrays)) is not None:
+            count.present += planned.placed
+            count.absent += planned.absent
+            count.bytes += planned.placed_bytes
     if folders or wanted:
-        _scan(ledger.rows(dataset=dataset, state=State.PLACED), counts, wanted, absent=False)
-    if folders and tally.objects.get(State.ABSENT):
-        _scan(ledger.rows(dataset=dataset, state=State.ABSENT), counts, frozenset(), absent=True)
+        _scan(ledger.listed_rows(dataset), counts, wanted)
     return counts
 
 
@@ -85,9 +89,12 @@ def _of_tally(tally: Tally, folders: Collection[str]) -> Counts:
     )
 
 
-def _scan(rows: Iterable[Row], counts: Counts, wanted: frozenset[str], *, absent: bool) -> None:
+def _scan(rows: Iterable[Row], counts: Counts, wanted: frozenset[str]) -> None:
     places: dict[str, Count | None] = {}
     for row in rows:
+        if row.state not in _ENDED:
+            continue
+        absent = row.state is State.ABSENT
         folder, _, name = row.destination.rpartition("/")
         if folder not in places:
             if len(places) >= _REMEMBERED:
