@@ -15,6 +15,9 @@ import yaml
 from tests.integration.flexiznam_rules import accept
 from tests.integration.folders import files_below, run_within
 
+import emasync
+from emasync.api import RunOptions
+from emasync.errors import InputError
 from emasync.model.events import Event
 from emasync.testing import Archive, MemoryStore
 from emasync.testing.aind import BUCKET, write_asset
@@ -217,6 +220,22 @@ def test_sessions_keep_their_names_when_others_come(flat: Flat, tmp_path: Path) 
     after = files_below(root / "flexiznam/raw")
     assert before.items() < after.items()
     assert {path.split("/")[2] for path in set(after) - set(before)} == {"S20230331_0"}
+
+
+def test_a_plan_and_a_lock_tell_the_names_of_the_run(flat: Flat, tmp_path: Path) -> None:
+    for asset in (EPHYS, LATER):
+        flat.write(asset, "ecephys/continuous.dat")
+    root = tmp_path / "root"
+    assert flat.run(root, [LATER]).exit_code == 0
+    path = tmp_path / "m.yaml"
+    path.write_text(yaml.safe_dump(flat.manifest([EPHYS, LATER])))
+    with emasync.plan(path, root=root, lock=True) as plan:
+        planned = {item.destination for item in plan}
+    assert run_within(path, root, options=RunOptions(locked=True)).failures == ()
+    assert planned == {f"flexiznam/raw/{name}" for name in files_below(root / "flexiznam/raw")}
+    other = flat.manifest([EPHYS], {"project": "q"})
+    with pytest.raises(InputError, match="nothing is moved"):
+        emasync.plan(other, root=root)
 
 
 # --- DANDI --------------------------------------------------------------------------------------------------------

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from emasync.assembly import Resources
 from emasync.errors import InputError
 from emasync.hooks.receipt import RECEIPT
+from emasync.layouts.flexiznam.register import REGISTER
 from emasync.layouts.record import MIRROR, RECORD, LaidOut, LayoutRecord
 from emasync.manifest.manifest import Manifest
 from emasync.plan.layout import layout_for
-from emasync.plan.tools import SinkDocuments
+from emasync.plan.tools import Documents, SinkDocuments
 
 
 async def hold_layout(resources: Resources, manifest: Manifest, wanted: Collection[str]) -> None:
@@ -86,6 +88,57 @@ def _other(root: Path, there: str, asked: str) -> InputError:
         f"{root} is laid out with {there}, and the manifest asks for {asked}: nothing is moved. Use the layout that "
         "the root has, name another root (--root), or remove the dataset first (emasync prune --drop)"
     )
+
+
+def look_at_layout(root: Path, manifest: Manifest, wanted: Collection[str]) -> None:
+    """As :func:`hold_layout`, as far as can be told without opening the root; nothing is written.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        data = (root / RECORD).read_bytes()
+    except OSError:
+        data = None
+    if data is not None:
+        _require_same(root, LayoutRecord.from_bytes(data), manifest, wanted)
+    elif manifest.layout.kind != MIRROR and (root / RECEIPT).exists():
+        raise _other(root, "kind: mirror", f"kind: {manifest.layout.kind}")
+
+
+async def take_names_from(known: Reads, documents: Documents) -> None:
+    """Let a plan beside a root begin with the names that were given in it."""
+    data = await known.read(REGISTER)
+    if data is not None:
+        await documents.write(REGISTER, data)
+
+
+class Reads(Protocol):
+    """Documents that can be read."""
+
+    async def read(self, destination: str) -> bytes | None:
+        """Read a final file; None when there is none."""
+        ...
+
+
+class FolderDocuments:
+    """Documents of a root that is not opened.
+
+    Parameters
+    ----------
+    root : Path
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def read(self, destination: str) -> bytes | None:
+        """Read a final file; None when there is none that can be read."""
+        try:
+            return await asyncio.to_thread((self._root / destination).read_bytes)
+        except OSError:
+            return None
 
 
 async def forget_layout(documents: SinkDocuments, datasets: Collection[str]) -> None:

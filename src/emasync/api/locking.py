@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from emasync.api.laying import take_names_from
 from emasync.api.locks import describe, drifts
 from emasync.api.scratch import scratch_ledger
 from emasync.errors import ErrorKind, InterruptedRunError
@@ -119,6 +120,7 @@ class LockedPlanning:
         folder = await asyncio.to_thread(TemporaryDirectory, prefix="emasync-lock-")
         try:
             documents = NotedDocuments(DryDocuments())
+            await take_names_from(self.tools.documents, documents)
             async with scratch_ledger(Path(folder.name)) as ledger:
                 dry = self.dry_tools(ledger=ledger, documents=documents)
                 await compile_datasets(with_lenders(asked, self.known), dry)

@@ -15,6 +15,7 @@ from typing import Any, Self
 from weakref import finalize
 
 from emasync.api.blocking import blocking
+from emasync.api.laying import FolderDocuments, look_at_layout, outside, take_names_from
 from emasync.api.locks import boxes_of, describe, drifts, load_lock, save_lock
 from emasync.api.options import ManifestLike, RunOptions, load
 from emasync.api.scratch import scratch_ledger, scratch_tools
@@ -203,20 +204,31 @@ class _Look:
     async def run(self, folder: Path, *, describes: bool) -> tuple[Preview, dict[str, DatasetLock]]:
         """Plan into a ledger in `folder`: in numbers, and as a lock describes it where that is wanted."""
         settings = self.options.settings(self.manifest.settings)
-        documents = NotedDocuments(DryDocuments())
+        await asyncio.to_thread(look_at_layout, self.root, self.manifest, [entry.id for entry in self.entries])
+        folders = await asyncio.to_thread(outside, self.manifest)
+        dry = DryDocuments()
+        documents = NotedDocuments(dry)
+        await take_names_from(FolderDocuments(self.root), documents)
         guard = Guard(
             max_total_bytes=settings.max_total_bytes,
             reserve_bytes=settings.reserve_bytes,
-            measure=lambda: room_of(self.root),
+            measure=lambda: fullest(map(Path, folders.values())) if folders else room_of(self.root),
         )
         async with scratch_ledger(folder) as ledger, GovernedFetcher(settings, on_event=self.on_event) as fetcher:
             tools = scratch_tools(
                 self.manifest, settings, self.on_event, fetcher=fetcher, ledger=ledger, documents=documents
             )
             tools = replace(tools, boxes=boxes_of(self.lock) if self.lock is not None else {})
-            found = await preview(self.entries, tools, guard=guard, documents=documents if describes else None)
+            found = await preview(self.entries, tools, guard=guard, documents=documents if describes else dry)
             locks = await describe(self.entries, tools, documents, lambda: False) if describes else {}
         return found, locks
+
+
+def fullest(folders: Iterable[Path]) -> Room:
+    """Space of that one of some folders that has least."""
+    rooms = [room_of(folder) for folder in folders]
+    inodes = [room.free_inodes for room in rooms if room.free_inodes is not None]
+    return Room(free_bytes=min(room.free_bytes for room in rooms), free_inodes=min(inodes, default=None))
 
 
 def room_of(root: Path) -> Room:
