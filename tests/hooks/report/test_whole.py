@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from tests.hooks.report.desk import Page
 from tests.integration.folders import files_below, run_within
 
 from emasync import api
+from emasync.hooks.report.gallery import gallery
 from emasync.testing import Archive
 from emasync.testing.volumes import write_ome_zarr_04
 
@@ -62,6 +65,33 @@ def test_every_array_has_its_planes(whole: Whole) -> None:
     ]
     assert sum(alt.startswith("segments/") for alt in pictures) == 3
     assert sum(alt.startswith("corner/") for alt in pictures) == 3
+
+
+class Opened:
+    """Files that this process opens by name below a folder that it has open, while it is told to look."""
+
+    def __init__(self) -> None:
+        self.names: list[str] | None = None
+        sys.addaudithook(self)  # for good: hooks cannot be taken away
+
+    def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.names is None or event != "open":
+            return
+        name, _, flags = arguments
+        if isinstance(name, str) and isinstance(flags, int) and not flags & os.O_DIRECTORY:
+            self.names.append(name)
+
+
+OPENED = Opened()
+
+
+def test_pictures_of_a_root_read_each_chunk_that_they_show_once(whole: Whole) -> None:
+    OPENED.names = []
+    shown = gallery(whole.root, "image", lambda: False)
+    names, OPENED.names = OPENED.names, None
+    assert [len(array.planes) for array in shown] == [3]
+    chunks = [name for name in names if name.isdigit()]
+    assert len(chunks) == 3 * 9 - 3 * 3 + 1  # of 27
 
 
 def test_a_part_is_shown_in_its_array(whole: Whole) -> None:
