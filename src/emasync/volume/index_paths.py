@@ -39,8 +39,15 @@ class FileTable:
         start = int(ends[file - 1]) if file else 0
         return self.columns.get("path_text")[start : int(ends[file])].tobytes().decode("utf-8", "surrogateescape")
 
-    def require_unchanged(self, root: Path, file: int) -> None:
+    def require_unchanged(self, root: Path, file: int, *, same_time: bool = False) -> None:
         """Check that a file is what it was when it was indexed: size and time of change, or else size and first bytes.
+
+        Parameters
+        ----------
+        root : Path
+        file : int
+        same_time : bool
+            Whether the time alone must be the same: first bytes may be those of a file that was written again.
 
         Raises
         ------
@@ -50,8 +57,9 @@ class FileTable:
         known, path = self.columns.get("files")[file], root / self.path(file)
         try:
             found = path.lstat()
-            same_time = found.st_mtime_ns == known["mtime_ns"]
-            same = found.st_size == known["size"] and (same_time or head_crc32c(path) == known["head_crc32c"])
+            same = found.st_size == known["size"] and found.st_mtime_ns == known["mtime_ns"]
+            if not same and not same_time and found.st_size == known["size"]:
+                same = head_crc32c(path) == known["head_crc32c"]
         except OSError as error:
             raise stale(f"{path}: was indexed, and cannot be looked at now ({error.strerror})") from error
         if not same:

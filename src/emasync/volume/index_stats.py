@@ -32,7 +32,7 @@ TABLE: Final = "stats.json"
 NUMBERS_AT_ONCE: Final = 4096
 """Chunks that are looked up together."""
 
-PIECE_BYTES: Final = 16 << 20
+PIECE_BYTES: Final = 4 << 20
 """Of a chunk without codecs, which may be a whole file."""
 
 _NUMBERS: Final = "biuf"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from emasync.hooks.index.file_writer import write_file_array
 from emasync.hooks.index.files import arrays_of, describe
 from emasync.hooks.index.found_file import FoundArray
 from emasync.hooks.index.recordings import recordings_in
+from emasync.hooks.index.reuse import OlderIndex
 from emasync.hooks.index.series import Series
 from emasync.hooks.index.shard_writer import ShardRoom, write_sharded
 from emasync.hooks.index.tree_writer import Memory, write_tree_array
@@ -28,6 +29,7 @@ from emasync.hooks.metadata.local import LocalTree, Own
 from emasync.ledger.interface import Row
 from emasync.model.task import State
 from emasync.registry import FORMATS
+from emasync.volume.index_entry import ArrayEntry
 from emasync.volume.index_writer import IndexWriter
 from emasync.volume.states import ChunkState
 
@@ -61,6 +63,7 @@ class DatasetIndexer:
         self._cuts = read_cuts(self._published.document(BOXES))
         self._trees: list[TreeArray] = []
         self._series = None if facts.series is None else Series(facts.series, self._disk)
+        self._older = OlderIndex.of(context, facts)
         self.counts: Counter[str] = Counter()
         self.notes: list[str] = []
 
@@ -136,10 +139,19 @@ class DatasetIndexer:
         file = self._disk.file(item.path)
         if file is None:
             return
+        if self._older is not None and (known := self._older.entries(item.path)):
+            self._copy(self._older, known, file.name)
+            return
         found, notes = describe(item, file)
         self.notes += notes
         for array in arrays_of(item.path, file.name, found) if found is not None else ():
             self._add(array)
+
+    def _copy(self, older: OlderIndex, known: Sequence[ArrayEntry], name: str) -> None:
+        for entry in known:
+            older.copy(entry, name, self._writer)
+            self._count(entry.coverage.chunks, entry.coverage.present)
+        self.notes += older.notes(name)
 
     def _add(self, array: FoundArray) -> None:
         try:

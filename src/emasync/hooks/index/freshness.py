@@ -17,7 +17,19 @@ from emasync.model.version import VERSION
 from emasync.volume.index import DatasetIndex, open_index
 
 INPUTS: Final = "inputs"
-"""Member of the head of an index."""
+"""Member of the head of an index: digest of all that it is made of."""
+
+TOLD: Final = "told"
+"""Member of the head: digest of who made it, and what the manifest said."""
+
+
+def told_digest(facts: DatasetFacts) -> str:
+    """Digest of what descriptions of files depend on, beside the files."""
+    return _digest([VERSION, asdict(facts)])
+
+
+def _digest(value: object) -> str:
+    return sha256(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def inputs_of(context: HookContext, facts: DatasetFacts) -> str:
@@ -30,14 +42,13 @@ def inputs_of(context: HookContext, facts: DatasetFacts) -> str:
     plan = ledger.plan_facts(facts.id)
     kept = LocalTree(context.root, context.sink, facts.id + SOURCE_METADATA)
     told = [
-        VERSION,
-        asdict(facts),
+        told_digest(facts),
         None if tally is None else asdict(tally),
         None if plan is None else [plan.digest, plan.complete],
         ledger.durable_epoch(),
         sha256(kept.document(BOXES) or b"").hexdigest(),
     ]
-    return sha256(orjson.dumps(told, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS)).hexdigest()
+    return _digest(told)
 
 
 def fresh_index(context: HookContext, facts: DatasetFacts, inputs: str) -> DatasetIndex | None:
@@ -53,7 +64,7 @@ def fresh_index(context: HookContext, facts: DatasetFacts, inputs: str) -> Datas
         if index.head.get(INPUTS) != inputs:
             return None
         for file in range(len(index.files)):
-            index.files.require_unchanged(context.root, file)
+            index.files.require_unchanged(context.root, file, same_time=True)
     except EmasyncError:
         return None
     return index

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from emasync.hooks.index.dataset import DatasetIndexer
-from emasync.hooks.index.freshness import INPUTS, fresh_index, inputs_of
+from emasync.hooks.index.freshness import INPUTS, TOLD, fresh_index, inputs_of, told_digest
 from emasync.hooks.index.manifest import completed
 from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
 from emasync.volume.index_writer import IndexWriter
@@ -47,7 +47,7 @@ def _index(context: HookContext, facts: DatasetFacts) -> tuple[Counter[str], lis
         indexer = DatasetIndexer(context, facts, writer)
         if not indexer.run():
             return Counter(), []
-        writer.finish(indexer.notes, {"counts": dict(indexer.counts), INPUTS: inputs})
+        writer.finish(indexer.notes, {"counts": dict(indexer.counts), INPUTS: inputs, TOLD: told_digest(facts)})
     return indexer.counts + Counter(datasets=1), indexer.notes
 
 
