@@ -9,6 +9,7 @@ import pytest
 from tests.volume.read.desk import Array
 
 from emasync.volume.cache import ChunkCache, Flight
+from emasync.volume.reading import of_its_own
 
 
 def chunk(value: int, size_bytes: int = 100) -> Array:
@@ -88,3 +89,15 @@ def test_a_chunk_too_large_to_be_kept_still_reaches_who_waits() -> None:
 def test_a_negative_size_is_refused() -> None:
     with pytest.raises(ValueError, match="expected 0 or more"):
         ChunkCache(-1)
+
+
+def test_what_is_kept_keeps_no_more_memory_alive_than_its_own() -> None:
+    read = bytes(1_000_000)
+    own, part = chunk(1), np.frombuffer(read, "u1", 100, 7)
+
+    assert of_its_own(own) is own
+    assert of_its_own(own.reshape(10, 10).T).base is own
+    for view in (part, part.reshape(10, 10), np.empty((1000, 100))[5]):
+        kept = of_its_own(view)
+        assert kept.base is None
+        np.testing.assert_array_equal(kept, view)
