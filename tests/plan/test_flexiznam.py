@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from emasync.disk.names import check_relative
 from emasync.errors import DestinationError, SourceError
 from emasync.layouts.flexiznam.names import HOME
-from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register
+from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register, mice_in, page_place
 from emasync.manifest.layout import FlexiznamLayout as Asked
 from emasync.model.task import ObjectEntry
 from emasync.plan.flexiznam import FlexiznamLayout
@@ -124,11 +124,13 @@ def _fields(recorded: Recorded) -> dict[str, Any]:
 def test_a_register_that_was_written_down_names_all_the_same(assets: dict[str, tuple[Recorded, set[str]]]) -> None:
     register = Register()
     before = {asset: naming(register).sidecars(asset, recorded).base for asset, (recorded, _) in assets.items()}
-    again = Register.from_bytes(register.to_bytes())
+    documents = dict(register.changes())
+    pages = {mouse: documents[page_place(mouse)] for mouse in mice_in(documents.get(REGISTER))}
+    assert len(documents) == (len(pages) + 1 if pages else 0)
+    again = Register.read(pages)
     after = {asset: naming(again).sidecars(asset, recorded).base for asset, (recorded, _) in reversed(assets.items())}
     assert after == before
-    assert not again.changed
-    assert again.to_bytes() == register.to_bytes()
+    assert again.changes() == []
 
 
 # --- entities -------------------------------------------------------------------------------------------------------
@@ -200,11 +202,32 @@ def test_a_layout_has_no_place_for_what_it_was_not_told_of() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"[]", b"{", b'{"version": 2}', b'{"version": 1, "subjects": {}, "sessions": {}, "entities": [{}]}']
+    "data", [None, b"[]", b"{", b'{"version": 2}', b'{"version": 1, "subject": null, "sessions": []}']
 )
-def test_a_register_that_cannot_be_read_is_not_made_anew(data: bytes) -> None:
+def test_a_register_that_cannot_be_read_is_not_made_anew(data: bytes | None) -> None:
     with pytest.raises(SourceError, match="put it back from a copy"):
-        Register.from_bytes(data)
+        Register.read({"p/1": data})
+    if data is not None:
+        with pytest.raises(SourceError, match="put it back from a copy"):
+            mice_in(data)
+
+
+def test_a_thousandth_asset_costs_what_the_first_did() -> None:
+    """Only the page of its mouse is written, and the list of mice where the mouse is new."""
+    register, written = Register(), []
+    for number in range(200):
+        naming(register).sidecars(f"asset {number}", Recorded(subject=str(number % 100), ex_vivo=True))
+        written.append([place for place, _ in register.changes()])
+        register.written()
+    assert written[0] == [page_place("p/0"), REGISTER]
+    assert written[150] == [page_place("p/50")]
+
+
+def test_a_session_that_somebody_named_is_not_taken_for_another() -> None:
+    register = Register()
+    naming(register, session="S20230331").whole("a", Recorded(subject="1", started=START))
+    other = Recorded(subject="1", started=START.replace(hour=20), ex_vivo=False)
+    assert naming(register).entity(other, "b").path.split("/")[2] == "S20230331_0"
 
 
 def test_a_folder_and_an_entity_never_share_a_place() -> None:
@@ -276,11 +299,11 @@ async def test_names_are_written_down_before_they_are_used_and_read_again() -> N
     documents = MemoryDocuments()
     tree = Tree({"": Children(("x",), ()), "x": Children((), ())})
     first = await settle(FlexiznamLayout(ASKED), documents, tree)
-    written = await documents.read(REGISTER)
-    assert written is not None
-    assert "raw/p/1/S20230331/R144736_ecephys/x" in Register.from_bytes(written).items
+    written = await documents.read(page_place("p/1"))
+    assert mice_in(await documents.read(REGISTER)) == ["p/1"]
+    assert "raw/p/1/S20230331/R144736_ecephys/x" in Register.read({"p/1": written}).items
     assert await settle(FlexiznamLayout(ASKED), documents, tree) == first
-    assert await documents.read(REGISTER) == written
+    assert await documents.read(page_place("p/1")) == written
 
 
 async def test_a_plan_beside_the_root_names_nothing_in_it() -> None:
@@ -289,7 +312,8 @@ async def test_a_plan_beside_the_root_names_nothing_in_it() -> None:
     tree = Tree({"": Children(("x",), ()), "x": Children((), ())})
     await settle(layout, dry, tree)
     await settle(layout, root, tree)
-    assert await root.read(REGISTER) == await dry.read(REGISTER)
+    for place in (REGISTER, page_place("p/1")):
+        assert await root.read(place) == await dry.read(place) is not None
 
 
 async def test_findings_that_come_together_are_all_written_down() -> None:
@@ -307,12 +331,12 @@ async def test_findings_that_come_together_are_all_written_down() -> None:
     layout, documents = FlexiznamLayout(ASKED), Slow()
 
     async def tells(path: str) -> Recorded:
-        return Recorded(subject=path[:5], started=START, ex_vivo=False)
+        return Recorded(subject="sub-1", session=path[4:5], started=START, ex_vivo=False)
 
     pages = [
         FilesFound(base="s3://b", entries=(ObjectEntry(key=str(number), path=f"sub-{number}/x.nwb"),), recorded=tells)
         for number in range(9)
     ]
     await asyncio.gather(*(layout.settle("d", page, documents) for page in pages))
-    register = Register.from_bytes(await documents.read(REGISTER))
+    register = Register.read({"p/sub-1": await documents.read(page_place("p/sub-1"))})
     assert len([entity for entity in register.entities.values() if entity.kind == "recording"]) == 9

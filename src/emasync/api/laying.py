@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from emasync.assembly import Resources
 from emasync.errors import InputError
 from emasync.hooks.receipt import RECEIPT
-from emasync.layouts.flexiznam.register import REGISTER
+from emasync.layouts.flexiznam.register import REGISTER, mice_in, page_place
 from emasync.layouts.record import MIRROR, RECORD, LaidOut, LayoutRecord
 from emasync.manifest.manifest import Manifest
 from emasync.plan.layout import layout_for
@@ -109,9 +109,11 @@ def look_at_layout(root: Path, manifest: Manifest, wanted: Collection[str]) -> N
 
 async def take_names_from(known: Reads, documents: Documents) -> None:
     """Let a plan beside a root begin with the names that were given in it."""
-    data = await known.read(REGISTER)
-    if data is not None:
-        await documents.write(REGISTER, data)
+    listed = await known.read(REGISTER)
+    for place in (REGISTER, *map(page_place, mice_in(listed))):
+        data = await known.read(place)
+        if data is not None:
+            await documents.write(place, data)
 
 
 class Reads(Protocol):

@@ -18,7 +18,7 @@ from emasync.layouts.flexiznam.acquisition import (
     legacy_acquisition,
 )
 from emasync.layouts.flexiznam.names import CREATED, HOME
-from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register
+from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register, mice_in, page_place
 from emasync.layouts.flexiznam.types import dataset_type
 from emasync.layouts.record import RECORD, LayoutRecord
 from emasync.ledger.interface import Row
@@ -82,7 +82,8 @@ class FlexiznamHook:
         record = LayoutRecord.from_bytes(_document(context.sink, RECORD))
         if record.kind != "flexiznam":
             return HookReport()
-        register = Register.from_bytes(_document(context.sink, REGISTER))
+        mice = mice_in(_document(context.sink, REGISTER))
+        register = Register.read({mouse: _document(context.sink, page_place(mouse)) for mouse in mice})
         census = Census(register)
         for tally in context.ledger.tallies():
             if not tally.planned or tally.metadata_only:

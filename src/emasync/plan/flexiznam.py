@@ -11,7 +11,7 @@ from typing import Final
 
 from emasync.errors import DestinationError
 from emasync.layouts.flexiznam.names import HOME, is_top
-from emasync.layouts.flexiznam.register import REGISTER, Register
+from emasync.layouts.flexiznam.register import REGISTER, Register, mice_in, page_place
 from emasync.manifest.layout import FlexiznamLayout as Asked
 from emasync.plan.flexiznam_naming import Naming, Settled
 from emasync.plan.layout import Keeper
@@ -73,9 +73,9 @@ class FlexiznamLayout:
         async with self._turn:  # what is written later holds all that was written before
             await self._read(keeper)
             settled = await self._settled(Naming(self._asked, self._register, dataset), found, told)
-            if self._register.changed:
-                await keeper.write(REGISTER, self._register.to_bytes())
-                self._register.changed = False
+            for place, data in self._register.changes():
+                await keeper.write(place, data)
+            self._register.written()
         return settled
 
     async def places(self, dataset: str, keeper: Keeper) -> tuple[str, ...]:
@@ -92,7 +92,9 @@ class FlexiznamLayout:
 
     async def _read(self, keeper: Keeper) -> None:
         if keeper is not self._keeper:
-            self._register, self._keeper = Register.from_bytes(await keeper.read(REGISTER)), keeper
+            mice = mice_in(await keeper.read(REGISTER))
+            pages = {mouse: await keeper.read(page_place(mouse)) for mouse in mice}
+            self._register, self._keeper = Register.read(pages), keeper
 
     async def _settled(
         self, naming: Naming, found: FilesFound | TreeFound, told: dict[str, Recorded | None]

@@ -166,7 +166,7 @@ class Naming:
         SourceError
             Nobody tells; the message names the key of the manifest to set.
         """
-        mouse = f"{segment(self._asked.project)}/{self._mouse(recorded, path)}"
+        mouse = self._mouse(recorded, path)
         if self._asked.sample is not None:
             return self._sample(mouse, self._asked.sample.split("/"))
         if recorded.ex_vivo and self._asked.session is None:
@@ -177,17 +177,16 @@ class Naming:
         name = self._asked.mouse or recorded.subject
         if name is None:
             raise self._lacking(path, "which mouse it is", "layout.mouse")
-        mouse = segment(name)
+        mouse = f"{segment(self._asked.project)}/{segment(name)}"
         if recorded.subject is not None:
             self._register.require_subject(mouse, recorded.subject.removeprefix("sub-"))
         return mouse
 
     def _sample(self, mouse: str, names: Sequence[str]) -> Entity:
-        path = mouse
-        for name in names:
-            path = f"{path}/{segment(name)}"
+        inner, *outer = (f"{mouse}/{'/'.join(map(segment, names[:count]))}" for count in range(len(names), 0, -1))
+        for path in reversed(outer):
             self._register.entity(Entity(path=path, kind="sample"))
-        return self._register.entities[path]
+        return self._register.entity(Entity(path=inner, kind="sample"))
 
     def _session(self, mouse: str, recorded: Recorded, path: str) -> Entity:
         name, started = self._asked.session, recorded.started
@@ -198,7 +197,8 @@ class Naming:
             if started is None:
                 raise self._lacking(path, "when it was recorded", "layout.session")
             name = self._register.session(mouse, session_name(started), recorded.session or started.isoformat())
-        return self._known(Entity(path=f"{mouse}/{segment(name)}", kind="session", started=_created(recorded)))
+        made = Entity(path=f"{mouse}/{segment(name)}", kind="session", started=_created(recorded))
+        return self._register.entity(made)
 
     def _recording(self, session: Entity, recorded: Recorded) -> Entity:
         if recorded.started is None:
@@ -211,11 +211,7 @@ class Naming:
             protocol=protocol or recorded.session or "unspecified",
             recording_type=recording_type(protocol),
         )
-        return self._known(made)
-
-    def _known(self, entity: Entity) -> Entity:
-        self._register.entity(entity)
-        return self._register.entities[entity.path]
+        return self._register.entity(made)
 
     def _lacking(self, path: str, what: str, keys: str) -> SourceError:
         about = f"{self._dataset}: {path}" if path else self._dataset

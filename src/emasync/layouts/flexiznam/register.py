@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal
 
 import orjson
@@ -12,7 +13,7 @@ from emasync.errors import SourceError
 from emasync.layouts.flexiznam.names import HOME, TreeName, beside, is_top
 
 REGISTER: Final = f"{HOME}/places.json"
-"""Relative to the root; no part of ``.emasync``, because the files outlive that."""
+"""Which mice have pages, relative to the root; no part of ``.emasync``, because the files outlive that."""
 
 VERSION: Final = 1
 
@@ -72,37 +73,71 @@ class Item:
     created: str = ""
 
 
+@dataclass(slots=True)
+class _Page:
+    """What one mouse has (mutable)."""
+
+    subject: str | None = None
+    sessions: dict[str, str] = field(default_factory=dict)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    entities: list[Entity] = field(default_factory=list)
+    items: list[tuple[str, Item]] = field(default_factory=list)
+
+    def to_bytes(self) -> bytes:
+        """As JSON; what is unchanged reads the same."""
+        document = {
+            "version": VERSION,
+            "subject": self.subject,
+            "sessions": self.sessions,
+            "files": self.files,
+            "entities": [asdict(entity) for entity in self.entities],
+            "items": [{**asdict(item), "asked": asked} for asked, item in self.items],
+        }
+        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
 class Register:
-    """Names that were given (mutable). Two owners never share a folder, two sessions of a day never a name."""
+    """Names that were given (mutable). Two owners never share a folder, two sessions of a day never a name.
+
+    Attributes
+    ----------
+    entities : dict of str to Entity
+        By path.
+    items : dict of str to Item
+        By place.
+    """
 
     def __init__(self) -> None:
         self.entities: dict[str, Entity] = {}
         self.items: dict[str, Item] = {}
-        self.changed = False
-        self._files: dict[str, list[str]] = {}
-        self._subjects: dict[str, str] = {}
-        self._sessions: dict[str, dict[str, str]] = {}
+        self._pages: dict[str, _Page] = {}
+        self._written: set[str] = set()
+        self._changed: dict[str, None] = {}
         self._taken: dict[str, str] = {}
         self._owned: dict[_Ownership, Item] = {}
+
+    def _page(self, mouse: str) -> _Page:
+        return self._pages.setdefault(mouse, _Page())
 
     # --- giving names ------------------------------------------------------------------------------------------
 
     def require_subject(self, mouse: str, subject: str) -> None:
-        """Hold a mouse to one subject.
+        """Hold a mouse (``<project>/<mouse>``) to one subject.
 
         Raises
         ------
         SourceError
             It is another one: two animals would be laid into one folder.
         """
-        known = self._subjects.get(mouse)
-        if known not in (None, subject):
+        page = self._page(mouse)
+        if page.subject not in (None, subject):
             raise SourceError(
-                f"mouse {mouse} stands for subject {known} here, and this is subject {subject}: leave out layout.mouse "
-                "so that each gets a folder of its own, or narrow the dataset to one subject"
+                f"mouse {mouse.rpartition('/')[2]} stands for subject {page.subject} here, and this is subject "
+                f"{subject}: leave out layout.mouse so that each gets a folder of its own, or narrow the dataset to one"
             )
-        self.changed |= known is None
-        self._subjects[mouse] = subject
+        if page.subject is None:
+            page.subject = subject
+            self._changed[mouse] = None
 
     def session(self, mouse: str, name: str, identity: str) -> str:
         """Name of a session; a second one of the same day is numbered as flexiznam does (``generate_name``).
@@ -116,31 +151,34 @@ class Register:
         identity : str
             What tells one session of a mouse from another.
         """
-        names = self._sessions.setdefault(mouse, {})
+        names = self._page(mouse).sessions
         if identity not in names:
             used = set(names.values())
             numbered = (name if number is None else f"{name}_{number}" for number in _numbers())
-            names[identity] = next(one for one in numbered if one not in used)
-            self.changed = True
+            free = (one for one in numbered if one not in used and f"{mouse}/{one}" not in self.entities)
+            names[identity] = next(free)
+            self._changed[mouse] = None
         return names[identity]
 
-    def entity(self, entity: Entity) -> None:
-        """Know an entity; what was said of it first stays.
+    def entity(self, entity: Entity) -> Entity:
+        """Know an entity; what was said of it first stays, and is given back.
 
         Raises
         ------
         SourceError
             A dataset's folder has that place.
         """
-        if entity.path in self.entities:
-            return
-        for tree in ("raw", "processed"):
-            if owner := self._taken.get(f"{tree}/{entity.path}".casefold()):
-                raise SourceError(f"{entity.path} is the folder of {owner}, and cannot be a {entity.kind} besides")
-        self._enter(entity)
-        self.changed = True
+        if entity.path not in self.entities:
+            for tree in ("raw", "processed"):
+                if owner := self._taken.get(f"{tree}/{entity.path}".casefold()):
+                    raise SourceError(f"{entity.path} is the folder of {owner}, and cannot be a {entity.kind} besides")
+            mouse = mouse_of(entity.path)
+            self._enter(mouse, entity)
+            self._changed[mouse] = None
+        return self.entities[entity.path]
 
-    def _enter(self, entity: Entity) -> None:
+    def _enter(self, mouse: str, entity: Entity) -> None:
+        self._page(mouse).entities.append(entity)
         self.entities[entity.path] = entity
         self._taken |= {f"{tree}/{entity.path}".casefold(): "" for tree in ("raw", "processed")}
 
@@ -165,76 +203,127 @@ class Register:
             place = f"{tree}/{beside(entity, name) if outside else f'{entity}/{name}'}"
             if place.casefold() not in self._taken:
                 break
-        found = Item(**{**asdict(item), "place": place, "name": name})
-        self._know(found, owned)
-        self.changed = True
+        found, mouse = replace(item, place=place, name=name), mouse_of(entity)
+        self._know(mouse, found, owned)
+        self._changed[mouse] = None
         return found
 
-    def files(self, tree: TreeName, entity: str, dataset: str) -> None:
-        """Know that files right below an entity may be some of a dataset's."""
-        datasets = self._files.setdefault(f"{tree}/{entity}", [])
-        if dataset not in datasets:
-            datasets.append(dataset)
-            self.changed = True
-
-    def places(self, dataset: str) -> tuple[str, ...]:
-        """Folders that hold a dataset's data; a slash at the end means the files right in one."""
-        mine = (item.place for item in self.items.values() if item.owner.partition("/")[0] == dataset)
-        return (*mine, *(f"{place}/" for place, datasets in self._files.items() if dataset in datasets))
-
-    def _know(self, item: Item, owned: _Ownership) -> None:
+    def _know(self, mouse: str, item: Item, owned: _Ownership) -> None:
+        self._page(mouse).items.append((owned[-1], item))
         self.items[item.place] = self._owned[owned] = item
         self._taken[item.place.casefold()] = item.owner
 
-    # --- as a document -----------------------------------------------------------------------------------------
+    def files(self, tree: TreeName, entity: str, dataset: str) -> None:
+        """Know that files right below an entity may be some of a dataset's."""
+        mouse = mouse_of(entity)
+        datasets = self._page(mouse).files.setdefault(f"{tree}/{entity}", [])
+        if dataset not in datasets:
+            datasets.append(dataset)
+            self._changed[mouse] = None
 
-    def to_bytes(self) -> bytes:
-        """As JSON; what is unchanged reads the same."""
-        document = {
-            "version": VERSION,
-            "subjects": self._subjects,
-            "sessions": self._sessions,
-            "files": self._files,
-            "entities": [asdict(entity) for entity in self.entities.values()],
-            "items": [{**asdict(item), "asked": asked} for (*_, asked), item in self._owned.items()],
-        }
-        return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    def places(self, dataset: str) -> tuple[str, ...]:
+        """Folders that hold a dataset's data; a slash at the end means the files right in one."""
+        mine = [item.place for item in self.items.values() if item.owner.partition("/")[0] == dataset]
+        files = (row for page in self._pages.values() for row in page.files.items())
+        return (*mine, *(f"{place}/" for place, datasets in files if dataset in datasets))
+
+    # --- as documents ------------------------------------------------------------------------------------------
+
+    def changes(self) -> list[tuple[str, bytes]]:
+        """Documents to be written, in this order: place, relative to the root, and content.
+
+        A page of each mouse that changed, so that a thousandth asset costs what the first did; then the list of mice.
+        """
+        pages = [(page_place(mouse), self._pages[mouse].to_bytes()) for mouse in self._changed]
+        new = self._changed.keys() - self._written
+        document = {"version": VERSION, "mice": sorted(self._written | new)}
+        form = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        return [*pages, (REGISTER, orjson.dumps(document, option=form))] if new else pages
+
+    def written(self) -> None:
+        """All changes are on disk."""
+        self._written |= self._changed.keys()
+        self._changed.clear()
 
     @classmethod
-    def from_bytes(cls, data: bytes | None) -> Register:
-        """Read a register; an empty one where there is none.
+    def read(cls, pages: Mapping[str, bytes | None]) -> Register:
+        """Read a register.
+
+        Parameters
+        ----------
+        pages : mapping of str to bytes or None
+            By mouse, as :func:`mice_in` names them.
 
         Raises
         ------
         SourceError
-            It is broken: names cannot be given anew where files lie under older ones.
+            A page is broken or gone: names cannot be given anew where files lie under older ones.
         """
         register = cls()
-        if data is None:
-            return register
-        try:
-            register._fill(orjson.loads(data))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise SourceError(
-                f"{REGISTER} says which folder stands for what, and cannot be read ({error!r}): put it back from a "
-                "copy, or use another root",
-                location=REGISTER,
-            ) from error
+        for mouse, data in pages.items():
+            with _readable(page_place(mouse)):
+                register._fill(mouse, orjson.loads(data or b""))
+            register._written.add(mouse)
         return register
 
-    def _fill(self, document: Mapping[str, Any]) -> None:
+    def _fill(self, mouse: str, document: Mapping[str, Any]) -> None:
         """Any: JSON of ours, or of whoever edited it; what does not fit raises."""
-        if document["version"] != VERSION:
-            raise ValueError(f"version {document['version']}, expected {VERSION}")
-        self._subjects = dict(document["subjects"])
-        self._sessions = {mouse: dict(names) for mouse, names in document["sessions"].items()}
-        self._files = {place: list(datasets) for place, datasets in document["files"].items()}
+        _require_version(document)
+        page, subject = self._page(mouse), document["subject"]
+        page.subject = None if subject is None else str(subject)
+        page.sessions = dict(document["sessions"])
+        page.files = {place: list(datasets) for place, datasets in document["files"].items()}
         for row in document["entities"]:
-            self._enter(Entity(**row))
+            self._enter(mouse, Entity(**row))
         for row in document["items"]:
             asked = row.pop("asked")
             item = Item(**row)
-            self._know(item, (item.owner, item.place.partition("/")[0], item.entity, asked))
+            self._know(mouse, item, (item.owner, item.place.partition("/")[0], item.entity, asked))
+
+
+def mice_in(data: bytes | None) -> list[str]:
+    """Mice that a register has pages of, ``<project>/<mouse>`` each; none where there is no register.
+
+    Raises
+    ------
+    SourceError
+        The list is broken.
+    """
+    if data is None:
+        return []
+    with _readable(REGISTER):
+        document = orjson.loads(data)
+        _require_version(document)
+        return [str(mouse) for mouse in document["mice"]]
+
+
+def page_place(mouse: str) -> str:
+    """Where the page of a mouse lies, relative to the root."""
+    return f"{HOME}/places/{mouse}/places.json"
+
+
+def mouse_of(path: str) -> str:
+    """``<project>/<mouse>`` of an entity's path."""
+    project, mouse, *_ = path.split("/")
+    return f"{project}/{mouse}"
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SourceError(
+            f"{place} says which folder stands for what, and cannot be read ({error!r}): put it back from a copy, or "
+            "use another root",
+            location=place,
+        ) from error
+
+
+def _require_version(document: Mapping[str, Any]) -> None:
+    """Any: as above."""
+    if document["version"] != VERSION:
+        raise ValueError(f"version {document['version']}, expected {VERSION}")
 
 
 def _numbers() -> Iterator[int | None]:
