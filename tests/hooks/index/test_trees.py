@@ -338,3 +338,34 @@ def test_what_is_accepted_to_be_missing_is_not_absent(accepted: bool, gridded: b
     run_hook(tmp_path, DatasetFacts(id="d", folder="d"))
     (array,) = open_index(tmp_path, "d").arrays()
     assert all_places(array).files.tolist() == [0, NOT_DOWNLOADED if accepted else ABSENT]
+
+
+def test_an_index_is_made_again_when_something_was_fetched_and_counts_stay_the_same(tmp_path: Path) -> None:
+    """As after a chunk that changed at the source, of the same length: its checksum is another one."""
+    (tmp_path / "d").mkdir()
+    fields = {"zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|u1", "order": "C", "fill_value": 0}
+    (tmp_path / "d/.zarray").write_text(json.dumps({**fields, "compressor": None, "filters": None}))
+    crcs, folders = [], set()
+    for epoch, crc in enumerate([5, 5, 6]):
+        ledger = SqliteLedger.open(tmp_path / ".emasync", root=tmp_path, clock=SystemClock())
+        if not epoch:
+            ledger.begin_plan("d", "00")
+            grid = ChunkGrid(start=(0,), shape=(1,), prefix="")
+            set_id = ledger.add_set(TaskSetSpec(dataset="d", base="https://example.org/d", destination="d", grid=grid))
+            ledger.finish_plan("d")
+        if epoch != 1:
+            ledger.record([Invalidated(set_id=set_id, key=0)] if epoch else [])
+            ledger.record(
+                [Sealed(set_id=set_id, key=0, size_bytes=1, crc32c=crc, epoch=epoch + 1, generation=epoch // 2)]
+            )
+            ledger.record([Placed(set_id=set_id, key=0)])
+            ledger.set_durable_epoch(epoch + 1)
+        ledger.close(clean=True)
+        run_hook(tmp_path, DatasetFacts(id="d", folder="d"))
+        index = open_index(tmp_path, "d")
+        places = all_places(next(index.arrays()))
+        assert places.crc32c is not None
+        crcs.append(int(places.crc32c[0]))
+        folders.add(index.columns.folder)
+    assert crcs == [5, 5, 6]
+    assert len(folders) == 2
