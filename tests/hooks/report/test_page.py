@@ -231,13 +231,19 @@ def test_a_lost_origin_is_a_failure_of_its_dataset(ledger: SqliteLedger, context
     assert found.receipt.failures == (lost,)
 
 
-def test_a_root_without_its_ledger_is_told_from_its_receipt(context: Callable[..., HookContext]) -> None:
+def test_what_the_ledger_does_not_know_is_told_from_the_receipt(
+    ledger: SqliteLedger, context: Callable[..., HookContext]
+) -> None:
     (context().root / "receipt.json").write_text(
         '{"datasets": [{"id": "old", "status": "complete", "objects": 5, "bytes": 50,'
         ' "verified": {"published": 5, "computed": 0, "size_only": 0}, "failures": []}]}'
     )
     (found,) = page_facts(context()).datasets
     assert (found.receipt.id, found.receipt.objects) == ("old", 5)
+
+    place(ledger, plan(ledger, "old", 1), 0)
+    (found,) = page_facts(context()).datasets
+    assert found.receipt.objects == 1
 
 
 def test_the_page_is_written_when_there_is_something_new_to_say(
