@@ -15,7 +15,7 @@ from emasync.api.remote_file import RemoteContent
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.engine.engine import Engine
 from emasync.errors import ErrorKind, MachineError, NotDownloaded
-from emasync.ledger.interface import Absent, Failed, LedgerCalls, OpenSet, PlannedSet, Row
+from emasync.ledger.interface import Absent, Failed, LedgerCalls, PlannedSet, Row
 from emasync.ledger.placement import place_ledger
 from emasync.ledger.store import SqliteLedger
 from emasync.model.events import ignore_event
@@ -183,8 +183,4 @@ class ChosenObjects:
         if method == "record":
             self.absent += [fact for fact in args[0] if isinstance(fact, Absent)]
             self.failed += [fact for fact in args[0] if isinstance(fact, Failed)]
-        answer = await self._ledger.call(method, *args, **kwargs)
-        if method == "open_sets":
-            opened: list[OpenSet] = answer
-            return [one for one in opened if one.set_id in self._keys]
-        return answer
+        return await self._ledger.call(method, *args, **kwargs)

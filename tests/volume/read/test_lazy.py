@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,14 @@ def test_without_being_asked_to_nothing_is_fetched(bench: Bench) -> None:
     assert bench.asked() == []
 
 
+def test_tensorstore_makes_nothing_up_either(bench: Bench) -> None:
+    volume = emasync.open_volume(bench.root, "a", engine="tensorstore")
+
+    np.testing.assert_array_equal(volume[2:8, 2:22, 2:22], bench.data[2:8, 2:22, 2:22])
+    with pytest.raises(NotDownloaded):
+        volume[2:9, 2:22, 2:22]
+
+
 def test_a_block_fetches_the_chunks_it_needs_and_no_others(bench: Bench) -> None:
     volume = emasync.open_volume(bench.root, "a", lazy=True)
 
@@ -164,6 +174,28 @@ def test_what_the_publisher_left_out_meanwhile_is_fill_value(tmp_path: Path) -> 
     assert (volume[4:, :4, 4:] == 9).all()
     np.testing.assert_array_equal(volume[4:, 4:], stored.data[4:, 4:])
     assert fetched == [["set/a/0"], ["set/a/5"]]
+
+
+def test_one_thread_fetches_and_the_other_finds_it_there(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((8, 8, 8)), (4, 4, 4))
+    stored.places.kind = "formula"
+    stored.places.files[0] = NOT_DOWNLOADED
+    fetched: list[str] = []
+    both = threading.Barrier(2)
+
+    def fetch(paths: Sequence[str]) -> frozenset[str]:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.3)  # until the other one is here too, which it must not be
+        fetched.extend(paths)
+        return frozenset()
+
+    stored.array = replace(stored.array, chunks=LazyMap(stored.array, fetch, lambda path: path in fetched))
+    volume = stored.volume()
+
+    with ThreadPoolExecutor(2) as pool:
+        for block in pool.map(lambda _: volume[:], range(2)):
+            np.testing.assert_array_equal(block, stored.data)
+    assert fetched == ["set/a/0"]
 
 
 def test_what_nobody_wants_any_more_is_not_made_up(tmp_path: Path) -> None:
