@@ -77,11 +77,6 @@ def acquisition(root: Path, name: str, data_root: dict[str, Path] | None = None)
     return document
 
 
-def shape(value: Any) -> Any:
-    """Keys and types of a document (Any: YAML)."""
-    return {key: shape(inner) for key, inner in value.items()} if isinstance(value, dict) else type(value)
-
-
 # --- imaging ----------------------------------------------------------------------------------------------------
 
 
@@ -101,6 +96,8 @@ def test_an_imaged_brain(flat: Flat, tmp_path: Path) -> None:
     assert document["origin_name"] == "654308"
     assert document["root_folder"] == str(root / "flexiznam/raw/aind_open/654308")
     brain = document["children"]["brain"]
+    assert list(document) == ["project", "origin_name", "root_folder", "children"]
+    assert list(brain) == ["type", "genealogy", "path", "notes", "children"]
     assert list(brain["children"]) == ["SPIM.ome.zarr", "original_metadata", "sidecars"]
     spim = brain["children"]["SPIM.ome.zarr"]
     inside = [data for path, data in source.items() if path.startswith("SPIM.ome.zarr/")]
@@ -189,6 +186,8 @@ def test_sessions_and_recordings(flat: Flat, tmp_path: Path) -> None:
     ]
     first = acquisition(root, "aind_open/655565/S20230331")["children"]["S20230331"]
     recording = first["children"]["R144736_ecephys"]
+    assert list(first) == ["type", "genealogy", "path", "children"]
+    assert list(recording) == ["type", "recording_type", "protocol", "timestamp", "genealogy", "path", "children"]
     assert {key: recording[key] for key in ("type", "recording_type", "protocol", "timestamp")} == {
         "type": "recording",
         "recording_type": "ephys",

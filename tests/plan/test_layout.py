@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import posixpath
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from emasync.disk.names import check_relative, map_path, unmap_segment
 from emasync.errors import DestinationError, ErrorKind
+from emasync.manifest.load import parse_manifest
 from emasync.model.task import ObjectEntry
 from emasync.plan.intake import placed
 from emasync.plan.layout import MirrorLayout, source_metadata
@@ -71,3 +73,11 @@ def test_the_short_way_gives_what_the_long_way_gives(path: str) -> None:
             MirrorLayout().place(path)
     else:
         assert MirrorLayout().place(path) == expected
+
+
+def test_the_example_of_the_documentation_is_a_manifest() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/layouts.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    manifest = parse_manifest(example, file="layouts.md", environ={})
+    assert manifest.layout.kind == "flexiznam"
+    assert set(manifest.layout.folders(manifest.folder)) == {"flexiznam/raw", "flexiznam/processed"}
