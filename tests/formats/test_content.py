@@ -159,7 +159,7 @@ def test_chunks_of_zarr_3(tmp_path: Path, how: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("metadata", "says"),
     [
-        ({"compressor": {"id": "pcodec"}}, "codec pcodec"),
+        ({"compressor": {"id": "zfpy"}}, "codec zfpy"),
         ({"filters": [{"id": "fixedscaleoffset"}]}, "codec fixedscaleoffset"),
         ({"filters": [{"id": "vlen-utf8"}], "dtype": "|O"}, r"voxels of type \|O"),
         ({"dtype": [["a", "<i2"]]}, "voxels of type"),
@@ -263,21 +263,21 @@ def test_a_decoder_that_is_not_installed_is_named_with_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "imagecodecs", None)  # as the import system has it where there is none
-    with pytest.raises(NoDecoderError, match=r"encoding jpeg without imagecodecs: pip install 'emasync\[images\]'"):
+    with pytest.raises(NoDecoderError, match=r"codec precomputed.jpeg .* pip install 'emasync\[images\]'"):
         written(tmp_path, 100, "jpeg", "uint8")
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", np.zeros((24, 8), np.uint8).tobytes()])
 def test_an_image_that_is_none(tmp_path: Path, data: bytes) -> None:
     test, _ = written(tmp_path, 100, "jpeg", "uint8")
-    with pytest.raises(FormatError, match="8/0: the chunk cannot be decoded as an image of its voxels"):
+    with pytest.raises(FormatError, match="8/0: the chunk cannot be decoded: "):
         test(ChunkBytes("8/0", SHAPE, data))
 
 
 def test_an_image_of_another_size_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     test, _ = written(tmp_path, 100, "jpeg", "uint8")
     large = imagecodecs.jpeg8_encode(np.zeros((4000, 4000), np.uint8))
-    with pytest.raises(FormatError, match=r"shape=\(4000, 4000\)"):
+    with pytest.raises(FormatError, match="is a picture of 4000 x 4000, 192 voxels expected"):
         test(ChunkBytes("8/0", SHAPE, large))
 
 
@@ -313,5 +313,5 @@ def test_encodings_that_nothing_undoes_are_named(tmp_path: Path) -> None:
     info = json.loads((tmp_path / "info").read_bytes())
     info["scales"][0]["encoding"] = "fpzip"
     (tmp_path / "info").write_text(json.dumps(info))
-    with pytest.raises(NoDecoderError, match="encoding fpzip"):
+    with pytest.raises(NoDecoderError, match=r"codec precomputed\.fpzip"):
         volume_test(tmp_path)

@@ -83,14 +83,8 @@ def test_a_raw_block_that_is_cut_off(tmp_path: Path, discover: Discover) -> None
         looker(discover, tmp_path)(ChunkBytes("0/0/0", BLOCKS, (tmp_path / "0/0/0").read_bytes()[:-1]))
 
 
-@pytest.mark.parametrize(
-    ("members", "words"),
-    [({"compression": {"type": "lz4", "blockSize": 65536}}, "lz4"), ({"dataType": "object"}, "voxels of type object")],
-)
-def test_what_nothing_here_decodes_is_named(
-    tmp_path: Path, discover: Discover, members: dict[str, Any], words: str
-) -> None:
-    attributes = {"dimensions": [8, 8], "blockSize": [4, 4], "dataType": "uint8", "compression": {"type": "raw"}}
-    write_attributes(tmp_path, {**attributes, **members})
-    with pytest.raises(NoDecoderError, match=words):
+def test_what_nothing_here_decodes_is_named(tmp_path: Path, discover: Discover) -> None:
+    members = {"dimensions": [8, 8], "blockSize": [4, 4], "dataType": "object", "compression": {"type": "raw"}}
+    write_attributes(tmp_path, members)
+    with pytest.raises(NoDecoderError, match="voxels of type object"):
         looker(discover, tmp_path)

@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from emasync.formats.content import NoDecoderError
 from emasync.formats.json_document import Json
 
 _ANY_HEADER: Final = 47
@@ -47,17 +46,6 @@ _BLOCKS: Final = frozenset(("zstd", "blosc", "lz4"))
 """Codecs of numcodecs that write into memory of ours, and refuse what does not fit into it."""
 
 
-def require_decoder(codec: str) -> None:
-    """Refuse a codec that :func:`decompress` does not undo.
-
-    Raises
-    ------
-    NoDecoderError
-    """
-    if codec not in _STREAMS and codec not in _BLOCKS:
-        raise NoDecoderError(f"codec {codec}")
-
-
 def decompress(codec: str, data: bytes, most_bytes: int) -> bytes:
     """Undo one compression.
 
@@ -79,7 +67,7 @@ def decompress(codec: str, data: bytes, most_bytes: int) -> bytes:
     ValueError
         The data are broken, or longer than `most_bytes`.
     KeyError
-        Nothing here undoes `codec`; see :func:`require_decoder`.
+        Nothing here undoes `codec`.
     """
     if codec in _BLOCKS:
         return _block(codec, data, most_bytes)

@@ -18,7 +18,7 @@ class NoDecoderError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class ChunkBytes:
-    """One chunk as it is stored, out of its shard where it lay in one.
+    """One chunk as it is stored; out of its shard where it lay in one, and unpacked where the shard packed it.
 
     Attributes
     ----------

@@ -137,11 +137,11 @@ def _content_test(item: Picked, array: ArrayDescription, form: Format) -> Conten
     documents = {**(item.image.documents if item.image is not None else {}), **array.documents}
     try:
         if not isinstance(form, TellsContent):
-            raise NoDecoderError(f"chunks of the format {form.name}")  # noqa: TRY301 - one place says what to do
+            raise NoDecoderError(f"nothing here decodes chunks of the format {form.name}")  # noqa: TRY301 - one place says what to do
         return form.content_test(array, documents)
     except NoDecoderError as error:
         raise SourceError(
-            f"{place_name(array.path)}: min_nonzero looks into chunks, and nothing here decodes {error.message}; leave "
+            f"{place_name(array.path)}: min_nonzero looks into chunks, which cannot be decoded: {error.message}; leave "
             "min_nonzero out, or write the box as start and shape",
             kind=error.kind,
             location=array.path,

@@ -181,6 +181,17 @@ def test_chunks_of_another_size_are_refused(name: str, voxels: int) -> None:
             decoder.decode("k", data, CHUNK, out=out)
 
 
+def test_a_blosc_header_that_tells_another_length_is_not_followed() -> None:
+    """The library would read so far."""
+    from numcodecs import Blosc
+
+    data = bytes(Blosc().encode(PLAIN.tobytes()))
+    decoder = decoder_for(ChunkLayout(chunks=CHUNK, dtype="|u1", codecs=(Codec("blosc"),)))
+    for stored in (data + b"more", data[:-4]):
+        with pytest.raises(FormatError, match=f"is a Blosc of {len(data)} bytes, and has {len(stored)}"):
+            decoder.decode("k", stored, CHUNK)
+
+
 def test_raw_chunks_of_another_size_are_refused() -> None:
     decoder = decoder_for(ChunkLayout(chunks=CHUNK, dtype="<u2"))
     with pytest.raises(FormatError, match="has 8191 bytes of voxels, 8192 were expected"):

@@ -30,6 +30,6 @@ class N5Format:
 
     def content_test(self, array: ArrayDescription, documents: Mapping[str, bytes]) -> ContentTest:
         """How to tell whether blocks of `array` hold data (:class:`~emasync.formats.content.TellsContent`)."""
-        from emasync.formats.n5.content import content_test  # noqa: PLC0415 - decoders, where blocks are looked into
+        from emasync.formats.decoding.holding import content_test  # noqa: PLC0415 - decoders, where blocks are looked into
 
         return content_test(array, documents)

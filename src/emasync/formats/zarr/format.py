@@ -30,6 +30,6 @@ class ZarrFormat:
 
     def content_test(self, array: ArrayDescription, documents: Mapping[str, bytes]) -> ContentTest:
         """How to tell whether chunks of `array` hold data (:class:`~emasync.formats.content.TellsContent`)."""
-        from emasync.formats.zarr.content import content_test  # noqa: PLC0415 - decoders, where chunks are looked into
+        from emasync.formats.decoding.holding import content_test  # noqa: PLC0415 - decoders, where chunks are looked into
 
         return content_test(array, documents)
