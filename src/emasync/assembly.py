@@ -19,14 +19,16 @@ from emasync.disk.sink import PARTIAL_FOLDER
 from emasync.disk.spread import Outlying, SpreadSink
 from emasync.disk.writers import WriterPool
 from emasync.errors import ErrorKind, MachineError
+from emasync.ledger.database import DamagedLedgerError
 from emasync.ledger.lock import RootLock, break_lock, read_owner
 from emasync.ledger.notes import read_note, write_note
 from emasync.ledger.opening import FILE_NAME as LEDGER
 from emasync.ledger.placement import place_ledger
+from emasync.ledger.rebuild import KnownFiles, set_aside
 from emasync.ledger.store import SqliteLedger
 from emasync.ledger.thread import LedgerThread
 from emasync.model.clock import Clock, SystemClock
-from emasync.model.events import OnEvent
+from emasync.model.events import Event, OnEvent
 from emasync.settings import WRITER_THREADS, Settings
 from emasync.transport.governed import GovernedFetcher
 from emasync.transport.remembered import Remembered, as_note, from_note
@@ -53,12 +55,15 @@ class RunSpec:
     settings : Settings
     break_lock : bool
         Take the run lock whoever holds it.
+    rebuild : bool
+        Set a damaged ledger aside and begin a new one, and look at what tables of checksums know of the files.
     """
 
     root: Path
     state_dir: Path | None
     settings: Settings
     break_lock: bool = False
+    rebuild: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,7 @@ class Resources:
     root: Path
     state_dir: Path
     outlying: Outlying = field(default_factory=Outlying)
+    known: KnownFiles | None = None
 
     @property
     def folders(self) -> tuple[Path, ...]:
@@ -129,9 +135,12 @@ async def open_resources(
         stack.push_async_callback(threads.aclose)
         outlying = sink.told if isinstance(sink, SpreadSink) else Outlying()
         facts = await anyio.to_thread.run_sync(_probed, spec.root, outlying)
+        notes: list[str] = []
         ledger = await stack.enter_async_context(
-            LedgerThread(partial(_open_ledger, spec.root, state_dir, clock, facts))
+            LedgerThread(partial(_open_ledger, spec, state_dir, clock, facts, notes.append))
         )
+        for note in notes:
+            on_event(Event("warning", {"message": note}))
         known = from_note(await anyio.to_thread.run_sync(read_note, state_dir / HOSTS))
         fetcher = await stack.enter_async_context(
             GovernedFetcher(spec.settings, clock=clock, on_event=on_event, surroundings=surroundings, remembered=known)
@@ -149,6 +158,7 @@ async def open_resources(
             root=spec.root,
             state_dir=state_dir,
             outlying=outlying,
+            known=await anyio.to_thread.run_sync(KnownFiles.of, spec.root) if spec.rebuild else None,
         )
 
 
@@ -172,10 +182,30 @@ def _probed(root: Path, outlying: Outlying) -> FilesystemFacts:
     )
 
 
-def _open_ledger(root: Path, state_dir: Path, clock: Clock, facts: FilesystemFacts) -> SqliteLedger:
+def _open_ledger(
+    spec: RunSpec, state_dir: Path, clock: Clock, facts: FilesystemFacts, tell: Callable[[str], None]
+) -> SqliteLedger:
     """A new ledger has to know whether names that differ in case are one file here; an old one remembers."""
-    casefold = not (state_dir / LEDGER).exists() and facts.case_sensitive is False
-    return SqliteLedger.open(state_dir, root=root, clock=clock, casefold=casefold)
+    new = not (state_dir / LEDGER).exists()
+    if new and spec.rebuild:
+        KnownFiles.gather(spec.root, by_themselves=False)
+    try:
+        return _opened(spec, state_dir, clock, casefold=new and facts.case_sensitive is False)
+    except DamagedLedgerError as error:
+        if not spec.rebuild:
+            raise
+        aside = set_aside(state_dir, clock.time_s())
+        known = KnownFiles.gather(spec.root, by_themselves=True)
+        tell(
+            f"the ledger was damaged ({error.message}). It lies in {aside} now, a new one is made: sources are listed "
+            f"again, {known:,} files that tables of checksums know are read and kept where they agree, unfinished ones "
+            "are fetched again"
+        )
+        return _opened(spec, state_dir, clock, casefold=facts.case_sensitive is False)
+
+
+def _opened(spec: RunSpec, state_dir: Path, clock: Clock, *, casefold: bool) -> SqliteLedger:
+    return SqliteLedger.open(state_dir, root=spec.root, clock=clock, casefold=casefold)
 
 
 async def _lock(spec: RunSpec, state_dir: Path, clock: Clock) -> RootLock:

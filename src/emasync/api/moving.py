@@ -31,6 +31,7 @@ from emasync.executors.interface import Executor
 from emasync.executors.local import LocalExecutor
 from emasync.hooks.receipt import RunFacts
 from emasync.ledger.interface import PlanFacts
+from emasync.ledger.rebuild import KnownFiles
 from emasync.manifest.manifest import Manifest
 from emasync.model.events import Event, OnEvent
 from emasync.model.location import Location
@@ -96,6 +97,7 @@ class Move:
             state_dir=self.manifest.state_dir_for(),
             settings=settings,
             break_lock=self.options.break_lock,
+            rebuild=True,
         )
         wanted = self.options.wanted(self.manifest)
         lock = await self._lock(wanted)
@@ -106,7 +108,10 @@ class Move:
         async with open_resources(spec, self.recorder, make_sink=make_sink, surroundings=surroundings) as resources:
             await hold_layout(resources, self.manifest, wanted)
             await asyncio.to_thread(remember, resources.state_dir, self.manifest)
-            return await self._run(resources, settings, entries, workers=workers, lock=lock)
+            receipt = await self._run(resources, settings, entries, workers=workers, lock=lock)
+            complete = frozenset(dataset.id for dataset in receipt.datasets if dataset.status == "complete")
+            await asyncio.to_thread(KnownFiles.forget, resources.root, complete)
+            return receipt
 
     async def _lock(self, wanted: Collection[str]) -> Lock | None:
         """The lock to hold to, if any.

@@ -31,6 +31,7 @@ from emasync.errors import (
     MachineError,
 )
 from emasync.ledger.interface import LedgerCalls
+from emasync.ledger.rebuild import KnownFiles
 from emasync.model.clock import Clock, SystemClock
 from emasync.model.events import OnEvent
 from emasync.model.task import Task
@@ -73,6 +74,8 @@ class Engine:
         Where small files are written; in threads until it is known that the loop is quick enough.
     clock : Clock, optional
         Tells which ranges are slow.
+    known : KnownFiles, optional
+        What tables of checksums say of files that a lost ledger knew.
     """
 
     def __init__(
@@ -90,11 +93,13 @@ class Engine:
         upkeep: Upkeep | None = None,
         place: WriterPlace | None = None,
         clock: Clock | None = None,
+        known: KnownFiles | None = None,
     ) -> None:
         self._wake = asyncio.Event()
         self._settings = settings
         self._on_event = on_event
         self._adopt = adopt
+        self._known = known
         self._upkeep = upkeep or OwnUpkeep(
             ledger=ledger, sink=sink, threads=threads, on_event=on_event, datasets=datasets
         )
@@ -270,7 +275,9 @@ class Engine:
         suspects = await self._where_files_may_lie(tasks)
         if not suspects:
             return tasks
-        job = partial(look, context.sink, suspects, adopt=self._adopt, checks=self._settings.checksums)
+        job = partial(
+            look, context.sink, suspects, adopt=self._adopt, checks=self._settings.checksums, known=self._known
+        )
         with context.activities.on("checking", f"{len(suspects)} files that lie there already"):
             existing = await context.threads.submit(job)
         aside: set[int] = set()

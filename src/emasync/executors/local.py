@@ -50,6 +50,7 @@ class LocalExecutor:
             datasets=datasets,
             adopt=adopt,
             objects=objects,
+            known=resources.known,
         )
         self.outcome = self._engine.outcome
 

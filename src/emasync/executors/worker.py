@@ -30,6 +30,7 @@ from emasync.executors.channel import Channel
 from emasync.executors.proxy import BorrowedUpkeep, LedgerProxy, Questions
 from emasync.executors.tenancy import Tenancy
 from emasync.executors.values import clean, error_of, error_row
+from emasync.ledger.rebuild import KnownFiles
 from emasync.model.clock import SystemClock
 from emasync.model.events import Event
 from emasync.settings import WRITER_THREADS
@@ -191,6 +192,7 @@ class Worker:
             settings=settings,
             on_event=self._tell,
             adopt=hello.adopt,
+            known=await threads.submit(KnownFiles.of, Path(os.fsdecode(hello.root))),
             objects=hello.objects,
             upkeep=BorrowedUpkeep(questions, hello.suspect_after_epoch),
         )

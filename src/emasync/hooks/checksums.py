@@ -1,8 +1,6 @@
 """``checksums/<dataset id>.tsv``: one row an object, streamed from the ledger.
 
-Columns: path (relative to the root), size in bytes, published digests, computed digests, how the object was verified.
-Digests are ``kind:hex``, comma separated. Tabs, line ends and backslashes in paths are escaped with a backslash, as
-in the checksum files of GNU coreutils.
+What the columns are: :mod:`emasync.model.checksum_table`.
 """
 
 from __future__ import annotations
@@ -12,9 +10,8 @@ from itertools import islice
 
 from emasync.disk.interface import Sink
 from emasync.ledger.interface import Row
+from emasync.model.checksum_table import FOLDER, HEADER, escaped
 from emasync.model.digest import Digest
-
-HEADER = "path\tsize\tpublished\tcomputed\tverified\n"
 
 PAGE = 5_000
 """Rows a piece: some hundred kilobytes."""
@@ -24,10 +21,10 @@ def checksum_lines(rows: Iterable[Row]) -> Iterator[str]:
     """One line an object, in the order of the ledger."""
     for row in rows:
         if row.promised is None and row.found is None:  # the usual object
-            yield f"{_escape(row.destination)}\t{row.size_bytes}\t\tcrc32c:{row.crc32c or 0:08x}\t{row.verified}\n"
+            yield f"{escaped(row.destination)}\t{row.size_bytes}\t\tcrc32c:{row.crc32c or 0:08x}\t{row.verified}\n"
             continue
         computed = (Digest("crc32c", f"{row.crc32c or 0:08x}"), *row.computed)
-        columns = (_escape(row.destination), str(row.size_bytes), _digests(row.published), _digests(computed))
+        columns = (escaped(row.destination), str(row.size_bytes), _digests(row.published), _digests(computed))
         yield "\t".join((*columns, row.verified)) + "\n"
 
 
@@ -39,7 +36,7 @@ def write_checksums(sink: Sink, dataset: str, rows: Iterable[Row]) -> None:
     rows : iterable of Row
         Placed objects.
     """
-    sink.write_document(f"checksums/{dataset}.tsv", _pieces(rows))
+    sink.write_document(f"{FOLDER}/{dataset}.tsv", _pieces(rows))
 
 
 def _pieces(rows: Iterable[Row]) -> Iterator[bytes]:
@@ -52,9 +49,3 @@ def _pieces(rows: Iterable[Row]) -> Iterator[bytes]:
 
 def _digests(digests: Iterable[Digest]) -> str:
     return ",".join(f"{digest.kind}:{digest.value}" for digest in digests)
-
-
-def _escape(path: str) -> str:
-    if path.isprintable() and "\\" not in path:
-        return path
-    return path.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,10 @@ _PRAGMAS: Final = (
 _HEADER_BYTES: Final = 100
 """Database file format, section 1.3, https://www.sqlite.org/fileformat2.html."""
 
-_REMEDY: Final = "move the folder {folder} aside and run again with --adopt: data, metadata and checksums stay usable"
+_REMEDY: Final = "`emasync run` makes a new one from what is on disk; or move {folder} aside and run again with --adopt"
+
+MARK: Final = "damaged"
+"""File beside a ledger that was found damaged while it was in use: opening it might not notice."""
 
 
 def translated(error: sqlite3.Error, path: Path) -> MachineError:
@@ -53,9 +56,15 @@ def translated(error: sqlite3.Error, path: Path) -> MachineError:
     return damaged(path, str(error))
 
 
-def damaged(path: Path, what: str) -> MachineError:
+class DamagedLedgerError(MachineError):
+    """A ledger that cannot be read any more."""
+
+    default_kind = ErrorKind.LEDGER
+
+
+def damaged(path: Path, what: str) -> DamagedLedgerError:
     """The ledger at `path` cannot be read any more."""
-    return MachineError(f"{path}: {what}; {_REMEDY.format(folder=path.parent)}", kind=ErrorKind.LEDGER)
+    return DamagedLedgerError(f"{path}: {what}; {_REMEDY.format(folder=path.parent)}")
 
 
 class Transaction:
@@ -94,10 +103,13 @@ class Database:
         Kinds ``ledger`` (damaged, another program's, newer), ``no_permission``, ``disk_full``, ``root_locked``.
     """
 
-    __slots__ = ("connection", "new", "path")
+    __slots__ = ("_open", "connection", "new", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._open = False
+        if path.with_name(MARK).exists():
+            raise damaged(path, "was found damaged by an earlier run")
         try:
             self.connection = sqlite3.connect(path, isolation_level=None, cached_statements=256)
         except sqlite3.Error as error:
@@ -107,6 +119,7 @@ class Database:
         except BaseException:
             self.connection.close()
             raise
+        self._open = True
 
     def _prepare(self) -> bool:
         with self.errors():
@@ -138,7 +151,11 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise translated(error, self.path) from error
+            meaning = translated(error, self.path)
+            if self._open and isinstance(meaning, DamagedLedgerError):
+                with suppress(OSError):
+                    self.path.with_name(MARK).touch()
+            raise meaning from error
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[Transaction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from emasync.disk.interface import Sink
 from emasync.disk.sink import LocalSink
 from emasync.disk.system import System
 from emasync.errors import ErrorKind, MachineError
+from emasync.ledger.opening import FILE_NAME
 from emasync.model.clock import SystemClock
 from emasync.model.events import ignore_event
 from emasync.model.receipt import Receipt
@@ -188,8 +190,28 @@ def _taken(scene: _Scene) -> tuple[str, str]:
     return ended, "" if ended == str(ErrorKind.ROOT_LOCKED) else f"{ended}: two runs at a time in one root"
 
 
+def _zeroed(scene: _Scene) -> tuple[str, str]:
+    """The ledger is overwritten with zeros, as a filesystem may leave a file behind a power cut."""
+    return _damaged(scene, lambda ledger: ledger.write_bytes(bytes(ledger.stat().st_size)))
+
+
+def _cut_short(scene: _Scene) -> tuple[str, str]:
+    """The ledger lost its second half."""
+    return _damaged(scene, lambda ledger: os.truncate(ledger, ledger.stat().st_size // 2))
+
+
+def _damaged(scene: _Scene, damage: Callable[[Path], object]) -> tuple[str, str]:
+    scene.run()
+    damage(scene.root / ".emasync" / FILE_NAME)
+    receipt = scene.run()
+    fetched = receipt.totals.bytes_fetched
+    return f"exit {receipt.exit_code}", f"{fetched} bytes fetched again" if fetched or not receipt.ok else ""
+
+
 _OTHERS: Final[tuple[tuple[str, Callable[[_Scene], tuple[str, str]]], ...]] = (
     ("syncs that take their time", _slow_syncs),
     ("a wall clock that jumps by days", _jumps),
+    ("a ledger of zeros", _zeroed),
+    ("a ledger cut short", _cut_short),
     ("a root that another run holds", _taken),
 )
