@@ -41,7 +41,7 @@ class ChunkPlaces:
     starts : ndarray of int64
         First byte in the file.
     sizes : ndarray of int64
-        Bytes as stored, or :data:`WHOLE_FILE`. 0 goes with :data:`ABSENT` only.
+        Bytes as stored, or :data:`WHOLE_FILE`; 0 where `files` is a mark, and only there.
     skipped : ndarray of uint32 or None
         Codecs that a chunk went without, see :meth:`~emasync.formats.chunks.ChunkDecoder.decode`.
     crc32c : ndarray of uint32 or None
