@@ -124,7 +124,7 @@ class Settings:
     mirrors: Mapping[str, str] = field(default_factory=dict)
     allow_private: bool = True
 
-    commit_objects: int = 1024  # the most small objects that a crash may cost
+    commit_objects: int = 512  # the most small objects that a crash may cost
     commit_bytes: int = 64 * MIB  # the most bytes that a crash may cost
     small_object_bytes: int = 1 * MIB  # up to here an object is written whole in a batch with others
 
