@@ -109,8 +109,10 @@ class Move:
             await hold_layout(resources, self.manifest, wanted)
             await asyncio.to_thread(remember, resources.state_dir, self.manifest)
             receipt = await self._run(resources, settings, entries, workers=workers, lock=lock)
-            complete = frozenset(dataset.id for dataset in receipt.datasets if dataset.status == "complete")
-            await asyncio.to_thread(KnownFiles.forget, resources.root, complete)
+            if resources.known is not None:
+                held = {tally.dataset for tally in await resources.ledger.call("tallies")}  # receipts of old name more
+                complete = {dataset.id for dataset in receipt.datasets if dataset.status == "complete"} & held
+                await asyncio.to_thread(KnownFiles.forget, resources.root, complete)
             return receipt
 
     async def _lock(self, wanted: Collection[str]) -> Lock | None:
