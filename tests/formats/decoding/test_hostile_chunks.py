@@ -279,6 +279,8 @@ def test_blocks_of_n5_with_broken_headers(data: bytes, problem: str) -> None:
         [1, 0xFFFFFF, 0],
         [1, 8 << 24 | 2, 0xFFFFFFFF],
         [1, 32 << 24 | 2, 2, *[0xFFFFFFFF] * 99],
+        [1, 3 << 24 | 2, 2, *[0] * 99],
+        [1, 64 << 24 | 2, 2, *[0] * 99],
     ],
 )
 def test_segments_that_point_outside_of_their_chunk(words: list[int]) -> None:

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 from tests.formats.decoding.whole import FileBytes, of_file, voxels
 
+from emasync.formats.chunks import ChunkLayout
+from emasync.formats.decoding import decoder_for
+from emasync.formats.json_document import JsonObject
+from emasync.formats.stored import Codec
 from emasync.formats.tiff.format import TiffFormat
 
 tifffile: Any = pytest.importorskip("tifffile")
@@ -52,6 +56,24 @@ def test_jpeg_whose_tables_are_in_the_directory(tmp_path: Path) -> None:
         (array,) = TiffFormat().describe(FileBytes(path)).arrays
         assert "tables" in array.codecs[0].configuration
         compare_tiff(path)
+
+
+def test_jpeg_of_colours_that_were_not_turned() -> None:
+    """As slide scanners write them: the file says RGB, and the JPEG does not say."""
+    imagecodecs: Any = pytest.importorskip("imagecodecs")
+    colours = np.kron(np.random.default_rng(0).integers(0, 256, (4, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    told = imagecodecs.jpeg8_encode(colours, level=100, colorspace="RGB", outcolorspace="RGB")
+    at = told.index(b"\xff\xee")  # the marker of Adobe, and names of the components, which tell
+    untold = told[:at] + told[at + 2 + int.from_bytes(told[at + 2 : at + 4], "big") :]
+    for name, number in zip(b"RGB", (1, 2, 3), strict=True):
+        for kind in (b"\x11\x00", b"\x00"):
+            untold = untold.replace(bytes([name]) + kind, bytes([number]) + kind)
+    facts: JsonObject = {"samples": 3, "bits": 8, "segment_bytes": colours.size, "photometric": 2}
+    layout = ChunkLayout(chunks=colours.shape, dtype="|u1", codecs=(Codec("tiff.jpeg", facts),))
+    found = decoder_for(layout).decode("k", untold, colours.shape)
+    assert np.abs(found.astype(int) - colours).max() < 5
+    with pytest.raises(AssertionError):  # or it proves nothing
+        assert np.abs(imagecodecs.jpeg8_decode(untold).astype(int) - colours).max() < 5
 
 
 def test_a_last_strip_that_was_filled_up(tmp_path: Path) -> None:

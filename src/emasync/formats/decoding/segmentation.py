@@ -61,16 +61,16 @@ class CompressedSegmentation:
         space = shape[-_SPACE_AXES:]
         labels = form.room(into).view(dtype).reshape(-1, *space)
         for channel in range(len(labels)):
-            self._channel(_taken(words, np.array([channel]))[0], words, labels[channel])
+            self._channel(int(words[channel]), words, labels[channel])
         return labels.reshape(shape) if into is None else into
 
-    def _channel(self, first: np.uint32, words: Words, labels: Labels) -> None:
+    def _channel(self, first: int, words: Words, labels: Labels) -> None:
         """Blocks with their headers first: where the table is and how wide indices are, where indices are."""
         grid = [-(-size // part) for size, part in zip(labels.shape, self.block, strict=True)]
-        headers = words[int(first) :][: 2 * prod(grid)].reshape(-1, 2)
+        headers = words[first:][: 2 * prod(grid)].reshape(-1, 2)
         if len(headers) != prod(grid):
             raise ValueError("ends before the headers of its blocks")
-        channel = _Channel(words[int(first) :], labels.dtype)
+        channel = _Channel(words[first:], labels.dtype)
         blocks = np.empty((prod(grid), prod(self.block)), labels.dtype)
         widths = headers[:, 0] >> _BITS_AT
         for width in np.unique(widths):
@@ -85,7 +85,10 @@ class CompressedSegmentation:
 
 
 class _Channel:
-    """Words of one channel, and the label that a table would have at each of them."""
+    """Words of one channel, and the label that a table would have at each of them.
+
+    Offsets are a stranger's: numpy checks each, and they have no sign.
+    """
 
     def __init__(self, words: Words, dtype: np.dtype[Any]) -> None:
         self._words = words
@@ -97,23 +100,17 @@ class _Channel:
     def blocks(self, width: int, tables: Indices, values: Indices, voxels: int) -> Labels:
         """Labels of blocks whose indices have the same width; a block of one label has none."""
         if not width:
-            return _taken(self._labels, tables)[:, None]
+            return self._labels[tables, None]
         each = _WORD_BITS // width
-        packed = _taken(self._words, values[:, None] + np.arange(-(-voxels // each)))
+        packed = self._words[values[:, None] + np.arange(-(-voxels // each))]
         shifts = np.arange(0, _WORD_BITS, width, dtype=np.uint32)
         indices = (packed[:, :, None] >> shifts) & np.uint32((1 << width) - 1)
         chosen = indices.reshape(len(tables), -1)[:, :voxels].astype(np.int64)
         if self._label_words > 1:
             chosen *= self._label_words
         chosen += tables[:, None]
-        return _taken(self._labels, chosen)
-
-
-def _taken(words: Labels, at: Indices) -> Labels:
-    """Words or labels at places that a stranger told."""
-    if at.size and int(at.max()) >= len(words):
-        raise ValueError(f"points to word {int(at.max())}, and has {len(words)}")
-    return words[at]
+        found: Labels = self._labels[chosen]
+        return found
 
 
 def _compressed_segmentation(codec: Codec) -> Step:
