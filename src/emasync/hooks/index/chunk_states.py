@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from emasync.hooks.index.chunk_names import NO_CHUNK, numbers_at
 from emasync.hooks.index.trees import TreeArray
 from emasync.hooks.interface import DatasetFacts
 from emasync.ledger.interface import ChunkBlock, Ledger, PlannedSet, Row
 from emasync.model.globs import Selection
 from emasync.model.task import State
+from emasync.volume.interface import Numbers
 from emasync.volume.states import BLOCK, ChunkState, States
 
 MAX_CRCS: Final = 1 << 22
 """Chunks of an array of which checksums are kept, 16 MiB; larger grids have none."""
+
+ROWS_HELD: Final = 1 << 16
+"""Rows of one array that are looked at together."""
 
 MAX_ASKED: Final = 1 << 20
 """Chunks that are not there whose names are held against the globs of the manifest; beyond, none of them is absent."""
@@ -104,31 +109,29 @@ class ListedObjects:
     def __init__(self, count: int) -> None:
         self.count = count
         self.rows = 0
-        self._present = bytearray(-(-count // 8))
-        self._waiting = bytearray(-(-count // 8))
+        self._present, self._waiting = np.zeros((2, -(-count // 8)), np.uint8)
         self._crcs: Crcs | None = np.zeros(count, np.uint32) if count <= MAX_CRCS else None
 
-    def put(self, number: int, row: Row) -> None:
-        """Take what a row says of object `number`."""
-        self.rows += 1
-        if is_left_out(row):
-            return
-        plane = self._present if row.state is State.PLACED else self._waiting
-        plane[number >> 3] |= 1 << (number & 7)
-        if self._crcs is not None and row.state is State.PLACED:
-            if row.crc32c is None:
+    def put(self, numbers: Numbers, rows: Sequence[Row]) -> None:
+        """Take what rows say of the objects of these numbers."""
+        self.rows += len(rows)
+        placed = np.array([row.state is State.PLACED for row in rows], np.bool_)
+        waits = np.array([row.state is not State.PLACED and not is_left_out(row) for row in rows], np.bool_)
+        for plane, chosen in ((self._present, numbers[placed]), (self._waiting, numbers[waits])):
+            np.bitwise_or.at(plane, chosen >> 3, (1 << (chosen & 7)).astype(np.uint8))
+        crcs = [row.crc32c for row in rows if row.state is State.PLACED]
+        if self._crcs is not None:
+            if None in crcs:
                 self._crcs = None
             else:
-                self._crcs[number] = row.crc32c
+                self._crcs[numbers[placed]] = np.array(crcs, np.uint32)
 
     def states(self, missing: ChunkState) -> Iterator[States]:
         """States in blocks; `missing` of those that no row told of."""
-        step = BLOCK // 8
         for start in range(0, self.count, BLOCK):
-            at, size = start // 8, min(BLOCK, self.count - start)
+            size, part = min(BLOCK, self.count - start), slice(start // 8, (start + BLOCK) // 8)
             present, waiting = (
-                np.unpackbits(np.frombuffer(plane, np.uint8, min(step, len(plane) - at), at), bitorder="little")[:size]
-                for plane in (self._present, self._waiting)
+                np.unpackbits(plane[part], bitorder="little")[:size] for plane in (self._present, self._waiting)
             )
             states = np.full(size, missing, np.uint8)
             states[waiting > 0] = ChunkState.NOT_DOWNLOADED
@@ -140,19 +143,16 @@ class ListedObjects:
         """Checksums, 0 where there is nothing; None where they are not known of all, or there are too many."""
         return self._crcs if self.rows else None
 
-    def missing(self) -> int:
-        """Objects that no row told of."""
-        told = np.frombuffer(self._present, np.uint8) | np.frombuffer(self._waiting, np.uint8)
-        return self.count - int(np.bitwise_count(told).sum())
-
 
 class Rows:
-    """Sorts rows of the ledger by the array that they are an object of.
+    """Sorts rows of the ledger by the array that they are an object of; :meth:`flush` after the last of them.
 
     Parameters
     ----------
     arrays : mapping of str to TreeArray
         By the folder of their objects.
+    other : callable
+        Gets rows that are no object of a grid.
 
     Attributes
     ----------
@@ -162,30 +162,44 @@ class Rows:
         By folder: objects of other arrays that are to be fetched yet.
     """
 
-    def __init__(self, arrays: Mapping[str, TreeArray]) -> None:
+    def __init__(self, arrays: Mapping[str, TreeArray], other: Callable[[Row], None]) -> None:
         self._arrays = arrays
+        self._other = other
         self._last: tuple[str, TreeArray] | None = None
+        self._held: list[Row] = []
+        self._holder: tuple[str, TreeArray] | None = None
         self.objects: dict[str, ListedObjects] = {}
         self.waiting: dict[str, set[str]] = {}
 
-    def take(self, row: Row) -> bool:
-        """Whether the row is an object of one of the arrays; it is noted then."""
+    def take(self, row: Row) -> None:
+        """Note one row; they come by set and key, so that most neighbours are of one array."""
         found = self._find(row.destination)
         if found is None:
-            return False
-        place, array = found
-        if array.grid is None:
+            self._other(row)
+        elif found[1].grid is None:
             if row.state is not State.PLACED and not is_left_out(row):
-                self.waiting.setdefault(place, set()).add(row.destination)
-            return False
-        number = array.grid.number_at(row.destination[len(array.folder) + 1 :])
-        if number is None:
-            return False
+                self.waiting.setdefault(found[0], set()).add(row.destination)
+            self._other(row)
+        else:
+            if found != self._holder or len(self._held) >= ROWS_HELD:
+                self.flush()
+                self._holder = found
+            self._held.append(row)
+
+    def flush(self) -> None:
+        """Note the rows that are held back to be looked at together."""
+        if self._holder is None or (grid := self._holder[1].grid) is None:
+            return
+        place, array = self._holder
+        numbers = numbers_at(grid, [row.destination[len(array.folder) + 1 :] for row in self._held])
+        chunks = numbers != NO_CHUNK
         objects = self.objects.get(place)
         if objects is None:
-            objects = self.objects[place] = ListedObjects(len(array.grid))
-        objects.put(number, row)
-        return True
+            objects = self.objects[place] = ListedObjects(len(grid))
+        objects.put(numbers[chunks], [self._held[row] for row in np.flatnonzero(chunks).tolist()])
+        for row in np.flatnonzero(~chunks).tolist():
+            self._other(self._held[row])
+        self._held = []
 
     def _find(self, destination: str) -> tuple[str, TreeArray] | None:
         if self._last is not None and destination.startswith(f"{self._last[0]}/"):

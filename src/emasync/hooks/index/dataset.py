@@ -165,10 +165,10 @@ class DatasetIndexer:
         """What became of the chunks of trees, and checksums of files: one pass over the rows of the ledger."""
         ledger, dataset = self._context.ledger, self._facts.id
         view = LedgerView.of(ledger, dataset)
-        rows = Rows({array.place: array for array in self._trees})
+        rows = Rows({array.place: array for array in self._trees}, self._file_row)
         for row in ledger.listed_rows(dataset) if view.known else ():
-            if not rows.take(row):
-                self._file_row(row)
+            rows.take(row)
+        rows.flush()
         memory = Memory(facts=self._facts, ledger=ledger, view=view, objects=rows.objects, waiting=rows.waiting)
         for array in self._trees:
             self._guarded(partial(self._write, memory=memory), array)
