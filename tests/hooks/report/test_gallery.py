@@ -9,7 +9,9 @@ import pytest
 
 from emasync.formats.chunks import ChunkLayout
 from emasync.hooks.report.drawing import SIDE
-from emasync.hooks.report.gallery import LOOKED_AT, MOST_ARRAYS, chosen, gallery, index_digest
+from emasync.hooks.report.gallery import LOOKED_AT, MOST_ARRAYS, chosen, known_index
+from emasync.hooks.report.kept import keep_pictures, kept_pictures
+from emasync.hooks.report.pictures import ArrayPictures, Picture
 from emasync.model.geometry import Box
 from emasync.volume.index_entry import ArrayEntry, Coverage
 
@@ -90,5 +92,23 @@ def test_not_all_of_many_arrays_are_looked_at() -> None:
 
 
 def test_a_root_without_index_has_no_pictures(tmp_path: Path) -> None:
-    assert gallery(tmp_path, "d", lambda: False) == ()
-    assert index_digest(tmp_path, "d") == ""
+    assert known_index(tmp_path, "d") is None
+
+
+# --- pictures that are kept ---------------------------------------------------------------------------------------
+
+DRAWN = (ArrayPictures(name="s0", about="x", planes=(Picture(data=bytes(range(256)), alt="a", caption="c"),)),)
+
+
+def test_pictures_are_kept_for_the_index_that_they_were_drawn_from(tmp_path: Path) -> None:
+    keep_pictures(tmp_path, "d", "g1", DRAWN)
+    assert kept_pictures(tmp_path, "d", "g1") == DRAWN
+    assert kept_pictures(tmp_path, "d", "g2") is None
+    assert kept_pictures(tmp_path, "other", "g1") is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"version": 1, "generation": "g1", "tool": "0", "arrays": []}', "[]"])
+def test_pictures_of_others_are_drawn_again(text: str, tmp_path: Path) -> None:
+    keep_pictures(tmp_path, "d", "g1", DRAWN)
+    (tmp_path / "report/d.json").write_text(text)
+    assert kept_pictures(tmp_path, "d", "g1") is None

@@ -262,7 +262,7 @@ def test_the_page_is_written_when_there_is_something_new_to_say(
     assert ReportHook().run(context()).counts["written"] == 1
     assert inputs_of(where.read_bytes()) != inputs_of(first)
 
-    write_hook(context().state_dir, "index", HookReport(notes=("one file was passed over",)))
+    write_hook(context().state_dir, "metadata", HookReport(notes=("one file was passed over",)))
     assert ReportHook().run(context()).counts["written"] == 1
     assert b"one file was passed over" in where.read_bytes()
 
@@ -280,7 +280,7 @@ def test_not_all_of_many_datasets_have_pictures(ledger: SqliteLedger, context: C
 def test_a_run_that_is_in_a_hurry_leaves_the_older_page(context: Callable[..., HookContext]) -> None:
     ReportHook().run(context())
     before = (context().root / "report.html").read_bytes()
-    write_hook(context().state_dir, "index", HookReport(notes=("something new",)))
+    write_hook(context().state_dir, "metadata", HookReport(notes=("something new",)))
     assert ReportHook().run(replace(context(), hurry=lambda: True)).counts == {"written": 0}
     assert (context().root / "report.html").read_bytes() == before
 

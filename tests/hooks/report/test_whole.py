@@ -14,7 +14,7 @@ from tests.hooks.report.desk import Page
 from tests.integration.folders import files_below, run_within
 
 from emasync import api
-from emasync.hooks.report.gallery import gallery
+from emasync.hooks.report.gallery import gallery, known_index
 from emasync.testing import Archive
 from emasync.testing.volumes import write_ome_zarr_04
 
@@ -87,7 +87,9 @@ OPENED = Opened()
 
 def test_pictures_of_a_root_read_each_chunk_that_they_show_once(whole: Whole) -> None:
     OPENED.names = []
-    shown = gallery(whole.root, "image", lambda: False)
+    index = known_index(whole.root, "image")
+    assert index is not None
+    shown = gallery(index, lambda: False)
     names, OPENED.names = OPENED.names, None
     assert [len(array.planes) for array in shown] == [3]
     chunks = [name for name in names if name.isdigit()]
@@ -118,9 +120,20 @@ def test_it_is_drawn_in_a_browser(browser: Browser, whole: Whole) -> None:
     assert "Where sources disagree" in seen.value["text"]
 
 
+def test_pictures_are_kept_as_long_as_the_index_is(whole: Whole) -> None:
+    page = whole.root / "report.html"
+    before = page.read_bytes()
+    page.unlink()
+    OPENED.names = []
+    api.hook(whole.root, "report")
+    names, OPENED.names = OPENED.names, None
+    assert [name for name in names if name.isdigit()] == []  # no chunk
+    assert page.read_bytes() == before
+
+
 def test_it_is_not_written_again_for_nothing(whole: Whole) -> None:
     before = (whole.root / "report.html").stat().st_mtime_ns
-    api.hook(whole.root, "index")
+    assert run_within(whole.root.parent / "manifest.yaml", whole.root).ok
     api.hook(whole.root, "metadata")
     assert api.hook(whole.root, "report").counts == {"written": 0}
     assert (whole.root / "report.html").stat().st_mtime_ns == before

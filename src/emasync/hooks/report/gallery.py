@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,7 +17,6 @@ from emasync.hooks.report.planes import spatial_axes
 from emasync.hooks.report.portrait import pictures_of
 from emasync.volume.index import DatasetIndex, open_index
 from emasync.volume.index_entry import ArrayEntry
-from emasync.volume.index_layout import LINES
 from emasync.volume.interface import IndexedArray
 from emasync.volume.opening import Wanted, volume_of
 from emasync.volume.orientation import CHANNELS, SPATIAL
@@ -74,22 +72,33 @@ def selected(array: IndexedArray) -> Mapping[str, int]:
     }
 
 
-def gallery(root: Path, dataset: str, hurry: Callable[[], bool]) -> tuple[ArrayPictures, ...]:
-    """Pictures of a dataset; none where it has no index that can be read.
+def known_index(root: Path, dataset: str) -> DatasetIndex | None:
+    """The index of a dataset; None where there is none that can be read, of which the hook ``index`` tells."""
+    try:
+        return open_index(root, dataset)
+    except EmasyncError:
+        return None
+
+
+def generation_of(index: DatasetIndex) -> str:
+    """What changes whenever the index is made again."""
+    return index.columns.folder.name
+
+
+def gallery(index: DatasetIndex, hurry: Callable[[], bool]) -> tuple[ArrayPictures, ...]:
+    """Pictures of a dataset.
 
     Parameters
     ----------
-    root : Path
-    dataset : str
+    index : DatasetIndex
     hurry : callable
-        Whether to stop after the next array.
+        Whether to leave out what is not drawn yet.
     """
     try:
-        index = open_index(root, dataset)
         entries = chosen(index.entries())
-    except EmasyncError:  # the hook that makes indexes tells of it
+    except EmasyncError:
         return ()
-    wanted = Wanted(root=str(root), dataset=dataset, cache_bytes=CACHE_BYTES, check=False)
+    wanted = Wanted(root=str(index.root), dataset=index.dataset, cache_bytes=CACHE_BYTES, check=False)
     drawn = (_drawn(index, entry, wanted, hurry) for entry in takewhile(lambda _: not hurry(), entries))
     return tuple(array for array in drawn if array is not None)
 
@@ -108,13 +117,3 @@ def _is_partial(entry: ArrayEntry) -> bool:
     """Whether a map of its chunks says something; without a ledger each is looked for on disk."""
     coverage = entry.coverage
     return not coverage.complete and (coverage.known or coverage.chunks <= AT_ONCE)
-
-
-def index_digest(root: Path, dataset: str) -> str:
-    """SHA-256 of what the index says of all arrays; empty where there is no index that can be read."""
-    try:
-        index = open_index(root, dataset)
-        with (index.columns.folder / LINES).open("rb") as lines:
-            return hashlib.file_digest(lines, "sha256").hexdigest()
-    except (EmasyncError, OSError):
-        return ""

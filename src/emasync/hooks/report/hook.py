@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from emasync.disk.interface import Sink
@@ -12,13 +12,15 @@ from emasync.hooks.receipt import RECEIPT, older_datasets, placed_datasets
 from emasync.hooks.report import plots
 from emasync.hooks.report.cards import DatasetView
 from emasync.hooks.report.described import READ_BYTES, described_assets
-from emasync.hooks.report.gallery import gallery, index_digest
+from emasync.hooks.report.gallery import gallery, generation_of, known_index
+from emasync.hooks.report.kept import keep_pictures, kept_pictures
 from emasync.hooks.report.markup import inputs_of
 from emasync.hooks.report.page import PageFacts, render
 from emasync.hooks.report.pictures import ArrayPictures
 from emasync.hooks.run_notes import known_hooks, known_runs
 from emasync.model.receipt import DatasetReceipt
 from emasync.model.run_record import RunRecord
+from emasync.volume.index import DatasetIndex
 
 PAGE: Final = "report.html"
 
@@ -64,10 +66,24 @@ def _pictures(context: HookContext, facts: PageFacts) -> dict[str, tuple[ArrayPi
     for view in facts.datasets[:MOST_PICTURED]:
         if context.hurry() or room_bytes <= 0:
             break
-        found = gallery(context.root, view.receipt.id, context.hurry)
+        found = _of_dataset(context, view.receipt.id)
         drawn[view.receipt.id] = found
         room_bytes -= sum(array.size_bytes for array in found)
     return drawn
+
+
+def _of_dataset(context: HookContext, dataset: str) -> tuple[ArrayPictures, ...]:
+    """Pictures that were kept, else new ones."""
+    index = known_index(context.root, dataset)
+    if index is None:
+        return ()
+    kept = kept_pictures(context.state_dir, dataset, generation_of(index))
+    if kept is not None:
+        return kept
+    found = gallery(index, context.hurry)
+    if not context.hurry():
+        keep_pictures(context.state_dir, dataset, generation_of(index), found)
+    return found
 
 
 def page_facts(context: HookContext) -> PageFacts:
@@ -77,15 +93,23 @@ def page_facts(context: HookContext) -> PageFacts:
     receipts = tuple(_receipts(context, runs[0] if runs else None))
     assets = described_assets(_read(context.sink, METADATA, READ_BYTES))
     first = {asset.dataset: asset for asset in reversed(assets)}
+    indexes = [known_index(context.root, one.id) for one in receipts[:MOST_PICTURED]]
     return PageFacts(
         root=context.root.absolute().name or "root",
         datasets=tuple(DatasetView(receipt=one, facts=told.get(one.id), asset=first.get(one.id)) for one in receipts),
         runs=runs,
         assets=assets,
-        indexes=tuple(index_digest(context.root, one.id) for one in receipts[:MOST_PICTURED]),
-        notes={name: report.notes for name, report in known_hooks(context.state_dir).items() if report.notes},
+        indexes=tuple("" if index is None else generation_of(index) for index in indexes),
+        notes=_notes(context, indexes),
         charts=plots.drawable(),
     )
+
+
+def _notes(context: HookContext, indexes: Iterable[DatasetIndex | None]) -> dict[str, tuple[str, ...]]:
+    """What hooks passed over. An index keeps its own: the hook is silent about one that it leaves as it is."""
+    notes = {name: report.notes for name, report in known_hooks(context.state_dir).items() if name != "index"}
+    of_indexes = [f"{index.dataset}: {note}" for index in indexes if index is not None for note in index.notes]
+    return {name: said for name, said in (("index", tuple(of_indexes)), *notes.items()) if said}
 
 
 def _receipts(context: HookContext, last: RunRecord | None) -> Iterator[DatasetReceipt]:

@@ -44,7 +44,7 @@ class PageFacts:
         The newest first.
     assets : tuple of DescribedAsset
     indexes : tuple of str
-        Digests of what pictures are made from, one a dataset.
+        Generations of what pictures are made from, one a dataset.
     notes : mapping of str to tuple of str
         By hook.
     charts : bool
