@@ -143,6 +143,7 @@ def test_a_dataset_that_its_own_manifest_dropped_goes_wholly(place: Place) -> No
     assert data_below(place.root) == {f"d/{path}": data for path, data in ALL.items()}
     assert not (place.root / "e").exists()
     assert not (place.root / "checksums/e.tsv").exists()
+    assert [path.name for path in (place.root / ".emasync/index").iterdir()] == ["d"]
     assert list(place.receipt()) == ["d"]
     assert [item["dataset"] for item in api.status(place.root)["datasets"]] == ["d"]
     place.write(place.entry("d"), place.entry("e"))

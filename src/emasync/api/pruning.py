@@ -33,6 +33,7 @@ from emasync.model.events import OnEvent, ignore_event
 from emasync.plan.layout import layout_for
 from emasync.plan.tools import SinkDocuments
 from emasync.settings import Settings
+from emasync.volume.index_writer import remove_index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +280,7 @@ class _Pruning:
         gone = [name for name in claims.go if name not in left]
         for name in gone:
             await papers.forget_facts(layout_for(self._manifest.layout).folder(name))
+            await asyncio.to_thread(remove_index, self._resources.root, name)
         await papers.update_receipt(gone)
         for name in gone:
             await ledger.call("forget_dataset", name)

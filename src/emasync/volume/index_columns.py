@@ -141,10 +141,18 @@ class ColumnWriter:
         """Make room for rows that are filled in any order, and map it; they are behind those that were written.
 
         The mapping holds no memory of this process for good, however many rows there are.
+
+        Raises
+        ------
+        OSError
+            Disk full: found out here, for writing to a mapping of what is not there kills the process.
         """
         self._file.flush()
-        start = self._file.tell()
-        self._file.truncate(start + rows * self._dtype.itemsize)
+        start, size_bytes = self._file.tell(), rows * self._dtype.itemsize
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._file.fileno(), start, size_bytes)
+        else:  # macOS
+            self._file.truncate(start + size_bytes)
         self._file.seek(0, os.SEEK_END)
         self.rows += rows
         return np.memmap(self._file.name, self._dtype, "r+", offset=start, shape=(rows,))

@@ -170,6 +170,23 @@ class IndexWriter:
                 path.unlink(missing_ok=True)
 
 
+def remove_index(root: Path, dataset: str) -> None:
+    """Take away the index of a dataset of which nothing is left; its head first, so that none is ever found in part.
+
+    Raises
+    ------
+    MachineError
+        No permission.
+    """
+    folder = index_folder(root, dataset)
+    try:
+        (folder / HEAD).unlink(missing_ok=True)
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise translate(error, "remove", str(folder)) from error
+
+
 def _sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
