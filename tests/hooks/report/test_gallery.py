@@ -10,7 +10,7 @@ import pytest
 from emasync.formats.chunks import ChunkLayout
 from emasync.hooks.report.drawing import SIDE
 from emasync.hooks.report.gallery import LOOKED_AT, MOST_ARRAYS, chosen, known_index
-from emasync.hooks.report.kept import keep_pictures, kept_pictures
+from emasync.hooks.report.kept import forget_others, keep_pictures, kept_pictures
 from emasync.hooks.report.pictures import ArrayPictures, Picture
 from emasync.model.geometry import Box
 from emasync.volume.index_entry import ArrayEntry, Coverage
@@ -112,3 +112,11 @@ def test_pictures_of_others_are_drawn_again(text: str, tmp_path: Path) -> None:
     keep_pictures(tmp_path, "d", "g1", DRAWN)
     (tmp_path / "report/d.json").write_text(text)
     assert kept_pictures(tmp_path, "d", "g1") is None
+
+
+def test_pictures_of_datasets_that_left_are_forgotten(tmp_path: Path) -> None:
+    forget_others(tmp_path, {"d"})
+    for name in ("d", "gone", "d.v2"):
+        keep_pictures(tmp_path, name, "g1", DRAWN)
+    forget_others(tmp_path, {"d", "d.v2"})
+    assert [kept_pictures(tmp_path, name, "g1") is None for name in ("d", "gone", "d.v2")] == [False, True, False]

@@ -13,7 +13,7 @@ from emasync.hooks.report import plots
 from emasync.hooks.report.cards import DatasetView
 from emasync.hooks.report.described import READ_BYTES, described_assets
 from emasync.hooks.report.gallery import gallery, generation_of, known_index
-from emasync.hooks.report.kept import keep_pictures, kept_pictures
+from emasync.hooks.report.kept import forget_others, keep_pictures, kept_pictures
 from emasync.hooks.report.markup import inputs_of
 from emasync.hooks.report.page import PageFacts, render
 from emasync.hooks.report.pictures import ArrayPictures
@@ -54,6 +54,7 @@ class ReportHook:
         pictures = _pictures(context, facts) if facts.charts else {}
         if context.hurry():
             return HookReport(counts={"written": 0})
+        forget_others(context.state_dir, {view.receipt.id for view in facts.datasets})
         context.sink.write_document(PAGE, render(facts, inputs, pictures))
         shown = sum(map(len, pictures.values()))
         return HookReport(counts={"written": 1, "datasets": len(facts.datasets), "arrays_shown": shown})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +42,13 @@ def kept_pictures(state_dir: Path, dataset: str, generation: str) -> tuple[Array
 def keep_pictures(state_dir: Path, dataset: str, generation: str, arrays: Sequence[ArrayPictures]) -> None:
     """Keep pictures for later pages; it is no loss where that fails."""
     write_note_as(_path(state_dir, dataset), Kept(generation=generation, arrays=tuple(arrays)))
+
+
+def forget_others(state_dir: Path, datasets: Collection[str]) -> None:
+    """Remove pictures of datasets that are not among `datasets`: they left the root."""
+    for path in (state_dir / FOLDER).glob("*.json"):
+        if path.stem not in datasets:
+            path.unlink(missing_ok=True)
 
 
 def _path(state_dir: Path, dataset: str) -> Path:
