@@ -169,6 +169,14 @@ def test_chunks_that_end_early_are_refused(chunks: Chunks, name: str) -> None:
             decoder.decode("k", data[:size], shape)
 
 
+@pytest.mark.parametrize("name", ["hdf5.bitshuffle-lz4", "hdf5.bitshuffle-zstd"])
+def test_one_byte_behind_the_blocks_is_too_much(chunks: Chunks, name: str) -> None:
+    codec, data, shape = chunks[name]
+    decoder = decoder_for(ChunkLayout(chunks=shape, dtype="|u1", codecs=(codec,)))
+    with pytest.raises(FormatError, match="has 1 bytes behind its bitshuffle blocks, 0 expected"):
+        decoder.decode("k", data + b"x", shape)
+
+
 @pytest.mark.parametrize("name", ["gzip", "zlib", "bz2", "lzma", "zstd", "lz4", "blosc"])
 @pytest.mark.parametrize("voxels", [4095, 4097, 9000])
 def test_chunks_of_another_size_are_refused(name: str, voxels: int) -> None:
@@ -247,7 +255,7 @@ def test_what_cannot_be_decoded_is_told_before_a_chunk_is_read(codec: Codec, pro
     assert refused.value.kind is ErrorKind.NOT_BUILT
 
 
-@pytest.mark.parametrize("dtype", ["|O", "bfloat16", "|V0", "no type"])
+@pytest.mark.parametrize("dtype", ["|O", "bfloat16", "|V0", "no type", "i2,f4", "(2,3)f4", "<i2[", "string", "T"])
 def test_voxels_that_are_no_numbers_are_told_too(dtype: str) -> None:
     with pytest.raises(NoDecoderError, match="voxels of type"):
         decoder_for(ChunkLayout(chunks=CHUNK, dtype=dtype))

@@ -85,7 +85,7 @@ class Blosc2:
         plain_bytes, packed_bytes = _CHUNK.unpack_from(packed.data)
         if plain_bytes != len(plain) or not _CHUNK_HEADER_BYTES <= packed_bytes <= len(packed):
             raise ValueError(f"has a Blosc2 chunk of {packed_bytes} bytes for {plain_bytes}, {len(plain)} expected")
-        found = self.unpack(packed[:packed_bytes], numthreads=1, out=plain)
+        found = self.unpack(packed[:packed_bytes], out=plain)
         if len(found) != len(plain):
             raise ValueError(f"has a Blosc2 chunk of {len(found)} bytes, {len(plain)} expected")
 

@@ -163,6 +163,6 @@ STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
     "bz2": lambda _: Streamed("bz2"),
     "lzma": _lzma,
     "zstd": _framed("zstd", _zstd_bytes),
-    "blosc": _framed("blosc", _blosc_bytes, numthreads=1),
+    "blosc": _framed("blosc", _blosc_bytes),
     "lz4": _framed("lz4", _lz4_bytes, header=True),
 }

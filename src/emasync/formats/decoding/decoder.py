@@ -6,7 +6,7 @@ import lzma
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import ge
 from typing import Any, Final
 
@@ -122,8 +122,8 @@ class Decoder:
 
     layout: ChunkLayout
     array: str
-    steps: tuple[Step, ...]
-    work: tuple[Work, ...]
+    steps: tuple[Step, ...] = field(compare=False, repr=False)
+    work: tuple[Work, ...] = field(compare=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return decoder_for, (self.layout, self.array)

@@ -48,8 +48,8 @@ class Form:
         return cls(prod(shape) * dtype.itemsize, shape=shape, dtype=dtype)
 
     def packed(self) -> Form:
-        """What a compressor makes of it: shorter mostly, and never much longer."""
-        return Form(2 * self.most_bytes + _SLACK_BYTES, exact=False)
+        """What a compressor makes of it: shorter mostly, and never much longer; labels in small blocks three times."""
+        return Form(4 * self.most_bytes + _SLACK_BYTES, exact=False)
 
     def of_items(self, before: np.dtype[Any], after: np.dtype[Any]) -> Form:
         """As many items of another type, each made from one of type `before`."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from emasync.formats.content import NoDecoderError
 
 Function = Callable[..., Any]  # foreign functions, which publish no types
+
+_THREADED: Final = frozenset(("blosc", "blosc2", "jpegxl", "jpeg2k"))
+"""Those that start threads of their own: chunks are decoded side by side already, and children of a fork have none."""
 
 
 def native(codec: str) -> Function | None:
@@ -16,10 +20,11 @@ def native(codec: str) -> Function | None:
         import imagecodecs  # noqa: PLC0415 - an extra
     except ImportError:
         return None
-    if not getattr(imagecodecs, codec.upper()).available:
+    known = getattr(imagecodecs, codec.upper(), None)
+    if known is None or not known.available:
         return None
     found: Function = getattr(imagecodecs, f"{codec}_decode")
-    return found
+    return partial(found, numthreads=1) if codec in _THREADED else found
 
 
 def require_native(codec: str) -> Function:

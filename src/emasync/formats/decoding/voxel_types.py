@@ -30,6 +30,7 @@ def voxel_type(name: str) -> np.dtype[Any]:
         dtype = np.dtype(name)
     except (TypeError, ValueError, SyntaxError):
         dtype = np.dtype(object)
-    if dtype.hasobject or not dtype.itemsize or dtype.fields or dtype.isbuiltin == _REGISTERED:
+    several = dtype.fields is not None or dtype.subdtype is not None
+    if dtype.hasobject or not dtype.itemsize or several or dtype.isbuiltin == _REGISTERED:
         raise NoDecoderError(f"voxels of type {escape_for_log(name)}, which are no numbers of a fixed size")
     return dtype
