@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+import zarr
 from tests.integration.flexiznam_rules import accept
 from tests.integration.folders import files_below, run_within
 
@@ -316,3 +318,74 @@ def test_two_animals_are_not_laid_into_one_mouse(twin: DandiTwin, tmp_path: Path
     (failure,) = receipt.failures
     assert "mouse PZAH4.1c stands for subject" in failure.message
     assert receipt.exit_code == 1
+
+
+# --- with everything else -------------------------------------------------------------------------------------------
+
+
+def test_levels_are_chosen_and_their_metadata_written_where_the_data_lie(flat: Flat, tmp_path: Path) -> None:
+    truth = write_asset(flat.bucket, RAW, tiles=1, levels=3)
+    root = tmp_path / "root"
+    assert flat.run(root, [RAW], scales=[1]).failures == ()
+    ((path, levels),) = truth.items()
+    tile = root / "flexiznam/raw/aind_open/654308/brain" / path
+    image = zarr.open_group(tile, mode="r")
+    assert list(image.array_keys()) == ["1"]
+    np.testing.assert_array_equal(np.asarray(image["1"]), levels[1])
+    assert (root / "d.source-metadata" / RAW / path / ".zattrs").exists()
+
+    (tile / ".zattrs").unlink()
+    flat.archive.reset()
+    assert flat.run(root, [RAW], scales=[1]).exit_code == 0
+    assert flat.archive.requests == [], "from what was written down"
+    assert (tile / ".zattrs").exists()
+    assert acquisition(root, "aind_open/654308/brain")
+
+    assert flat.run(root, [RAW]).exit_code == 0
+    brain = files_below(root / "flexiznam/raw/aind_open/654308/brain")
+    source = {name: data for name, data in files_below(flat.bucket / RAW).items() if "/" in name}
+    assert {name: data for name, data in brain.items() if not name.startswith("sidecars/")} == source
+
+
+def test_an_asset_that_nobody_tells_enough_of_keeps_no_other_from_its_file(flat: Flat, tmp_path: Path) -> None:
+    """Neither platform nor modality: of the other asset all is there."""
+    flat.write(EPHYS, "ecephys/a.dat")
+    flat.write(NEW, "data/x")
+    receipt = flat.run(tmp_path / "root", [NEW, EPHYS])
+    assert receipt.exit_code == 1
+    (failure,) = receipt.failures
+    assert "a session of an animal or a sample of tissue: set layout.session" in failure.message
+    assert acquisition(tmp_path / "root", "aind_open/655565/S20230331")
+    assert not (tmp_path / "root/flexiznam/acquisitions/aind_open/795133").exists()
+
+
+def test_descriptions_alone(flat: Flat, tmp_path: Path) -> None:
+    write_asset(flat.bucket, RAW, tiles=1, levels=1)
+    root = tmp_path / "root"
+    asked = flat.manifest([RAW])
+    assert run_within(asked, root, options=RunOptions(metadata_only=True)).exit_code == 0
+    assert list((root / "flexiznam/raw/aind_open/654308/brain").iterdir()) == [
+        root / "flexiznam/raw/aind_open/654308/brain/sidecars"
+    ]
+    assert (root / "d.source-metadata" / RAW).is_dir()
+    assert not (root / "flexiznam/acquisitions").exists(), "nothing is whole"
+    assert run_within(asked, root).exit_code == 0
+    assert acquisition(root, "aind_open/654308/brain")
+
+
+def test_a_session_gets_its_file_once_all_of_it_is_there(flat: Flat, tmp_path: Path) -> None:
+    flat.write(EPHYS, "ecephys/a.dat", "behavior/b.csv")
+    asked = flat.manifest([EPHYS])
+    path = tmp_path / "root/flexiznam/raw/aind_open/655565/S20230331/R144736_ecephys/behavior/b.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("the user's own")
+    receipt = run_within(asked, tmp_path / "root", on_event=flat.events.append)
+    assert receipt.exit_code == 1
+    assert path.read_text() == "the user's own"
+    assert not (tmp_path / "root/flexiznam/acquisitions").exists()
+    told = "behavior: 1 objects are missing; aind_open/655565/S20230331 gets its file once it is whole"
+    assert any(told in str(event.fields) for event in flat.events)
+    path.unlink()
+    assert run_within(asked, tmp_path / "root").exit_code == 0
+    recording = acquisition(tmp_path / "root", "aind_open/655565/S20230331")["children"]["S20230331"]
+    assert sorted(recording["children"]["R144736_ecephys"]["children"]) == ["behavior", "ecephys", "sidecars"]

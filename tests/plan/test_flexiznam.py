@@ -227,7 +227,7 @@ def test_a_session_that_somebody_named_is_not_taken_for_another() -> None:
     register = Register()
     naming(register, session="S20230331").whole("a", Recorded(subject="1", started=START))
     other = Recorded(subject="1", started=START.replace(hour=20), ex_vivo=False)
-    assert naming(register).entity(other, "b").path.split("/")[2] == "S20230331_0"
+    assert naming(register).entity(other).path.split("/")[2] == "S20230331_0"
 
 
 def test_a_folder_and_an_entity_never_share_a_place() -> None:

@@ -21,7 +21,7 @@ from emasync.layouts.flexiznam.names import CREATED, HOME
 from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register, mice_in, page_place
 from emasync.layouts.flexiznam.types import dataset_type
 from emasync.layouts.record import RECORD, LayoutRecord
-from emasync.ledger.interface import Row
+from emasync.ledger.interface import Ledger, Row, Tally
 from emasync.model.redaction import redact
 from emasync.model.task import State
 
@@ -54,6 +54,7 @@ class Found:
     objects: int = 0
     size_bytes: int = 0
     left: int = 0
+    planned: bool = True
     files: list[str] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
@@ -86,14 +87,22 @@ class FlexiznamHook:
         register = Register.read({mouse: _document(context.sink, page_place(mouse)) for mouse in mice})
         census = Census(register)
         for tally in context.ledger.tallies():
-            if not tally.planned or tally.metadata_only:
-                census.note(f"{tally.dataset}: not planned to its end, so no acquisition file names its data")
-                continue
+            unfinished = _unfinished_folders(context.ledger, tally)
             for row in context.ledger.rows(dataset=tally.dataset):
                 if context.hurry():
                     return HookReport(notes=("stopped; older acquisition files stay",))
-                census.add(tally.dataset, row)
+                census.add(tally.dataset, row, planned=not row.destination.startswith(unfinished))
         return _Writing(context, record, register).run(census)
+
+
+def _unfinished_folders(ledger: Ledger, tally: Tally) -> tuple[str, ...]:
+    """Folders of what is not named to its end, with a slash: a tree's documents are finished behind all of it."""
+    if tally.metadata_only:
+        return (f"{HOME}/",)
+    if tally.planned:
+        return ()
+    open_sets = (found.spec for found in ledger.planned_sets(tally.dataset) if not found.finished)
+    return tuple({f"{spec.destination}/" for spec in open_sets})
 
 
 class Census:
@@ -122,13 +131,14 @@ class Census:
         if len(self.notes) < MAX_NOTES:
             self.notes.append(text)
 
-    def add(self, dataset: str, row: Row) -> None:
-        """Count one object."""
+    def add(self, dataset: str, row: Row, *, planned: bool) -> None:
+        """Count one object; `planned`: all of its dataset is named."""
         if (item := self._item(dataset, row.destination.removeprefix(f"{HOME}/"))) is None:
             return
         found = self.found.get(item.place)
         if found is None:
             found = self.found[item.place] = _first(item, dataset, row)
+        found.planned &= planned
         found.add(row)
 
     def _item(self, dataset: str, place: str) -> Item | None:
@@ -188,15 +198,27 @@ class _Writing:
 
     def run(self, census: Census) -> HookReport:
         by_top: dict[str, list[Registered]] = {}
+        unfinished = self._unfinished(census)
         for found in census.found.values():
-            if found.left:
-                census.note(
-                    f"{HOME}/{found.item.place}: {found.left:,} objects are missing; it is named once it is whole"
-                )
-            elif found.objects:
-                by_top.setdefault("/".join(found.item.entity.split("/")[:3]), []).append(self._registered(found))
+            if found.objects and _top(found) not in unfinished:
+                by_top.setdefault(_top(found), []).append(self._registered(found))
         written = sum(self._write(top, datasets, census) for top, datasets in sorted(by_top.items()))
         return HookReport(counts={"acquisitions": written, "datasets": len(census.found)}, notes=tuple(census.notes))
+
+    def _unfinished(self, census: Census) -> frozenset[str]:
+        """Sessions and samples that lack something: what is not in their file the tool would take for an entity."""
+        tops: dict[str, None] = {}
+        for found in census.found.values():
+            if found.left or not found.planned:
+                why = (
+                    f"{found.left:,} objects are missing"
+                    if found.left
+                    else f"{found.dataset} is not planned to its end"
+                )
+                if _top(found) not in tops:
+                    census.note(f"{HOME}/{found.item.place}: {why}; {_top(found)} gets its file once it is whole")
+                tops[_top(found)] = None
+        return frozenset(tops)
 
     def _registered(self, found: Found) -> Registered:
         tree, _, path = found.item.place.partition("/")
@@ -252,6 +274,11 @@ class _Writing:
             sink.write_document(
                 f"{folder}/{DERIVED_ONLY}", b"Data of this one lie elsewhere; see its acquisition file.\n"
             )
+
+
+def _top(found: Found) -> str:
+    """Path of the session or sample that it belongs to."""
+    return "/".join(found.item.entity.split("/")[:3])
 
 
 def _licence(metadata: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from emasync.errors import EmasyncError, InterruptedRunError, MachineError, SourceError
 from emasync.ledger.interface import METADATA_PLAN, PlanState, Tally
@@ -155,27 +155,34 @@ async def resolve(entry: Any, tools: PlanTools) -> None:
     source: Source = make(tools.context)
     intake = Intake(tools, entry.id)
     files = FileShelves(intake, entry, tools)
-    setbacks: list[SourceError] = []
+    setbacks: dict[str, SourceError] = {}
     looked_at = ""
     async for finding in source.resolve(entry):
         looked_at = place_of(finding) or looked_at
         try:
             await take(finding, intake, files, entry, tools)
         except SourceError as error:
-            if not (isinstance(finding, TreeFound) and (finding.asset or finding.part)):
+            if not is_part(finding):
                 raise
-            setbacks.append(named(error, finding.path))
+            setbacks.setdefault(finding.path, named(error, finding.path))
         if isinstance(finding, Setback):
-            setbacks.append(finding.error)
+            setbacks[f"setback {len(setbacks)}"] = finding.error
     await files.finish()
     if setbacks:
-        raise together(setbacks)
+        raise together(list(setbacks.values()))
     if not intake.count.objects and not await known_objects(entry.id, tools):
         where = f" at {looked_at}" if looked_at else ""
         raise SourceError(
             f"dataset {entry.id!r}: nothing to fetch{where}; check its url and its include and exclude globs",
             location=looked_at or None,
         )
+
+
+def is_part(finding: Finding) -> TypeGuard[TreeFound | FilesFound]:
+    """Whether the rest of the dataset comes without it: one of several trees, or files that belong to one."""
+    if isinstance(finding, TreeFound):
+        return finding.asset or finding.part
+    return isinstance(finding, FilesFound) and bool(finding.path)
 
 
 def place_of(finding: Finding) -> str:

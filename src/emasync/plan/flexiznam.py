@@ -109,7 +109,7 @@ class FlexiznamLayout:
         top = await found.tree.children("") if found.asset and recorded.derived is None else None
         if top is None or _NODE.intersection(top.objects):
             return naming.whole(found.path, recorded)
-        inside = not is_top(naming.entity(recorded, found.path).path)
+        inside = not is_top(naming.entity(recorded).path)
         deep = {name: not inside or await _is_deep(found.tree, name) for name in top.folders}
         return naming.asset(found.path, recorded, deep)
 

@@ -108,20 +108,20 @@ class Naming:
 
     def unrecorded(self, path: str) -> Settled:
         """Of what the source knows nothing: one folder for all of the dataset, below what the manifest names."""
-        entity = self.entity(Recorded(), "")
+        entity = self.entity(Recorded())
         item = self._item(entity, Recorded(), self._dataset, "", deep=True, kind=MICROSCOPY)
         return Settled(base=f"{item.place}/{mapped(path)}" if path else item.place)
 
     def whole(self, path: str, recorded: Recorded) -> Settled:
         """One folder for a tree: a store, or all of a derived asset."""
-        entity, name = self.entity(recorded, path), recorded.derived or PurePosixPath(path).name
+        entity, name = self.entity(recorded), recorded.derived or PurePosixPath(path).name
         return Settled(base=self._item(entity, recorded, name, path, deep=True).place)
 
     def sidecars(self, path: str, recorded: Recorded) -> Settled:
         """Documents that describe an asset: beside its data, in a derived one's own folder."""
         if recorded.derived is not None:
             return self.whole(path, recorded)
-        entity = self.entity(recorded, path)
+        entity = self.entity(recorded)
         return Settled(base=self._item(entity, recorded, SIDECARS, path, deep=False).place)
 
     def asset(self, path: str, recorded: Recorded, deep: Mapping[str, bool]) -> Settled:
@@ -135,7 +135,7 @@ class Naming:
         deep : mapping of str to bool
             Its folders, and whether the tool would find entities in them that are none.
         """
-        entity = self.entity(recorded, path)
+        entity = self.entity(recorded)
         items = {name: self._item(entity, recorded, name, path, deep=is_deep) for name, is_deep in deep.items()}
         base = f"raw/{'/'.join(entity.path.split('/')[:3])}"
         return Settled(
@@ -149,16 +149,16 @@ class Naming:
         places: dict[str, str | DestinationError] = {}
         for path, recorded in sorted(told.items(), key=_by_start):
             try:
-                entity, tree = self.entity(recorded or Recorded(), path), _tree(recorded)
+                entity, tree = self.entity(recorded or Recorded()), _tree(recorded)
                 self._register.files(tree, entity.path, self._dataset)
                 places[path] = f"{tree}/{entity.path}/{_file_name(path, recorded)}"
             except SourceError as error:
-                places[path] = DestinationError(error.message, location=path)
+                places[path] = DestinationError(f"{path}: {error.message}", location=path)
         return Settled(files=places)
 
     # --- entities ----------------------------------------------------------------------------------------------
 
-    def entity(self, recorded: Recorded, path: str) -> Entity:
+    def entity(self, recorded: Recorded) -> Entity:
         """What datasets of a recording hang on.
 
         Raises
@@ -166,17 +166,17 @@ class Naming:
         SourceError
             Nobody tells; the message names the key of the manifest to set.
         """
-        mouse = self._mouse(recorded, path)
+        mouse = self._mouse(recorded)
         if self._asked.sample is not None:
             return self._sample(mouse, self._asked.sample.split("/"))
         if recorded.ex_vivo and self._asked.session is None:
             return self._sample(mouse, [recorded.specimen or BRAIN])
-        return self._recording(self._session(mouse, recorded, path), recorded)
+        return self._recording(self._session(mouse, recorded), recorded)
 
-    def _mouse(self, recorded: Recorded, path: str) -> str:
+    def _mouse(self, recorded: Recorded) -> str:
         name = self._asked.mouse or recorded.subject
         if name is None:
-            raise self._lacking(path, "which mouse it is", "layout.mouse")
+            raise _lacking("which mouse it is", "layout.mouse")
         mouse = f"{segment(self._asked.project)}/{segment(name)}"
         if recorded.subject is not None:
             self._register.require_subject(mouse, recorded.subject.removeprefix("sub-"))
@@ -188,14 +188,14 @@ class Naming:
             self._register.entity(Entity(path=path, kind="sample"))
         return self._register.entity(Entity(path=inner, kind="sample"))
 
-    def _session(self, mouse: str, recorded: Recorded, path: str) -> Entity:
+    def _session(self, mouse: str, recorded: Recorded) -> Entity:
         name, started = self._asked.session, recorded.started
         if name is None:
             if recorded.ex_vivo is None:
                 keys = "layout.session, or layout.sample for what was imaged ex vivo"
-                raise self._lacking(path, "whether it is a session of an animal or a sample of tissue", keys)
+                raise _lacking("whether it is a session of an animal or a sample of tissue", keys)
             if started is None:
-                raise self._lacking(path, "when it was recorded", "layout.session")
+                raise _lacking("when it was recorded", "layout.session")
             name = self._register.session(mouse, session_name(started), recorded.session or started.isoformat())
         made = Entity(path=f"{mouse}/{segment(name)}", kind="session", started=_created(recorded))
         return self._register.entity(made)
@@ -213,10 +213,6 @@ class Naming:
         )
         return self._register.entity(made)
 
-    def _lacking(self, path: str, what: str, keys: str) -> SourceError:
-        about = f"{self._dataset}: {path}" if path else self._dataset
-        return SourceError(f"{about}: neither its name nor its source tells {what}: set {keys}", location=path or None)
-
     # --- items -------------------------------------------------------------------------------------------------
 
     def _item(
@@ -232,6 +228,10 @@ class Naming:
             created=_created(recorded) or entity.started,
         )
         return self._register.item(_tree(recorded), item, walked=deep, other=segment(asset or self._dataset))
+
+
+def _lacking(what: str, keys: str) -> SourceError:
+    return SourceError(f"neither its name nor its source tells {what}: set {keys}")
 
 
 def _tree(recorded: Recorded | None) -> TreeName:

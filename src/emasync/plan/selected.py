@@ -15,7 +15,7 @@ from emasync.plan.chunks import survey, take_chunks
 from emasync.plan.discovery import discover
 from emasync.plan.flat import document_shelf
 from emasync.plan.indexes import KEPT_BYTES, Indexes
-from emasync.plan.intake import Intake
+from emasync.plan.intake import Intake, Shelf
 from emasync.plan.lending import as_recorded, borrowed_extent, is_recorded, keep_boxes, kept_draws
 from emasync.plan.subset import Rewritten, rewrite, wanted_documents
 from emasync.plan.tools import PlanTools
@@ -77,12 +77,13 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
         await write_subset(intake, rewritten, choice.digest, tools.documents)
         changed = {item.key for item in rewritten}
         await make_way(intake, {key: data for key, data in wanted.items() if key not in changed}, tools.documents)
-        await take_documents(intake, tree, wanted, rewritten)
+        documents = await take_documents(intake, tree, wanted, rewritten)
     else:
-        await take_documents(intake, tree, read, ())
+        documents = await take_documents(intake, tree, read, ())
     for item in chosen:
         await take_chunks(intake, tree, item, ground, named=frozenset(read), indexes=indexes)
     await take_sidecars(intake, tree, found, choice)
+    await intake.finish(documents)  # last, as everywhere: who finds them finished finds all of the tree named
 
 
 def report_boxes(dataset: str, picked: Iterable[Picked], tools: PlanTools) -> None:
@@ -98,15 +99,20 @@ def report_boxes(dataset: str, picked: Iterable[Picked], tools: PlanTools) -> No
 
 async def take_documents(
     intake: Intake, tree: Tree, wanted: Mapping[str, bytes], rewritten: Sequence[Rewritten]
-) -> None:
+) -> Shelf:
     """Metadata that stays as it is is fetched like any object; what changes is written by us already.
 
     Not subject to the globs: an array without its metadata is none.
+
+    Returns
+    -------
+    Shelf
+        Not finished yet.
     """
     ours = {item.key for item in rewritten}
     shelf = await document_shelf(intake, tree)
     await add_documents(intake, shelf, {key: data for key, data in wanted.items() if key not in ours})
-    await intake.finish(shelf)
+    return shelf
 
 
 async def take_sidecars(intake: Intake, tree: Tree, found: Iterable[Found], choice: Choice) -> None:
