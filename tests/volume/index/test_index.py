@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from tests.volume.index.entries import entry, written
 
-from emasync.errors import ErrorKind, InputError, SourceError
+from emasync.errors import ErrorKind, InputError, MachineError, SourceError
 from emasync.formats.chunks import ChunkLayout
 from emasync.model.grid import ChunkGrid
 from emasync.volume.index import CHECKED_FILES, indexed_datasets, open_index
 from emasync.volume.index_entry import ArrayEntry, formula
 from emasync.volume.index_layout import HEAD, index_folder
-from emasync.volume.index_writer import IndexWriter
+from emasync.volume.index_writer import IndexWriter, remove_index
 
 
 @pytest.mark.parametrize("fill", [7, -0.5, math.inf, [1.0, 2.0], True])
@@ -222,3 +222,29 @@ def test_what_the_ledger_knows_of_a_file_is_kept(tmp_path: Path) -> None:
     files = written(tmp_path, fill).columns.get("files")
     assert files["has_crc32c"].tolist() == [0, 1]
     assert files["crc32c"].tolist() == [0, 0xDEADBEEF]
+
+
+def test_a_place_that_cannot_be_written_to_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / ".emasync").mkdir()
+    (tmp_path / ".emasync/index").write_text("a file in the way")
+    with pytest.raises(MachineError, match=r"cannot write '.*\.emasync/index/d'"):
+        IndexWriter(tmp_path, "d")
+
+
+def test_room_is_filled_in_any_order(tmp_path: Path) -> None:
+    def fill(writer: IndexWriter) -> None:
+        writer.add_records([7], [8], [9])
+        room = writer.column("records").room(1000)
+        room["start"][::-1] = np.arange(1000)
+        writer.add_records([1], [2], [3])
+
+    records = written(tmp_path, fill).columns.get("records")
+    assert records["start"].tolist() == [8, *range(999, -1, -1), 2]
+
+
+def test_an_index_is_taken_away_whole(tmp_path: Path) -> None:
+    written(tmp_path, many)
+    remove_index(tmp_path, "d")
+    remove_index(tmp_path, "d")
+    assert indexed_datasets(tmp_path) == []
+    assert not index_folder(tmp_path, "d").exists()

@@ -11,7 +11,7 @@ from typing import TypeVar
 from emasync.errors import EmasyncError, MachineError, SourceError
 from emasync.formats.interface import Format
 from emasync.formats.paths import join
-from emasync.hooks.index.chunk_states import LedgerView, Rows
+from emasync.hooks.index.chunk_states import ROWS_HELD, LedgerView, Rows
 from emasync.hooks.index.cuts import BOXES, read_cuts
 from emasync.hooks.index.file_writer import write_file_array
 from emasync.hooks.index.files import arrays_of, describe
@@ -73,10 +73,11 @@ class DatasetIndexer:
             if self._context.hurry():
                 return False
             self._guarded(self._take, item)
-        self._chunks()
+        if not self._chunks():
+            return False
         if self._series is not None:
             self._guarded(self._volume, self._series)
-        return True
+        return not self._context.hurry()
 
     def _guarded(self, work: Callable[[Subject], None], subject: Subject) -> None:
         """Whatever a stranger's file brings about is a note, and the others are indexed."""
@@ -161,17 +162,25 @@ class DatasetIndexer:
         else:
             self._count(coverage.chunks, coverage.present)
 
-    def _chunks(self) -> None:
-        """What became of the chunks of trees, and checksums of files: one pass over the rows of the ledger."""
+    def _chunks(self) -> bool:
+        """What became of the chunks of trees, and checksums of files: one pass over the rows of the ledger.
+
+        False when the run was asked to stop on the way.
+        """
         ledger, dataset = self._context.ledger, self._facts.id
         view = LedgerView.of(ledger, dataset)
         rows = Rows({array.place: array for array in self._trees}, self._file_row)
-        for row in ledger.listed_rows(dataset) if view.known else ():
+        for number, row in enumerate(ledger.listed_rows(dataset) if view.known else ()):
             rows.take(row)
+            if not number % ROWS_HELD and self._context.hurry():
+                return False
         rows.flush()
         memory = Memory(facts=self._facts, ledger=ledger, view=view, objects=rows.objects, waiting=rows.waiting)
         for array in self._trees:
+            if self._context.hurry():
+                return False
             self._guarded(partial(self._write, memory=memory), array)
+        return True
 
     def _file_row(self, row: Row) -> None:
         """What the ledger knows of a file: its checksum, or that it is not here."""
