@@ -21,6 +21,7 @@ from emasync.hooks.interface import DatasetFacts
 from emasync.hooks.metadata.fields import FIELDS
 from emasync.hooks.metadata.tables import COLUMNS
 
+ONE_LEVEL = ngff([8.0, 4.0, 4.0])
 ONE = DatasetFacts(id="one", folder="one", metadata={"license": "CC0-1.0"})
 
 
@@ -150,6 +151,25 @@ def test_a_dataset_without_assets_is_a_row_all_the_same(tmp_path: Path) -> None:
     run_hook(tmp_path, ONE)
     (row,) = Root(tmp_path).rows()
     assert (row["dataset_id"], row["asset_id"], row["license_spdx"]) == ("one", "one", "CC0-1.0")
+
+
+def test_metadata_that_came_without_data_is_described_and_nothing_of_it_is_here(tmp_path: Path) -> None:
+    """``--metadata-only`` keeps documents beside the dataset, of many trees in one file each."""
+    documents = {
+        path: data.decode() if isinstance(data, bytes) else json.dumps(data) for path, data in ONE_LEVEL.items()
+    }
+    put(tmp_path / "one.source-metadata", {"a/tile.zarr/survey.json": {"version": 1, "documents": documents}})
+    put(tmp_path / "one", {"a/subject.json": {"subject_id": "7"}})
+    run_hook(tmp_path, ONE)
+    asset = Root(tmp_path).asset("one")
+    (array,) = asset["arrays"]
+    assert asset["asset"] == "a/tile.zarr"
+    assert vector(array, "voxel_size_{}_nm") == [8.0, 4.0, 4.0]
+    assert values(asset, "subject_id") == ["7"]
+    assert array["coverage"]["state"] == "unknown"
+    put(tmp_path / "one/a/tile.zarr", ONE_LEVEL)
+    run_hook(tmp_path, ONE)
+    assert [item["asset"] for item in Root(tmp_path).dataset("one")["assets"]] == ["a/tile.zarr"], "once"
 
 
 def test_the_command_makes_it_again_and_tells_counts(copied: Root) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from emasync.disk.names import map_segment
-from emasync.errors import EmasyncError, InputError
-from emasync.formats.n5.attributes import ATTRIBUTES
-from emasync.formats.paths import join
-from emasync.formats.precomputed.info import INFO
-from emasync.formats.zarr.keys import METADATA_NAMES
+from emasync.errors import EmasyncError, MachineError
+from emasync.formats.paths import ancestors
 from emasync.hooks.interface import DatasetFacts, HookContext
-from emasync.hooks.metadata.claims import Claim, Claims
 from emasync.hooks.metadata.counting import Counts, count_objects
 from emasync.hooks.metadata.coverage import BOXES, Coverage, coverage_of, cut_of, read_boxes
 from emasync.hooks.metadata.description import VERSION, DescribedAsset, conflicts_list, describe, fields_dict
@@ -31,12 +28,19 @@ from emasync.hooks.metadata.hierarchies import describe_hierarchy
 from emasync.hooks.metadata.inventory import DataFile, Folder, Hierarchy, inventory
 from emasync.hooks.metadata.local import LocalFile, LocalTree, Own
 from emasync.hooks.metadata.merging import Chosen, merge
+from emasync.hooks.metadata.origin import origin_claims
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 from emasync.hooks.metadata.scopes import Scopes
 from emasync.hooks.metadata.series import describe_series
-from emasync.ledger.interface import Row
+from emasync.hooks.metadata.surveyed import surveyed
 from emasync.model.globs import translate
-from emasync.model.redaction import redact
+
+_log = logging.getLogger("emasync")
+
+T = TypeVar("T")
+
+MAX_NOTES: Final = 1_000
+"""Of a dataset, in its document."""
 
 FOLDER: Final = "metadata"
 """Of the documents of assets, below the root."""
@@ -96,7 +100,10 @@ class DatasetDescriber:
         self._documents.take_answers(self._originals)
         try:
             for item in inventory(self._disk):
-                self._take(item)
+                self._guarded(item, self._take)
+            if not any(record.volume is not None for record in self._found):
+                for hierarchy, tree in surveyed(self._originals):
+                    self._guarded(hierarchy, partial(self._take_hierarchy, disk=tree))
         except OverflowError as error:
             self.notes.append(str(error))
         folders = [array.grid.folder for asset in self._found for array in asset.arrays if array.grid is not None]
@@ -110,17 +117,34 @@ class DatasetDescriber:
     def _take(self, item: Hierarchy | DataFile | Folder) -> None:
         match item:
             case Hierarchy():
-                tree = describe_hierarchy(item, self._disk, self._originals)
-                self._found.extend(tree.assets)
-                self.notes.extend(tree.notes)
-                for place in tree.documents:
-                    self._documents.take_sidecar(place, self._disk)
+                self._take_hierarchy(item, self._disk)
             case DataFile():
                 (self._series if self._in_series(item.path) else self._files).append(item)
             case Folder():
                 self._documents.take_folder(item, self._disk)
                 if is_recording(item):
                     self._found.append(describe_recording(item, self._disk))
+
+    def _take_hierarchy(self, item: Hierarchy, disk: LocalTree) -> None:
+        tree = describe_hierarchy(item, disk, self._originals)
+        self._found.extend(tree.assets)
+        self.notes.extend(tree.notes)
+        for place in tree.documents:
+            self._documents.take_sidecar(place, disk)
+
+    def _guarded(self, item: T, take: Callable[[T], None]) -> None:
+        """Whatever a stranger's document brings about, the others are described."""
+        try:
+            take(item)
+        except MachineError:
+            raise
+        except EmasyncError as error:
+            self.notes.append(error.message)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as the docstring says
+            _log.exception("metadata of %s: %s", self.dataset, item)
+            self.notes.append(f"{item}: {type(error).__name__}: {error}; please report this")
 
     def to_dict(self) -> dict[str, Any]:
         """The dataset without its assets, as JSON (Any)."""
@@ -141,8 +165,12 @@ class DatasetDescriber:
             "fields": fields_dict(fields),
             "conflicts": conflicts_list(fields),
             "unrecognised": unknown_keys(self._facts),
-            "notes": list(self.notes),
+            "notes": self._bounded_notes(),
         }
+
+    def _bounded_notes(self) -> list[str]:
+        more = len(self.notes) - MAX_NOTES
+        return [*self.notes[:MAX_NOTES], *((f"and {more:,} more notes",) if more > 0 else ())]
 
     def _own_fields(self) -> Mapping[str, Chosen]:
         return merge(self._scopes.whole(), self._override)
@@ -153,8 +181,9 @@ class DatasetDescriber:
         for record in self._records():
             paths.append(record.path)
             yield self._describe(record)
+        taken = {folder for path in paths for folder in (*ancestors(path), path)}
         for folder in self._documents.folders:
-            if not any(path == folder or path.startswith(f"{folder}/") or not folder for path in paths):
+            if folder and folder not in taken:
                 paths.append(folder)
                 yield self._describe(AssetRecord(path=folder, kind="sidecars"))
         if not paths:
@@ -169,7 +198,18 @@ class DatasetDescriber:
         for item in self._files:
             file = self._disk.file(item.path)
             if file is not None:
-                yield self._file(item, file)
+                yield self._described(item, file)
+
+    def _described(self, item: DataFile, file: LocalFile) -> AssetRecord:
+        """One file; whatever a stranger's file brings about, it is a note."""
+        try:
+            return self._file(item, file)
+        except MachineError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as the docstring says
+            _log.exception("metadata of %s: %s", self.dataset, item.path)
+            note = f"{type(error).__name__}: {error}; please report this"
+            return AssetRecord(path=item.path, kind="file", format=item.kind, files=(item.path,), notes=(note,))
 
     def _file(self, item: DataFile, file: LocalFile) -> AssetRecord:
         if item.kind == "video":
@@ -178,7 +218,7 @@ class DatasetDescriber:
             return describe_file(item, file)
         try:
             return describe_hdf5(item.path, self._hdf5.facts(file))
-        except (EmasyncError, InputError) as error:
+        except EmasyncError as error:
             return AssetRecord(path=item.path, kind="file", format="hdf5", files=(item.path,), notes=(error.message,))
 
     def _describe(self, record: AssetRecord) -> DescribedAsset:
@@ -189,7 +229,7 @@ class DatasetDescriber:
             dataset=self._facts.id,
             name=name,
             around=[*self._scopes.about(record.path), *name_claims(record.path).found],
-            own=self._own(record),
+            own=origin_claims(record, self._disk, self._facts, self._counts),
             override=self._override,
             coverages=[self._coverage(array, former) for array in record.arrays],
         )
@@ -213,63 +253,9 @@ class DatasetDescriber:
         count = self._counts.arrays.get(grid.folder) if self._counts.known else None
         return coverage_of(grid, count, cut_of(path, len(grid.axes), self._boxes), done=self._counts.done)
 
-    def _own(self, record: AssetRecord) -> list[Claim]:
-        """What is known of an asset from here: where it came from, when, its digests."""
-        claims = Claims("computed", "ledger", scope=record.path)
-        claims.text("source_portal", self._facts.source, "")
-        if record.volume is not None:
-            claims.claim("volume_asset", record.volume[0], "")
-            claims.claim("volume_array", record.volume[1], "")
-        if record.files:
-            self._say_files(record, claims)
-        elif record.path or record.volume is not None:
-            self._say_folder(record, claims)
-        if not any(claim.field == "access_url" for claim in claims.found):
-            claims.text("access_url", self._facts.location, "")
-        return claims.found
-
-    def _say_folder(self, record: AssetRecord, claims: Claims) -> None:
-        """Of a hierarchy: when its first metadata came, and where it is in the bucket."""
-        names = (*sorted(METADATA_NAMES), ATTRIBUTES, INFO)
-        found = [file for name in names if (file := self._disk.file(join(record.path, name))) is not None]
-        if found:
-            claims.claim("retrieved_at", _moment(min(file.mtime_ns for file in found)), "mtime of its metadata")
-        if self._facts.source == "bucket" and record.volume is not None:
-            claims.text("access_url", join(self._facts.location, record.path), "")
-
-    def _say_files(self, record: AssetRecord, claims: Claims) -> None:
-        found = [file for path in record.files if (file := self._disk.file(path)) is not None]
-        claims.claim("n_files", len(found), "")
-        claims.claim("bytes_on_disk", sum(file.size_bytes for file in found), "")
-        if found:
-            claims.claim("retrieved_at", _moment(min(file.mtime_ns for file in found)), "mtime")
-        row = self._counts.files.get(f"{self._facts.folder}/{record.files[0]}") if len(record.files) == 1 else None
-        if row is not None:
-            _say_digests(row, claims)
-
-
-def _moment(time_ns: int) -> str:
-    """RFC 3339, whole seconds."""
-    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).isoformat().replace("+00:00", "Z")
-
 
 def _matcher(facts: DatasetFacts) -> Any:
     """Whether a path is of the manifest's series (Any: a predicate)."""
     if facts.series is None:
         return lambda _path: False
     return re.compile(translate(facts.series.pattern), re.DOTALL).fullmatch
-
-
-def _say_digests(row: Row, claims: Claims) -> None:
-    """Digests of one file."""
-    claims.text("access_url", redact(row.spec.locate(row.key)), "")
-    if row.crc32c is not None:
-        claims.claim("crc32c", f"{row.crc32c:08x}", "")
-    others = []
-    for digest in (*row.published, *row.computed):
-        if digest.kind in ("sha256", "md5"):
-            claims.claim(digest.kind, digest.value, "")
-        else:
-            others.append(f"{digest.kind}:{digest.value}")
-    claims.claim("other_digests", ",".join(dict.fromkeys(others)), "")
-    claims.claim("checksum_source", "publisher, computed" if row.published else "computed", "")

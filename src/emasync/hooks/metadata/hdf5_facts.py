@@ -36,7 +36,10 @@ NUMBERS: Final = ("info/recordings/fs", "info/recordings/duration")
 """Datasets of one number: MEArec's."""
 
 _LISTED: Final = ("general/devices", "general/optophysiology", "general/extracellular_ephys")
-_SERIES: Final = ("unit", "conversion", "neurodata_type", "element_size_um", "grid_spacing", "unit_name")
+_SERIES: Final = frozenset(("unit", "conversion", "element_size_um"))
+_KIND: Final = frozenset(("neurodata_type",))
+_RATE: Final = frozenset(("rate",))
+_PLANE: Final = frozenset(("location", "indicator", "imaging_rate", "grid_spacing", "excitation_lambda"))
 
 Facts = dict[str, Any]
 """JSON (Any)."""
@@ -54,26 +57,79 @@ def facts_of(source: ByteSource) -> Facts:
     """
     with opened(source) as file:
         walk = TreeWalk(file, source.name)
-        facts: Facts = {"attributes": _attributes(file), "texts": {}, "numbers": {}, "members": {}, "arrays": []}
+        nodes = Nodes(file)
+        facts: Facts = {"attributes": _attributes(file)}
         try:
-            facts["texts"] = {path: found for path in TEXTS if (found := _texts(file, path))}
-            facts["numbers"] = {path: value for path in NUMBERS if (value := _number(file, path)) is not None}
-            facts["members"] = {path: _members(file, path) for path in _LISTED}
-            _tell_arrays(file, walk, facts)
+            facts["texts"] = {path: found for path in TEXTS if (found := _texts(nodes.dataset(path)))}
+            facts["numbers"] = {path: value for path in NUMBERS if (value := _number(nodes.dataset(path))) is not None}
+            facts["members"] = {path: _members(nodes, path) for path in _LISTED}
+            facts["arrays"], facts["more_arrays"] = _arrays(nodes, walk)
         except DAMAGE as error:
             raise damaged(source.name, repr(walk.where), error) from error
         return facts
 
 
-def _attributes(node: h5py.HLObject) -> dict[str, object]:
-    """Short texts and numbers."""
+class Nodes:
+    """Groups and datasets of this very file by path: reached by hard links only, which cannot lead out of it.
+
+    Parameters
+    ----------
+    file : h5py.File
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self._groups: dict[str, tuple[h5py.Group, frozenset[str]] | None] = {"": (file, frozenset(file))}
+
+    def names(self, path: str) -> frozenset[str]:
+        """What is in a group; nothing where there is none."""
+        found = self._group(path)
+        return frozenset() if found is None else found[1]
+
+    def group(self, path: str) -> h5py.Group | None:
+        """A group."""
+        found = self._group(path)
+        return None if found is None else found[0]
+
+    def _group(self, path: str) -> tuple[h5py.Group, frozenset[str]] | None:
+        import h5py  # noqa: PLC0415 - an extra; the caller has opened a file with it
+
+        if path not in self._groups:
+            node = self._node(path)
+            self._groups[path] = (node, frozenset(node)) if isinstance(node, h5py.Group) else None
+        return self._groups[path]
+
+    def _node(self, path: str) -> h5py.HLObject | None:
+        import h5py  # noqa: PLC0415 - as above
+
+        folder, _, name = path.rpartition("/")
+        found = self._group(folder)
+        if found is None or name not in found[1] or not isinstance(found[0].get(name, getlink=True), h5py.HardLink):
+            return None
+        return found[0][name]
+
+    def dataset(self, path: str) -> h5py.Dataset | None:
+        """A dataset whose values lie in this file, and not in others that it names."""
+        import h5py  # noqa: PLC0415 - as above
+
+        node = self._node(path)
+        if not isinstance(node, h5py.Dataset):
+            return None
+        properties = node.id.get_create_plist()
+        here = properties.get_layout() != h5py.h5d.VIRTUAL and not properties.get_external_count()
+        return node if here else None
+
+
+def _attributes(node: h5py.HLObject, wanted: frozenset[str] | None = None) -> dict[str, object]:
+    """Short texts and numbers; all, or those that are wanted."""
     found: dict[str, object] = {}
-    for name in list(node.attrs)[:MAX_TEXTS]:
-        identifier = node.attrs.get_id(name)
-        if identifier.get_storage_size() > MAX_SCALAR_BYTES:
+    attributes = node.attrs
+    for name in list(attributes)[:MAX_TEXTS]:
+        if wanted is not None and name not in wanted:
+            continue
+        if attributes.get_id(name).get_storage_size() > MAX_SCALAR_BYTES:
             continue
         try:
-            found[name[:MAX_TEXTS]] = _plain(node.attrs[name])
+            found[name[:MAX_TEXTS]] = _plain(attributes[name])
         except (*DAMAGE, UnicodeError):
             continue  # a type that h5py does not read; the others stand
     return found
@@ -94,84 +150,60 @@ def _plain(value: object) -> object:
     return None
 
 
-def _dataset(file: h5py.File, path: str) -> h5py.Dataset | None:
-    """A dataset of this very file; links to others are not followed."""
-    import h5py  # noqa: PLC0415 - an extra; the caller has opened a file with it
-
-    node = file
-    for name in path.split("/"):
-        if not isinstance(node, h5py.Group) or name not in node:
-            return None
-        if isinstance(node.get(name, getlink=True), h5py.ExternalLink):
-            return None
-        node = node[name]
-    return node if isinstance(node, h5py.Dataset) else None
-
-
-def _texts(file: h5py.File, path: str) -> list[str]:
-    dataset = _dataset(file, path)
-    if dataset is None or dataset.dtype.kind not in "OSU" or dataset.size is None or dataset.size > MAX_TEXTS:
-        return []
-    if dataset.nbytes > MAX_SCALAR_BYTES or (dataset.dtype.hasobject and not _is_text(dataset)):
-        return []
-    values = np.atleast_1d(dataset[()]).reshape(-1)
-    return [text for item in values.tolist() if isinstance(text := _plain(item), str) and text]
-
-
-def _is_text(dataset: h5py.Dataset) -> bool:
-    """References are objects too."""
+def _is_short(dataset: h5py.Dataset) -> bool:
+    """Whether a dataset can be read whole: some numbers or texts, and no references, which are objects too."""
     import h5py  # noqa: PLC0415 - as above
 
-    return h5py.check_string_dtype(dataset.dtype) is not None
+    if dataset.size is None or dataset.size > MAX_TEXTS or dataset.nbytes > MAX_SCALAR_BYTES:
+        return False
+    return not dataset.dtype.hasobject or h5py.check_string_dtype(dataset.dtype) is not None
 
 
-def _number(file: h5py.File, path: str) -> float | None:
-    dataset = _dataset(file, path)
+def _values(dataset: h5py.Dataset) -> list[object]:
+    return [_plain(item) for item in np.atleast_1d(dataset[()]).reshape(-1).tolist()]
+
+
+def _texts(dataset: h5py.Dataset | None) -> list[str]:
+    if dataset is None or dataset.dtype.kind not in "OSU" or not _is_short(dataset):
+        return []
+    return [text for text in _values(dataset) if isinstance(text, str) and text]
+
+
+def _number(dataset: h5py.Dataset | None) -> float | None:
     if dataset is None or dataset.shape != () or dataset.dtype.kind not in "iuf":
         return None
     return float(dataset[()])
 
 
-def _members(file: h5py.File, path: str) -> list[dict[str, object]]:
-    """Names and attributes of what is in a group; of imaging planes also their short values."""
-    import h5py  # noqa: PLC0415 - as above
-
-    group: Any = file  # Any: h5py has no types
-    for part in path.split("/"):
-        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            return []
-        group = group[part]
-        if not isinstance(group, h5py.Group):
-            return []
+def _members(nodes: Nodes, path: str) -> list[dict[str, object]]:
+    """Names and attributes of what is in a group; of imaging planes also their short values, of tables their length."""
     found = []
-    for name in list(group)[:MAX_TEXTS]:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+    for name in sorted(nodes.names(path))[:MAX_TEXTS]:
+        group = nodes.group(f"{path}/{name}")
+        if group is None:
             continue
-        node = group[name]
-        row: dict[str, object] = {"name": name[:MAX_TEXT], **_attributes(node)}
-        for member in ("location", "indicator", "imaging_rate", "grid_spacing", "excitation_lambda"):
-            row |= _value(file, f"{path}/{name}/{member}", member)
-        if isinstance(node, h5py.Group) and "id" in node and isinstance(node["id"], h5py.Dataset):
-            row["rows"] = int(node["id"].shape[0]) if node["id"].shape else 0
+        row: dict[str, object] = {"name": name[:MAX_TEXT], **_attributes(group)}
+        for member in _PLANE & nodes.names(f"{path}/{name}"):
+            row |= _value(nodes.dataset(f"{path}/{name}/{member}"), member)
+        rows = nodes.dataset(f"{path}/{name}/id")
+        if rows is not None and rows.shape:
+            row["rows"] = int(rows.shape[0])
         found.append(row)
     return found
 
 
-def _value(file: h5py.File, path: str, name: str) -> dict[str, object]:
+def _value(dataset: h5py.Dataset | None, name: str) -> dict[str, object]:
     """A short dataset: its values, and its unit."""
-    dataset = _dataset(file, path)
-    if dataset is None or dataset.size is None or dataset.size > MAX_TEXTS or dataset.nbytes > MAX_SCALAR_BYTES:
+    if dataset is None or not _is_short(dataset):
         return {}
-    if dataset.dtype.hasobject and not _is_text(dataset):
-        return {}
-    values = [_plain(item) for item in np.atleast_1d(dataset[()]).reshape(-1).tolist()]
-    return {name: values, f"{name}_unit": _plain(dataset.attrs.get("unit"))}
+    return {name: _values(dataset), f"{name}_unit": _plain(dataset.attrs.get("unit"))}
 
 
-def _tell_arrays(file: h5py.File, walk: TreeWalk, facts: Facts) -> None:
-    """Numeric datasets with an axis, the series that they belong to."""
+def _arrays(nodes: Nodes, walk: TreeWalk) -> tuple[list[dict[str, object]], int]:
+    """Numeric datasets with an axis, the series that they belong to; how many more there are."""
     import h5py  # noqa: PLC0415 - as above
 
+    found: list[dict[str, object]] = []
     more = 0
     for leaf in walk.leaves():
         if leaf.dataset is None:
@@ -179,34 +211,30 @@ def _tell_arrays(file: h5py.File, walk: TreeWalk, facts: Facts) -> None:
         dataset = h5py.Dataset(leaf.dataset)
         if dataset.dtype.kind not in "biufc" or not dataset.shape:
             continue
-        if len(facts["arrays"]) >= MAX_ARRAYS:
+        if len(found) < MAX_ARRAYS:
+            found.append(_array(nodes, leaf.path, dataset))
+        else:
             more += 1
-            continue
-        facts["arrays"].append(_array(file, leaf.path, dataset))
-    facts["more_arrays"] = more
+    return found, more
 
 
-def _array(file: h5py.File, path: str, dataset: h5py.Dataset) -> dict[str, object]:
-    series = path.rpartition("/")[0]
-    rate = _rate(file, series) if path.endswith("/data") else None
-    told = {name: value for name, value in _attributes(dataset).items() if name in _SERIES}
-    kind = _plain(file[series].attrs.get("neurodata_type")) if rate is not None or path.endswith("/data") else None
+def _array(nodes: Nodes, path: str, dataset: h5py.Dataset) -> dict[str, object]:
+    folder, _, name = path.rpartition("/")
+    series = nodes.group(folder) if name == "data" else None
+    kind = None if series is None else _attributes(series, _KIND).get("neurodata_type")
+    properties = {"compression": dataset.compression, "shuffle": dataset.shuffle, "fletcher32": dataset.fletcher32}
     return {
         "path": path,
         "shape": list(dataset.shape),
-        "chunks": list(dataset.chunks) if dataset.chunks else None,
         "dtype": dataset.dtype.str,
-        "compression": dataset.compression,
-        "shuffle": bool(dataset.shuffle),
-        "fletcher32": bool(dataset.fletcher32),
-        "rate": rate,
+        "rate": None if series is None else _rate(nodes.dataset(f"{folder}/starting_time")),
         "series": kind,
-        **told,
+        **{step: _plain(value) for step, value in properties.items()},
+        **_attributes(dataset, _SERIES),
     }
 
 
-def _rate(file: h5py.File, series: str) -> float | None:
+def _rate(start: h5py.Dataset | None) -> float | None:
     """Sampling rate of a time series, where its samples are evenly spaced."""
-    start = _dataset(file, f"{series}/starting_time")
-    rate = None if start is None else _plain(start.attrs.get("rate"))
+    rate = None if start is None else _attributes(start, _RATE).get("rate")
     return float(rate) if isinstance(rate, int | float) else None

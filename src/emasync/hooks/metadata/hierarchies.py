@@ -78,7 +78,8 @@ def describe_hierarchy(item: Hierarchy, disk: LocalTree, originals: LocalTree) -
     builder = _Builder(item, disk.folder, published, labels)
     assets = tuple(asset for node in found for asset in builder.assets(node))
     extras = (extra for node in found if isinstance(node, GroupDescription) for extra in node.extras)
-    return Tree(assets, tuple(join(item.path, extra) for extra in extras), tuple(notes))
+    told = tuple(f"{item.path}: {note}" if item.path else note for note in notes)
+    return Tree(assets, tuple(join(item.path, extra) for extra in extras), told)
 
 
 def _root_documents(found: list[Found]) -> Mapping[str, bytes]:
