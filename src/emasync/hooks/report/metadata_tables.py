@@ -31,7 +31,9 @@ COLUMNS: Final[Sequence[tuple[str, Sequence[str]]]] = (
     ("Organism", ("organism",)),
     ("Sample", ("sample", "tissue")),
     ("Instrument", ("instrument",)),
+    ("Channels", ("n_channels",)),
     ("Rate, Hz", ("sampling_rate_hz",)),
+    ("Duration, s", ("duration_s",)),
 )
 """Columns of the table, and the fields that each joins; those that nobody fills are left out."""
 

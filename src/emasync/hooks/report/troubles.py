@@ -18,6 +18,9 @@ MOST_FAILURES: Final = 1_000
 MOST_NOTES: Final = 200
 """Of one hook."""
 
+SHOWN_NOTES: Final = 20
+"""Before somebody asks for all."""
+
 
 def failures_section(datasets: Sequence[DatasetReceipt]) -> Element | None:
     """Failures by name, up to a limit; None where there are none."""
@@ -58,4 +61,9 @@ def _notes(title: str, notes: Sequence[str], more: int) -> Child:
     if not notes:
         return None
     rest = tag("li", f"and {more:,} more") if more > 0 else None
-    return [tag("h3", title), tag("ul", [tag("li", note) for note in notes], rest)]
+    items = [*(tag("li", note) for note in notes), rest]
+    first, others = items[:SHOWN_NOTES], items[SHOWN_NOTES:]
+    hidden = (
+        tag("details", tag("summary", "All"), tag("ul", others)) if any(item is not None for item in others) else None
+    )
+    return [tag("h3", title), tag("ul", first), hidden]
