@@ -34,6 +34,15 @@ def electron_micrograph(size: int) -> Volume:
     return fine.clip(0, 255).astype(np.uint8)
 
 
+def kept(path: Path, size: int) -> Volume:
+    """The volume of an earlier race in the same folder, or a new one."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, electron_micrograph(size))
+    volume: Volume = np.load(path)
+    return volume
+
+
 def _zarr2(compressor: Any) -> Callable[[Path, Volume], None]:  # Any: numcodecs has no types
     def write(path: Path, volume: Volume) -> None:
         array = zarr.create_array(

@@ -9,11 +9,13 @@ Needs ``pip install 'emasync[test]' mrcfile``.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,13 +23,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, this folder is no package
 
-from bench.block_data import CHUNK, WRITERS, electron_micrograph, fetched
-from bench.block_peers import Reader, readers
+from bench.block_data import CHUNK, WRITERS, fetched, kept
+from bench.block_peers import Block, Reader, readers
 from bench.block_report import BlockResults, Race, Took, write
 from bench.block_safety import first_block_s, safety
 from bench.machine import machine, revision
 
 import emasync
+from emasync.volume.volume import Volume
 
 BLOCK = 128
 PACKAGES = ("emasync", "numpy", "numcodecs", "imagecodecs", "tensorstore", "zarr", "tifffile", "mrcfile", "h5py")
@@ -76,20 +79,28 @@ def races(plan: Plan, root: Path, places: Mapping[str, Path]) -> Iterator[Race]:
 
 
 def neighbours(plan: Plan, root: Path, layouts: Sequence[str]) -> Iterator[Race]:
-    """Eight neighbouring crops in one batch, and one by one."""
+    """Eight neighbouring crops in one batch, and one by one, into the same memory; who begins changes."""
     random = np.random.default_rng(11)
+    room = np.empty((len(NEIGHBOURS), BLOCK, BLOCK, BLOCK), np.uint8)
     for layout in layouts:
         volume = emasync.open_volume(root, layout.replace(" ", "-"), cache_bytes=0)
-        batch, single = Took([], []), Took([], [])
-        for _ in range(max(5, plan.crops // 8)):
+        ways = [partial(_batch, volume, room.view(volume.dtype)), partial(_singly, volume, room.view(volume.dtype))]
+        took = {"batch": Took([], []), "one by one": Took([], [])}
+        for turn in range(max(6, plan.crops // 4)):
             first = random.integers(0, plan.size - BLOCK - 32 + 1, 3)
-            starts = (first + NEIGHBOURS).tolist()
-            with batch.measured():
-                volume.read_many(starts, (BLOCK,) * 3)
-            with single.measured():
-                for start in starts:
-                    volume.read(start, (BLOCK,) * 3)
-        yield Race(layout, "eight neighbours", {"batch": batch, "one by one": single})
+            for one, way in list(zip(took.values(), ways, strict=True))[:: -1 if turn % 2 else 1]:
+                with one.measured():
+                    way((first + NEIGHBOURS).tolist())
+        yield Race(layout, "eight neighbours", took)
+
+
+def _batch(volume: Volume, out: Block, starts: list[list[int]]) -> None:
+    volume.read_many(starts, (BLOCK,) * 3, out=out)
+
+
+def _singly(volume: Volume, out: Block, starts: list[list[int]]) -> None:
+    for start, block in zip(starts, out, strict=True):
+        volume.read(start, (BLOCK,) * 3, out=block)
 
 
 def opened_ms(root: Path, layout: str) -> float:
@@ -106,13 +117,15 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="256³ voxels, few crops")
+    parser.add_argument("--crops", type=int, help="of each layout; 100, or 24 with --quick")
     parser.add_argument("--only", nargs="*", choices=list(WRITERS), help="layouts")
     parser.add_argument("--folder", type=Path, help="where volumes are written, and kept for the next time")
     options = parser.parse_args()
-    plan = Plan(256 if options.quick else 512, 24 if options.quick else 100, options.only or list(WRITERS))
+    crop_count = options.crops or (24 if options.quick else 100)
+    plan = Plan(256 if options.quick else 512, crop_count, options.only or list(WRITERS))
     with tempfile.TemporaryDirectory(prefix="blocks-") as temporary:
         folder = (options.folder or Path(temporary)) / str(plan.size)
-        volume = electron_micrograph(plan.size)
+        volume = kept(folder / "volume.npy", plan.size)
         places = fetched(folder, plan.layouts, volume)
         root = folder / "root"
         found = [*races(plan, root, places), *neighbours(plan, root, plan.layouts)]
@@ -121,6 +134,7 @@ def main() -> None:
         results = BlockResults(
             facts={
                 **machine({"disk": folder}),
+                "load": [round(load, 1) for load in os.getloadavg()],
                 "revision": revision(Path(__file__).parents[1]),
                 "versions": {name: version(name) for name in PACKAGES},
                 "volume": f"{plan.size}³ uint8, crops of {BLOCK}³, chunks of {CHUNK}³",
