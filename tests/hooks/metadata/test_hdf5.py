@@ -14,14 +14,13 @@ SECRET = b"not for the table"
 
 def hostile(path: Path, secret: Path) -> None:
     """Every way in which a file can point at another one."""
-    (secret / "plain.txt").write_bytes(SECRET)
     with h5py.File(secret / "other.h5", "w") as other:
-        other["text"] = SECRET
+        other["text"] = [SECRET]
         other["general/session_id"] = SECRET
     with h5py.File(path, "w") as file:
         file.attrs["nwb_version"] = "2.7.0"
         outside = [(str(secret / "plain.txt"), 0, len(SECRET))]
-        file.create_dataset("session_description", (), f"S{len(SECRET)}", external=outside)
+        file.create_dataset("session_description", (1,), f"S{len(SECRET)}", external=outside)
         file["identifier"] = h5py.ExternalLink(str(secret / "other.h5"), "/text")
         file["elsewhere"] = h5py.ExternalLink(str(secret / "other.h5"), "/general")
         file["general"] = h5py.SoftLink("/elsewhere")
@@ -30,6 +29,7 @@ def hostile(path: Path, secret: Path) -> None:
         file.create_virtual_dataset("session_start_time", layout)
         file["acquisition/a/data"] = np.zeros((20, 4), "<i2")
         file["acquisition/a"].attrs["neurodata_type"] = "ElectricalSeries"
+    (secret / "plain.txt").write_bytes(SECRET)
 
 
 def test_no_other_file_is_read_whatever_a_file_points_at(tmp_path: Path) -> None:
