@@ -15,6 +15,7 @@ from emasync.api.look import status
 from emasync.api.manifests import manifests_of
 from emasync.api.options import RunOptions
 from emasync.api.running import arun
+from emasync.api.tree_checks import CheckedTree, check_trees
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.engine.recovery import recover, suspect_after
 from emasync.engine.repair import reopen
@@ -64,6 +65,8 @@ class VerifiedDataset:
     flawed : int
     flaws : tuple of FlawedFile
         The first 1,000.
+    trees : tuple of CheckedTree
+        Zarr trees whose checksum is published, when all bytes were read and nothing was flawed.
     """
 
     id: str
@@ -72,6 +75,7 @@ class VerifiedDataset:
     read_bytes: int
     flawed: int
     flaws: tuple[FlawedFile, ...] = ()
+    trees: tuple[CheckedTree, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,8 @@ class VerifyReport:
         """Whether everything is as it was placed, or was mended."""
         flawed = sum(dataset.flawed for dataset in self.datasets)
         mended = self.reopened == flawed and not self.unfetched and all(receipt.ok for receipt in self.receipts)
-        return flawed == 0 or mended
+        trees = all(tree.agrees for dataset in self.datasets for tree in dataset.trees)
+        return (flawed == 0 or mended) and trees
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON (Any)."""
@@ -223,6 +228,7 @@ class _Checking:
             if self._repair:
                 await reopen(flaw, resources.ledger, resources.sink, resources.threads)
         seen = inspector.seen
+        trees = await check_trees(resources, name) if self._full and not seen.flawed else ()
         return VerifiedDataset(
             id=name,
             objects=seen.objects,
@@ -230,6 +236,7 @@ class _Checking:
             read_bytes=seen.read_bytes,
             flawed=seen.flawed,
             flaws=tuple(named),
+            trees=trees,
         )
 
 

@@ -46,6 +46,13 @@ def report_text(report: Mapping[str, Any]) -> str:
     lines += [f"  {flaw['kind']}: {flaw['message']}" for flaw in flaws[:SHOWN_FAILURES]]
     if len(flaws) > SHOWN_FAILURES:
         lines.append(f"  ... and more: all are in --json, the first 1,000 a dataset (shown: {SHOWN_FAILURES})")
+    lines += [
+        f"  tree: {tree['path']} has the checksum {tree['found']}, published is {tree['published']}: the archive's "
+        "record speaks of other files than were fetched; run again with --refresh"
+        for dataset in report["datasets"]
+        for tree in dataset["trees"]
+        if tree["found"] not in (None, tree["published"])
+    ]
     if flaws and not report["reopened"]:
         lines.append("emasync verify --repair fetches these again, and nothing else")
     lines += [receipt_text(receipt) for receipt in report["receipts"]]
