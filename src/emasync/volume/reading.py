@@ -26,6 +26,9 @@ WORTH_A_THREAD_S: Final = 100e-6
 """A chunk that is decoded faster than this costs more when two threads pass the interpreter to each other."""
 
 
+SLOW_READ_S: Final = 1e-3
+"""A read that takes longer waits for a disk or a network, not for the page cache: several wait at once."""
+
 SPARSE: Final = 4
 """Bytes read for one that is wanted, beyond which uncompressed chunks are looked into as memory instead."""
 
@@ -119,6 +122,7 @@ class DirectEngine:
         self.fill_value = fill_of(array.layout)
         self.identity = object()
         self.chunk_s: float | None = None
+        self.read_s = 0.0
         self._grid = array.grid_shape
         self._strides = strides_of(array.layout.chunks, self.dtype.itemsize)
         self._scratch = threading.local()
@@ -132,9 +136,18 @@ class DirectEngine:
             views = [_part(targets[number], boxes[number], box) for number, box in portion]
             _Filling(self, plan, views, gone_on).run()
 
-    def note_cost(self, chunk_s: float) -> None:
+    def note_chunk(self, chunk_s: float) -> None:
         """Remember what a chunk took its thread (not waiting for others): whether more threads pay depends on it."""
         self.chunk_s = chunk_s if self.chunk_s is None else self.chunk_s + (chunk_s - self.chunk_s) / 8
+
+    def note_read(self, read_s: float) -> None:
+        """Remember how long a read took on the clock."""
+        self.read_s += (read_s - self.read_s) / 8
+
+    @property
+    def slow(self) -> bool:
+        """Whether reads wait for the storage."""
+        return self.read_s >= SLOW_READ_S
 
     def room(self) -> Voxels:
         """Memory for one decoded chunk: new where it is kept, else the thread's own."""
@@ -235,8 +248,8 @@ class _Filling:
         reads = coalesce(self._places, rows, engine.sizes)
         if reads and engine.chunk_s is None:
             self._decode(reads.pop())
-        if len(reads) > 1 and (engine.chunk_s or 0) >= WORTH_A_THREAD_S:
-            engine.threads.run(self._decode, reads)
+        if len(reads) > 1 and (engine.slow or (engine.chunk_s or 0) >= WORTH_A_THREAD_S):
+            engine.threads.run(self._decode, reads, waits=engine.slow)
             return
         for read in reads:
             self._decode(read)
@@ -245,14 +258,16 @@ class _Filling:
         """Read some chunks that lie together, decode each and hand it out."""
         engine, places = self._engine, self._places
         path = engine.array.chunks.path(read.file)
+        began_s = time.perf_counter()
         data = memoryview(engine.files.read(path, read.start, read.size))
+        engine.note_read(time.perf_counter() - began_s)
         for row in read.rows:
             self._gone_on()
             began_s = time.thread_time()
             start, size = int(places.starts[row]), int(places.sizes[row])
             stored = data if size == WHOLE_FILE else data[start - read.start : start - read.start + size]
             self._hand_out(row, self._decoded(row, path, start, stored))
-            engine.note_cost(time.thread_time() - began_s)
+            engine.note_chunk(time.thread_time() - began_s)
 
     def _decoded(self, row: int, path: str, start: int, stored: memoryview) -> Voxels:
         engine, places, number = self._engine, self._places, self._numbers[row]

@@ -7,11 +7,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 from emasync.volume.forking import begin_anew_after_fork
 
 T = TypeVar("T")
+
+
+MOST: Final = 8
+"""Threads of a pool: more than cores where they wait for the storage."""
 
 
 def cores() -> int:
@@ -41,13 +45,21 @@ class Threads:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
-    def run(self, work: Callable[[T], None], items: Iterable[T]) -> None:
+    def run(self, work: Callable[[T], None], items: Iterable[T], *, waits: bool = False) -> None:
         """Do `work` for each of the items, in any order; returns when no thread works on any of them.
 
         After an error what has not begun is left out; the first error is raised.
+
+        Parameters
+        ----------
+        work : callable
+        items : iterable
+        waits : bool
+            It waits for the storage most of the time: more threads than cores help, unless there is to be one only.
         """
         waiting = deque(items)
-        others = min(self.count, len(waiting)) - 1
+        wanted = MOST if waits and self.count > 1 else self.count
+        others = min(wanted, len(waiting)) - 1
         futures = [self._made().submit(_work_off, work, waiting) for _ in range(others)]
         try:
             _work_off(work, waiting)
@@ -60,7 +72,7 @@ class Threads:
     def _made(self) -> ThreadPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(max(1, self.count - 1), thread_name_prefix="emasync-blocks")
+                self._pool = ThreadPoolExecutor(max(MOST, self.count) - 1, thread_name_prefix="emasync-blocks")
             return self._pool
 
 

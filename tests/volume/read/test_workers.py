@@ -38,7 +38,7 @@ def always_in_threads(volume: Volume) -> Volume:
     """As if each chunk took long."""
     engine: Any = volume._engine
     engine.chunk_s = 1.0
-    engine.note_cost = lambda _: None
+    engine.note_chunk = lambda _: None
     return volume
 
 
@@ -177,6 +177,31 @@ def gated(stored: Stored, stop_at: int) -> tuple[Volume, GatedFiles]:
         sizes=ReadSizes(most_gap_bytes=0, most_bytes=0),  # chunk by chunk
     )
     return Volume(stored.array, engine, orient(stored.array)), files
+
+
+class SlowFiles(CountedFiles):
+    """Reads of which none ends before four have begun, as those of a far away disk may be."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.four = threading.Barrier(4)
+
+    def read(self, path: str, start: int, size_bytes: int) -> bytes:
+        if len(self.reads) >= 2:
+            self.four.wait(60)
+        return super().read(path, start, size_bytes)
+
+
+def test_reads_that_wait_for_the_storage_wait_together(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((32, 32, 40)), (8, 32, 8))  # 20 chunks
+    files = SlowFiles(str(tmp_path))
+    layout = stored.array.layout
+    engine = DirectEngine(stored.array, files, decoder_for(layout), cache=ChunkCache(0), threads=Threads(2))
+    volume = Volume(stored.array, engine, orient(stored.array))
+    volume.read((0, 0, 0), (1, 1, 9))  # two reads, alone
+    engine.note_read(1.0)
+
+    np.testing.assert_array_equal(volume[:], stored.data)
 
 
 async def test_tasks_read_batches(stored: Stored) -> None:
