@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,3 +147,30 @@ def test_files_of_several_images_are_no_slices(tmp_path: Path) -> None:
     (array,) = index.arrays()
     assert all_places(array).files.reshape(12, -1)[3].tolist() == [UNKNOWN] * 3
     assert any("s_3.tif" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("suffix", [".dm3", ".tif"])
+def test_slices_that_did_not_change_are_described_once(suffix: str, tmp_path: Path) -> None:
+    """All but the first of them are unreadable afterwards, to whoever looks into them; one is new, one changed."""
+    folder = series(tmp_path, suffix, PLANES[:10])
+    (before,) = indexed(tmp_path, series=told(suffix))[0].arrays()
+    known = all_places(before)
+    write = {".dm3": write_dm3, ".tif": write_tiff}[suffix]
+    write(folder / f"s_10{suffix}", PLANES[10], 10)
+    write(folder / f"s_4{suffix}", PLANES[4, :10], 4)
+    for number in (1, 2, 3, 5, 6, 7, 8, 9):
+        path = folder / f"s_{number}{suffix}"
+        facts = path.stat()
+        path.write_bytes(b"\0" * facts.st_size)
+        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    index, report = indexed(tmp_path, series=told(suffix))
+    (after,) = index.arrays()
+    found = all_places(after)
+    each = len(known.files) // 10
+    assert after.shape == (11, 20, 16)
+    assert (found.files.reshape(11, each)[:, 0] == UNKNOWN).tolist() == [number == 4 for number in range(11)]
+    same = np.repeat(np.arange(10) != 4, each)
+    assert (found.starts[: len(same)][same] == known.starts[same]).all()
+    assert (found.sizes[: len(same)][same] == known.sizes[same]).all()
+    assert len(report.notes) == 1
+    assert f"s_4{suffix}" in report.notes[0]

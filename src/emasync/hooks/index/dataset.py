@@ -92,6 +92,8 @@ class DatasetIndexer:
             self.notes.append(f"{str(subject)[:200]}: {type(error).__name__}: {error}; please report this")
 
     def _volume(self, series: Series) -> None:
+        if self._older is not None:
+            series.known = self._older.slices(series.facts.pattern)
         volume = series.volume(self.notes)
         if volume is not None:
             self._add(volume)

@@ -16,6 +16,9 @@ from emasync.volume.index import DatasetIndex, open_index
 from emasync.volume.index_entry import ArrayEntry
 from emasync.volume.index_writer import IndexWriter
 
+Places = tuple[tuple[int, ...], tuple[int, ...]]
+"""First bytes and lengths of the chunks of one slice."""
+
 _ROWS_AT_ONCE: Final = 1 << 20
 
 
@@ -45,12 +48,33 @@ class OlderIndex:
         """Arrays of a file that did not change; none where it did, or it was not known."""
         try:
             found = list(self.index.entries(asset))
-            for entry in found:
-                for file in entry.sources:
-                    self.index.files.require_unchanged(self.index.root, file, same_time=True)
         except EmasyncError:
             return []
+        return found if all(self._is_unchanged(file) for entry in found for file in entry.sources) else []
+
+    def slices(self, pattern: str) -> dict[str, Places]:
+        """Starts and sizes of the chunks of each file of a series that did not change, by path from the root."""
+        try:
+            entry = next((entry for entry in self.index.entries() if entry.attributes.get("series") == pattern), None)
+            records = self.index.columns.get("records")
+        except EmasyncError:
+            return {}
+        if entry is None or not isinstance(first := entry.chunks.get("first"), int):
+            return {}
+        rows = records[first : first + entry.coverage.chunks].reshape(entry.shape[0], -1)
+        found: dict[str, Places] = {}
+        for row in rows:
+            file = int(row["file"][0])
+            if file >= 0 and self._is_unchanged(file):
+                found[self.index.files.path(file)] = tuple(row["start"].tolist()), tuple(row["size"].tolist())
         return found
+
+    def _is_unchanged(self, file: int) -> bool:
+        try:
+            self.index.files.require_unchanged(self.index.root, file, same_time=True)
+        except EmasyncError:
+            return False
+        return True
 
     def notes(self, name: str) -> list[str]:
         """What was said of a file."""

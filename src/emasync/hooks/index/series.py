@@ -71,12 +71,16 @@ class Series:
         Files that are here, below the dataset.
     elsewhere : dict of str to ChunkState
         Files that the ledger knows of and that are not here.
+    known : mapping of str to tuple
+        Starts and sizes of slices that are alike and did not change since they were described, by path from the root.
     """
 
     facts: SeriesFacts
     disk: LocalTree
     there: list[str] = field(default_factory=list)
     elsewhere: dict[str, ChunkState] = field(default_factory=dict)
+    known: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    _like: Slice | None = None
     _selection: Selection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +121,16 @@ class Series:
             notes.append(f"series {self.facts.pattern}: {len(odd) - MAX_NAMED} more files differ from the others")
 
     def _slice(self, path: str, notes: list[str]) -> Slice | None:
+        """What a file holds; of those that are known to be alike one is described, for all of them."""
+        places = self.known.get(join(self.disk.folder, path))
+        if places is not None and self._like is not None:
+            return Slice(self._like.format, self._like.array, *places)
+        found = self._described(path, notes)
+        if places is not None and found is not None and (found.starts, found.sizes) == places:
+            self._like = found
+        return found
+
+    def _described(self, path: str, notes: list[str]) -> Slice | None:
         file = self.disk.file(path)
         if file is None:
             return None
