@@ -26,8 +26,8 @@ WORTH_A_THREAD_S: Final = 100e-6
 """A chunk that is decoded faster than this costs more when two threads pass the interpreter to each other."""
 
 
-SLOW_READ_S: Final = 1e-3
-"""A read that takes longer waits for a disk or a network, not for the page cache: several wait at once."""
+SLOW_READ_S: Final = 2e-3
+"""Reads that take longer on average wait for a disk or a network, not for the page cache: several wait at once."""
 
 SPARSE: Final = 4
 """Bytes read for one that is wanted, beyond which uncompressed chunks are looked into as memory instead."""
