@@ -99,4 +99,5 @@ def walked(
         inside = [name for name in inside if name in declared and declared[name]["type"] != "dataset"]
     for name in inside:
         below = declared.get(name, {})
+        assert type_of(name, below.get("type", "sample")) == below.get("type", type_of(name, "sample")), "conflict"
         yield from walked(folder / name, [*genealogy, name], below, only_declared=False)

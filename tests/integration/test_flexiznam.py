@@ -160,6 +160,15 @@ def test_samples_of_samples_keep_stores_out_of_the_way_of_the_tool(flat: Flat, t
     assert spim["path"] == "aind_open/654308/brain/slice-3.SPIM.ome.zarr"
 
 
+def test_names_that_the_tool_would_take_for_something_else(flat: Flat, tmp_path: Path) -> None:
+    """A specimen called as a session, a folder in a recording called as one."""
+    flat.write("HCR_732195-S1_2024-06-15_06-00-00", "SPIM.ome.zarr/.zgroup")
+    flat.write(EPHYS, "S2/x", "R123456/x")
+    assert flat.run(tmp_path / "root", ["HCR_732195-S1_2024-06-15_06-00-00", EPHYS]).failures == ()
+    assert acquisition(tmp_path / "root", "aind_open/732195/sample-S1")
+    assert acquisition(tmp_path / "root", "aind_open/655565/S20230331")
+
+
 def test_specimens_are_samples_of_their_animal(flat: Flat, tmp_path: Path) -> None:
     flat.write("HCR_732195-ROI2-cell1_2024-06-15_06-00-00", "SPIM.ome.zarr/.zgroup")
     assert flat.run(tmp_path / "root", ["HCR_732195-ROI2-cell1_2024-06-15_06-00-00"]).failures == ()

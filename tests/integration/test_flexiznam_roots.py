@@ -239,6 +239,11 @@ def test_what_prune_took_away_may_be_laid_out_otherwise(server: Archive, tmp_pat
     api.prune(root, other, drop=["d"])
     assert run_within(manifest(server, tmp_path, layout=FLEXIZNAM | {"sample": "liver"}), root).ok
     assert sorted(path.name for path in (root / "flexiznam/raw/p/m").iterdir()) == ["brain", "liver"]
+    acquisitions = root / "flexiznam/acquisitions/p/m"
+    assert sorted(path.name for path in acquisitions.iterdir()) == ["brain.yml", "liver.yml"]
+    api.prune(root, manifest(server, tmp_path, layout=FLEXIZNAM | {"sample": "liver"}), drop=["e"])
+    api.hook(root, "flexiznam")
+    assert [path.name for path in acquisitions.iterdir()] == ["liver.yml"], "of the other nothing is there any more"
 
 
 # --- the older generation -----------------------------------------------------------------------------------------

@@ -70,6 +70,14 @@ TABLE = [
         "layout: {kind: flexiznam, project: p, sample: s, session: S1}\n" + BUCKET,
         ["1:47: layout.sample: name a sample or a session, not both"],
     ),
+    (
+        "layout: {kind: flexiznam, project: p, session: R123456_x}\n" + BUCKET,
+        ["1:48: layout.session: for flexiznam this is the name of a rec"],
+    ),
+    (
+        "layout: {kind: flexiznam, project: p, sample: brain/S12}\n" + BUCKET,
+        ["1:47: layout.sample: for flexiznam this is the name of a ses"],
+    ),
     ("layout: {kind: flexiznam, project: p, flavor: v0.4}\n" + BUCKET, ["1:39: layout.flavor: unknown key; did you"]),
     # ids, sources
     (HEAD + "- source: bucket\n  url: s3://bucket\n", ["3:3: @id: is missing"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,7 +17,7 @@ from emasync.layouts.flexiznam.acquisition import (
     acquisition,
     legacy_acquisition,
 )
-from emasync.layouts.flexiznam.names import CREATED, HOME
+from emasync.layouts.flexiznam.names import CREATED, HOME, is_top
 from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register, mice_in, page_place
 from emasync.layouts.flexiznam.types import dataset_type
 from emasync.layouts.record import RECORD, LayoutRecord
@@ -35,6 +35,9 @@ MAX_LEGACY_FILES: Final = 10_000
 """Most files of one folder that are datasets each in a file of the older generation."""
 
 MAX_NOTES: Final = 100
+
+WITHDRAWN: Final = "withdrawn-acquisition"
+"""Name that a file takes among the unfinished ones on its way out."""
 
 REMEMBERED: Final = 1 << 16
 """Folders of objects of which it is known what they belong to; neighbours come together."""
@@ -202,8 +205,17 @@ class _Writing:
         for found in census.found.values():
             if found.objects and _top(found) not in unfinished:
                 by_top.setdefault(_top(found), []).append(self._registered(found))
+        self._remove_others({_top(found) for found in census.found.values()})
         written = sum(self._write(top, datasets, census) for top, datasets in sorted(by_top.items()))
         return HookReport(counts={"acquisitions": written, "datasets": len(census.found)}, notes=tuple(census.notes))
+
+    def _remove_others(self, tops: Collection[str]) -> None:
+        """Files of sessions and samples of which nothing is wanted any more."""
+        for path in self._register.entities:
+            place = f"{ACQUISITIONS}/{path}.yml"
+            if is_top(path) and path not in tops and self._context.sink.stat(place) is not None:
+                self._context.sink.retract(place, WITHDRAWN)
+                self._context.sink.discard(WITHDRAWN)
 
     def _unfinished(self, census: Census) -> frozenset[str]:
         """Sessions and samples that lack something: what is not in their file the tool would take for an entity."""

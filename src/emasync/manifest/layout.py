@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from emasync.layouts.flexiznam.names import kind_by_name
 from emasync.manifest.fields import Json, LocalPath, RelativePath, Segment, Text, reject
 from emasync.manifest.record import Record
 from emasync.registry import LAYOUTS
@@ -80,6 +81,17 @@ class FlexiznamLayout(LayoutChoice):
     """Generation of the acquisition file: ``v0.4``, or ``legacy`` up to 0.3.9."""
     data_root: DataRoots | None = None
     """Folders that data are laid into; ``flexiznam/raw`` and ``flexiznam/processed`` of the root when left out."""
+
+    @field_validator("session", "sample")
+    @classmethod
+    def _no_other_kind(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """The tool goes by these names, and stops where a file says otherwise (v0.4, ``camp/sync_data.py``)."""
+        kinds = {kind_by_name(name) for name in (value or "").split("/")} - {None, info.field_name}
+        if kinds:
+            raise reject(
+                f"for flexiznam this is the name of a {' and a '.join(sorted(map(str, kinds)))}; choose another"
+            )
+        return value
 
     @field_validator("sample")
     @classmethod

@@ -10,7 +10,7 @@ import asyncio
 from typing import Final
 
 from emasync.errors import DestinationError
-from emasync.layouts.flexiznam.names import HOME, is_top
+from emasync.layouts.flexiznam.names import HOME, is_top, kind_by_name
 from emasync.layouts.flexiznam.register import REGISTER, Register, mice_in, page_place
 from emasync.manifest.layout import FlexiznamLayout as Asked
 from emasync.plan.flexiznam_naming import Naming, Settled
@@ -110,7 +110,10 @@ class FlexiznamLayout:
         if top is None or _NODE.intersection(top.objects):
             return naming.whole(found.path, recorded)
         inside = not is_top(naming.entity(recorded).path)
-        deep = {name: not inside or await _is_deep(found.tree, name) for name in top.folders}
+        deep = {
+            name: not inside or kind_by_name(name) is not None or await _is_deep(found.tree, name)
+            for name in top.folders
+        }
         return naming.asset(found.path, recorded, deep)
 
 

@@ -13,6 +13,7 @@ from emasync.layouts.flexiznam.names import (
     HOME,
     SIDECARS,
     TreeName,
+    kind_by_name,
     protocol_of,
     recording_name,
     segment,
@@ -170,7 +171,7 @@ class Naming:
         if self._asked.sample is not None:
             return self._sample(mouse, self._asked.sample.split("/"))
         if recorded.ex_vivo and self._asked.session is None:
-            return self._sample(mouse, [recorded.specimen or BRAIN])
+            return self._sample(mouse, [_sample_name(recorded.specimen or BRAIN)])
         return self._recording(self._session(mouse, recorded), recorded)
 
     def _mouse(self, recorded: Recorded) -> str:
@@ -228,6 +229,11 @@ class Naming:
             created=_created(recorded) or entity.started,
         )
         return self._register.item(_tree(recorded), item, walked=deep, other=segment(asset or self._dataset))
+
+
+def _sample_name(specimen: str) -> str:
+    """A name that flexiznam takes for no session and no recording."""
+    return specimen if kind_by_name(specimen) is None else f"sample-{specimen}"
 
 
 def _lacking(what: str, keys: str) -> SourceError:

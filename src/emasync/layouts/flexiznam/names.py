@@ -23,6 +23,8 @@ SIDECARS: Final = "sidecars"
 BRAIN: Final = "brain"
 """Sample of what was imaged ex vivo where nothing is said of a smaller specimen."""
 
+_RECORDING: Final = re.compile(r"R[0-9]{6}_?.*")
+_SESSION: Final = re.compile(r"S[0-9]*")
 _ODD: Final = re.compile(r"[^A-Za-z0-9.+-]+")
 
 
@@ -40,6 +42,16 @@ def recording_name(started: datetime, protocol: str) -> str:
 def protocol_of(text: str | None) -> str:
     """A platform as part of a name: lower case, nothing odd in it; empty where there is none."""
     return _ODD.sub("-", text or "").strip("-").lower()
+
+
+def kind_by_name(name: str) -> Literal["session", "recording"] | None:
+    """What flexiznam takes a folder for by its name alone; another type in the file is a conflict that stops it.
+
+    Rules: v0.4, ``camp/sync_data.py`` (``_create_yaml_dict``).
+    """
+    if _RECORDING.fullmatch(name):
+        return "recording"
+    return "session" if _SESSION.fullmatch(name) else None
 
 
 def segment(name: str) -> str:
