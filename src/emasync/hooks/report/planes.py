@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from emasync.model.geometry import Box
 from emasync.volume.orientation import CHANNELS, SPATIAL
 
-MOST_SIDE: Final = 1_024
-"""Voxels along a side of a plane: a picture has a third of that."""
+MOST_SIDE: Final = 2_048
+"""Voxels along a side of a plane: a picture has a fifth of that."""
 
 LEAST_SIDE: Final = 16
 """Voxels, where the array has more: less says nothing."""
