@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from tests.engine.desk import BASE, Desk
 
 from emasync.engine.engine import RACE_LOOK_S
 from emasync.engine.hedging import LEAST_BYTES, LEAST_S, LEAST_SAMPLES, SLOW, Flight, Flights, HedgeBudget
+from emasync.engine.version import Version
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
 from emasync.model.task import ObjectEntry
@@ -28,45 +30,58 @@ class At:
     landed: int
 
 
-def flying(flights: Flights, start: int, began_s: float, landed: int | None = None) -> Flight:
-    flight = Flight(Span(start, start + PART), At(start if landed is None else landed), began_s)
-    flights.begin(flight)
-    return flight
+class Sky:
+    """Flights under a clock that stands still until it is told."""
 
+    def __init__(self, share: float = 0.5, usual: int = LEAST_SAMPLES) -> None:
+        self.clock = ManualClock()
+        self.budget = HedgeBudget(share)
+        self.flights = Flights(self.budget, PART, self.clock)
+        for number in range(usual):  # a second each
+            flight = self.begin(number * PART)
+            self.clock.advance(1.0)
+            self.flights.end(flight, whole=True)
 
-def told_usual(share: float = 0.5) -> tuple[Flights, HedgeBudget]:
-    """Ranges usually take a second here."""
-    budget = HedgeBudget(share)
-    flights = Flights(budget, PART)
-    for number in range(LEAST_SAMPLES):
-        flights.end(flying(flights, number * PART, 0.0), 1.0, whole=True)
-    return flights, budget
+    def begin(self, start: int, landed: int | None = None) -> Flight:
+        return self.flights.begin(Span(start, start + PART), At(start if landed is None else landed))
 
 
 async def test_a_range_is_slow_that_takes_twice_as_long_as_the_others() -> None:
-    flights, budget = told_usual()
-    slow = flying(flights, 10 * PART, 0.0, landed=10 * PART + 5)
-    assert flights.rest_to_race(SLOW - 0.1) is None
-    assert flights.rest_to_race(SLOW) == (slow, Span(10 * PART + 5, 11 * PART))
-    assert (budget.races, budget.raced_bytes) == (1, PART - 5)
+    sky = Sky()
+    slow = sky.begin(10 * PART, landed=10 * PART + 5)
+    sky.clock.advance(SLOW - 0.1)
+    assert sky.flights.rest_to_race() is None
+    sky.clock.advance(0.1)
+    assert sky.flights.rest_to_race() == (slow, Span(10 * PART + 5, 11 * PART))
+    assert (sky.budget.races, sky.budget.raced_bytes) == (1, PART - 5)
 
 
 async def test_nobody_knows_what_is_usual_at_first() -> None:
-    flights = Flights(HedgeBudget(1.0), PART)
-    for number in range(LEAST_SAMPLES - 1):
-        flights.end(flying(flights, number * PART, 0.0), 1.0, whole=True)
-    flying(flights, 10 * PART, 0.0)
-    assert flights.rest_to_race(1000.0) is None
+    sky = Sky(usual=LEAST_SAMPLES - 1)
+    sky.begin(10 * PART)
+    sky.clock.advance(1000.0)
+    assert sky.flights.rest_to_race() is None
 
 
 async def test_a_short_rest_and_a_race_under_way_are_left_alone() -> None:
-    flights, _ = told_usual()
-    flying(flights, 10 * PART, 0.0, landed=11 * PART - LEAST_BYTES + 1)
-    raced = flying(flights, 12 * PART, 0.0)
-    rival = Flight(raced.span, At(12 * PART), 5.0, rival=raced, races=True)
-    raced.rival = rival
-    flights.begin(rival)
-    assert flights.rest_to_race(1000.0) is None
+    sky = Sky()
+    sky.begin(10 * PART, landed=11 * PART - LEAST_BYTES + 1)
+    raced = sky.begin(12 * PART)
+    sky.flights.begin(raced.span, At(12 * PART), raced)
+    sky.clock.advance(1000.0)
+    assert sky.flights.rest_to_race() is None
+
+
+async def test_a_rival_that_failed_leaves_the_slow_one_to_be_raced_again() -> None:
+    sky = Sky(share=1.0)
+    slow = sky.begin(10 * PART)
+    rival = sky.flights.begin(slow.span, At(10 * PART), slow)
+    sky.flights.end(rival, whole=False)
+    assert not slow.scope.cancel_called
+    sky.clock.advance(1000.0)
+    found = sky.flights.rest_to_race()
+    assert found is not None
+    assert found[0] is slow
 
 
 def test_the_budget_is_a_share_of_what_came_and_one_range() -> None:
@@ -82,21 +97,37 @@ def test_the_budget_is_a_share_of_what_came_and_one_range() -> None:
 
 @pytest.mark.parametrize("later", [True, False])
 async def test_who_is_first_ends_the_other(later: bool) -> None:
-    flights, budget = told_usual()
-    slow = flying(flights, 10 * PART, 0.0, landed=10 * PART + 7)
-    found = flights.rest_to_race(100.0)
+    sky = Sky()
+    slow = sky.begin(10 * PART, landed=10 * PART + 7)
+    sky.clock.advance(100.0)
+    found = sky.flights.rest_to_race()
     assert found is not None
-    rival = Flight(found[1], At(found[1].start), 100.0, rival=slow, races=True)
-    slow.rival = rival
-    flights.begin(rival)
+    rival = sky.flights.begin(found[1], At(found[1].start), slow)
     first, second = (rival, slow) if later else (slow, rival)
-    first.win()
-    flights.end(first, 101.0, whole=True)
+    sky.flights.end(first, whole=True)
     assert second.scope.cancel_called
     assert (first.lost, second.lost_at) == (False, 10 * PART + 7)
-    assert budget.won == later
-    flights.end(second, 102.0, whole=False)
-    assert flights.rest_to_race(1000.0) is None
+    assert sky.budget.won == later
+    sky.flights.end(second, whole=True)  # it had all bytes, too, and too late
+    assert sky.budget.won == later
+    sky.clock.advance(1000.0)
+    assert sky.flights.rest_to_race() is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "may"),
+    [
+        ({}, True),
+        ({"validator": Validator(etag='W/"a"')}, False),
+        ({"validator": None}, False),
+        ({"ranged": False}, False),
+        ({"whole": True}, False),  # what is missing of it is more than what was asked for
+        ({"todo": None}, False),
+    ],
+)
+def test_only_ranges_of_the_same_bytes_are_raced(fields: dict[str, Any], may: bool) -> None:
+    known: dict[str, Any] = {"validator": Validator(etag='"a"'), "todo": iter(()), **fields}
+    assert Version(generation=0, **known).may_be_raced is may
 
 
 # --- through the engine -------------------------------------------------------------------------------------------

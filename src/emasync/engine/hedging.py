@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import anyio
 
+from emasync.model.clock import Clock
 from emasync.model.digest import Span
 
 SLOW: Final = 2.0
@@ -120,37 +121,45 @@ class Flights:
     ----------
     budget : HedgeBudget
     part_bytes : int
+    clock : Clock
     """
 
-    def __init__(self, budget: HedgeBudget, part_bytes: int) -> None:
+    def __init__(self, budget: HedgeBudget, part_bytes: int, clock: Clock) -> None:
         self._budget = budget
         self._part_bytes = part_bytes
+        self._clock = clock
         self._flying: list[Flight] = []
         self._durations_s: deque[float] = deque(maxlen=KEPT_SAMPLES)
 
     def __repr__(self) -> str:
         return f"<Flights {len(self._flying)} under way, {self._budget!r}>"
 
-    def begin(self, flight: Flight) -> None:
-        """A request goes out."""
+    def begin(self, span: Span, receiver: Landing, slow: Flight | None = None) -> Flight:
+        """A request goes out; it races `slow`, if that is given."""
+        flight = Flight(span, receiver, self._clock.monotonic_s(), rival=slow, races=slow is not None)
+        if slow is not None:
+            slow.rival = flight
         self._flying.append(flight)
+        return flight
 
-    def end(self, flight: Flight, now_s: float, *, whole: bool) -> None:
-        """It ended; `whole`: with all its bytes, and first."""
+    def end(self, flight: Flight, *, whole: bool) -> None:
+        """It ended; `whole`: with all its bytes. The rival is ended, or goes on alone."""
         self._flying.remove(flight)
-        if flight.rival is not None:  # it failed, or was given up: the other one goes on alone
-            flight.rival.rival = None
-            flight.rival = None
-        if whole:
-            self._durations_s.append(now_s - flight.began_s)
+        first = whole and not flight.lost
+        if first:
+            flight.win()
+            self._durations_s.append(self._clock.monotonic_s() - flight.began_s)
             self._budget.earn(flight.span.size_bytes)
             self._budget.won += flight.races
+        elif flight.rival is not None:
+            flight.rival.rival = None
+            flight.rival = None
 
-    def rest_to_race(self, now_s: float) -> tuple[Flight, Span] | None:
+    def rest_to_race(self) -> tuple[Flight, Span] | None:
         """The slowest range that may be raced now, and what is missing of it; the budget is charged."""
         if len(self._durations_s) < LEAST_SAMPLES:
             return None
-        limit_s = now_s - max(SLOW * median(self._durations_s), LEAST_S)
+        limit_s = self._clock.monotonic_s() - max(SLOW * median(self._durations_s), LEAST_S)
         for flight in self._flying:  # the oldest first
             rest = Span(flight.receiver.landed, flight.span.stop)
             alone = flight.rival is None and not flight.races and not flight.lost

@@ -54,7 +54,7 @@ class LargeObject:
         self._part_bytes = policy.part_bytes
         self._judge = Judge(task, context.settings.checksums, policy.etag_is_md5, context.seen_part_bytes)
         self._version = Version(generation=0)
-        self._flights = Flights(context.hedges(task), policy.part_bytes)
+        self._flights = Flights(context.hedges(task), policy.part_bytes, context.clock)
         self._reserving = asyncio.Lock()
         self._in_flight = 0
         self._restarts = 0
@@ -202,11 +202,9 @@ class LargeObject:
 
     def race(self) -> tuple[Flight, Span] | None:
         """The slowest range, and what is missing of it, when all are under way and it may be raced."""
-        version = self._version
-        bound = version.validator is not None and version.validator.strong and version.ranged
-        if self._error is not None or self._finishing or not bound or version.todo is None:
+        if self._error is not None or self._finishing or not self._version.may_be_raced:
             return None
-        found = self._flights.rest_to_race(self._context.clock.monotonic_s())
+        found = self._flights.rest_to_race()
         self._in_flight += found is not None
         return found
 
@@ -250,7 +248,7 @@ class LargeObject:
     async def _fetch(self, version: Version, span: Span, slow: Flight | None) -> None:
         receiver = PartReceiver(self, version, span, self._context)
         asked = span if version.ranged and span.size_bytes else None
-        flight = self._begin(span, receiver, slow)
+        flight = self._flights.begin(span, receiver, slow)
         received = False
         try:
             with flight.scope:
@@ -267,7 +265,7 @@ class LargeObject:
             received = not flight.scope.cancelled_caught
         finally:
             await receiver.settle()
-            self._end(flight, whole=received and not flight.lost)
+            self._flights.end(flight, whole=received)
             if not received:
                 self._park(version, flight, receiver)
         if flight.lost:
@@ -279,18 +277,6 @@ class LargeObject:
         if done and version.partial is not None:
             await self._context.committer.tell_part(done, version.partial)
         await self._hash_parts(version, whole)
-
-    def _begin(self, span: Span, receiver: PartReceiver, slow: Flight | None) -> Flight:
-        flight = Flight(span, receiver, self._context.clock.monotonic_s(), rival=slow, races=slow is not None)
-        if slow is not None:
-            slow.rival = flight
-        self._flights.begin(flight)
-        return flight
-
-    def _end(self, flight: Flight, *, whole: bool) -> None:
-        if whole:
-            flight.win()
-        self._flights.end(flight, self._context.clock.monotonic_s(), whole=whole)
 
     def _whole_parts(self, version: Version, receiver: PartReceiver) -> list[Span]:
         """Parts of the object's digest that are whole with what came, where it is one of parts."""

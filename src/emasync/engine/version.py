@@ -67,6 +67,12 @@ class Version:
         )
 
     @property
+    def may_be_raced(self) -> bool:
+        """Whether one range may be asked for twice: both answers have to be bound to the same bytes."""
+        bound = self.validator is not None and self.validator.strong
+        return bound and self.ranged and not self.whole and self.todo is not None
+
+    @property
     def spans(self) -> tuple[Span, ...]:
         """Finished spans."""
         return tuple(Span(part.start, part.stop) for part in self.done.values())
