@@ -84,6 +84,11 @@ class Bandwidth:
         self._paid_until_s = max(self._paid_until_s, now_s - BURST_S) + size_bytes / rate
         return max(0.0, self._paid_until_s - now_s)
 
+    @property
+    def debt_s(self) -> float:
+        """Seconds until what came is paid for; nothing more is read before."""
+        return max(0.0, self._paid_until_s - self._clock.monotonic_s()) if self.capped else 0.0
+
     async def spend(self, size_bytes: int) -> None:
         """Count `size_bytes` and wait until the cap allows more. Call it outside of what the stall watch measures."""
         if (delay_s := self.charge(size_bytes)) > 0:

@@ -275,6 +275,11 @@ class GovernedFetcher:
         return self._bandwidth
 
     @property
+    def bandwidth_debt_s(self) -> float:
+        """Seconds for which the cap on the bandwidth lets nothing more be read."""
+        return self._bandwidth.debt_s
+
+    @property
     def granted(self) -> Mapping[str, BucketAccess]:
         """What :meth:`grant` was told, by origin."""
         return self._granted
