@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from tests.formats.decoding.whole import FileBytes, of_file, voxels
 
+from emasync.errors import FormatError
+from emasync.formats.decoding import decoder_for, layout_of_stored
 from emasync.formats.hdf5.format import Hdf5Format
 
 h5py: Any = pytest.importorskip("h5py")
@@ -52,6 +54,33 @@ def test_hdf5_as_its_library_writes_it(tmp_path: Path, name: str) -> None:
             )
             empty[:20] = steep[:20]
     compare_hdf5(path)
+
+
+def test_numbers_that_fill_all_of_their_bits(tmp_path: Path) -> None:
+    """Scale-offset gains nothing of them, and leaves them as they are."""
+    path = tmp_path / "a.h5"
+    random = np.random.default_rng(2)
+    with h5py.File(path, "w") as file:
+        for dtype in ("|u1", "<u2", ">i4"):
+            kind = np.iinfo(np.dtype(dtype))
+            noise = random.integers(kind.min, kind.max, 4096, dtype=np.dtype(dtype).newbyteorder("="), endpoint=True)
+            file.create_dataset(dtype, data=noise.astype(dtype), chunks=(1024,), scaleoffset=0)
+    compare_hdf5(path)
+
+
+def test_a_frame_of_blosc2_that_has_no_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        dataset = file.create_dataset("a", data=np.zeros((16, 16)), chunks=(16, 16), **hdf5plugin.Blosc2())
+        file.flush()
+        data = dataset.id.read_direct_chunk((0, 0))[1]
+    (array,) = Hdf5Format().describe(FileBytes(path)).arrays
+    decoder = decoder_for(layout_of_stored(array))
+    assert not decoder.decode("k", data, (16, 16)).any()
+    zeros = bytes(7) + b"\x81"  # the place of a chunk that is all zero
+    assert data.count(zeros) == 1
+    with pytest.raises(FormatError, match="is a frame of Blosc2 without a chunk"):
+        decoder.decode("k", data.replace(zeros, bytes(8)), (16, 16))
 
 
 def compare_hdf5(path: Path) -> None:

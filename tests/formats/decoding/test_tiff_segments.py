@@ -76,6 +76,15 @@ def test_jpeg_of_colours_that_were_not_turned() -> None:
         assert np.abs(imagecodecs.jpeg8_decode(untold).astype(int) - colours).max() < 5
 
 
+def test_differences_of_samples_of_odd_sizes_wrap_at_their_size() -> None:
+    """No library here writes them; TIFF 6.0, section 14, has them."""
+    facts: JsonObject = {"samples": 1, "bits": 12, "segment_bytes": 6}
+    codecs = (Codec("tiff.predictor", {**facts, "code": 2}), Codec("tiff.bits", facts))
+    layout = ChunkLayout(chunks=(1, 4), dtype="<u2", codecs=codecs)
+    found = decoder_for(layout).decode("k", bytes.fromhex("fff002ffd001"), (1, 4))
+    assert found.tolist() == [[0xFFF, 0x001, 0xFFE, 0xFFF]]
+
+
 def test_a_last_strip_that_was_filled_up(tmp_path: Path) -> None:
     """Some writers compress as many rows as other strips have."""
     path = tmp_path / "a.tif"

@@ -109,18 +109,9 @@ def _blocks(header: Bytes) -> _Blocks | None:
         (place,) = struct.unpack_from(">i", raw, at + 2 + name_bytes)
         if name == b"b2nd":
             (size_bytes,) = struct.unpack_from(">I", raw, place + 1)
-            return _checked(raw[place + 5 : place + 5 + size_bytes])
+            return msgspec.msgpack.decode(raw[place + 5 : place + 5 + size_bytes], type=_Blocks)
         at += name_bytes + 6
     return None
-
-
-def _checked(data: bytes) -> _Blocks:
-    blocks = msgspec.msgpack.decode(data, type=_Blocks)
-    if len(blocks.chunk) != len(blocks.block) or any(
-        not 0 < block <= chunk for block, chunk in zip(blocks.block, blocks.chunk, strict=True)
-    ):
-        raise ValueError(f"has Blosc2 blocks of {blocks.block} in a chunk of {blocks.chunk}")
-    return blocks
 
 
 def _in_order(plain: Bytes, blocks: _Blocks) -> Bytes:

@@ -48,8 +48,6 @@ class Lz4Stream:
                 raise ValueError(f"has no block of LZ4 at byte {at - _HEADER.size}, or ends early")
             if not size_bytes:
                 break
-            if done + size_bytes > len(plain):
-                form.require(done + size_bytes)
             self._block(token & _METHODS, stored[at : at + packed_bytes], plain[done : done + size_bytes])
             at, done = at + packed_bytes, done + size_bytes
         form.require(done)

@@ -61,9 +61,9 @@ class ScaleOffset:
         if bits > width:
             raise ValueError(f"has numbers of {bits} bits, where {width} were expected")
         packed = stored[_HEADER_BYTES:]
-        if bits == width:  # nothing was gained, and nothing done
+        if bits == width:  # nothing was gained: the numbers as the writing machine had them
             form.require(len(packed))
-            return packed
+            return as_bytes(packed.view(self.dtype.newbyteorder("<")).astype(self.dtype))
         distances = self._distances(packed, form.most_bytes // self.dtype.itemsize, bits)
         return as_bytes(self._numbers(distances, bits, least).astype(self.dtype))
 
