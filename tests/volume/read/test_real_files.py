@@ -25,6 +25,8 @@ GROUPS = ("dm3", "dm4", "mrc", "n5", "ome_tiff", "ome_zarr_05", "precomputed", "
 UNTOLD = ("neuroglancer_info_examples", "neuroglancer_n5_multiscale_deprecated")
 """Without a chunk: nobody wrote down what their fill values look like."""
 
+MOST_VOXELS = 20_000_000  # larger ones take longer than they tell
+
 
 @pytest.fixture(scope="module")
 def root(fixtures_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -82,7 +84,8 @@ def whole(root: Path, dataset: str, entry: ArrayEntry, **options: Any) -> Iterat
 def test_blocks_hold_what_others_found(root: Path, told: frozenset[str], dataset: str) -> None:
     compared = 0
     for entry in open_index(root, dataset).entries():
-        if entry.role == "thumbnail" or any(name in entry.asset for name in UNTOLD):
+        told_of = entry.role != "thumbnail" and not any(name in entry.asset for name in UNTOLD)
+        if not told_of or np.prod(entry.shape) > MOST_VOXELS:
             continue
         try:
             (found,) = whole(root, dataset, entry)
@@ -97,7 +100,7 @@ def test_blocks_hold_what_others_found(root: Path, told: frozenset[str], dataset
 def test_tensorstore_finds_the_same(root: Path, dataset: str) -> None:
     compared = 0
     for entry in open_index(root, dataset).entries():
-        if entry.format not in DRIVERS:
+        if entry.format not in DRIVERS or np.prod(entry.shape) > MOST_VOXELS:
             continue
         try:
             (ours,), (theirs,) = whole(root, dataset, entry), whole(root, dataset, entry, engine="tensorstore")
