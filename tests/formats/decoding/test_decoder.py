@@ -186,6 +186,10 @@ def zarray(**members: Json) -> ArrayDescription:
     return parse_zarray("", {".zarray": document})
 
 
+DELTA: Json = {"name": "numcodecs.delta", "configuration": {"dtype": "<i2"}}
+BIG: Json = {"name": "bytes", "configuration": {"endian": "big"}}
+
+
 def zarr_json(data_type: str, fill: Json, codecs: list[Json] | None = None) -> ArrayDescription:
     bytes_codec: Json = {"name": "bytes", "configuration": {"endian": "little"}}
     grid: Json = {"name": "regular", "configuration": {"chunk_shape": [4, 2]}}
@@ -216,6 +220,7 @@ def zarr_json(data_type: str, fill: Json, codecs: list[Json] | None = None) -> A
         (zarray(dtype="<c8", fill_value=[1.5, "NaN"]), np.complex64(complex(1.5, math.nan))),
         (zarray(dtype="|S3", fill_value="YWI="), np.bytes_(b"ab")),
         (zarray(dtype="|S3", fill_value=""), np.bytes_(b"")),
+        (zarray(dtype="|S3", fill_value=0), np.bytes_(b"")),
         (zarray(dtype="<U3", fill_value="ab"), np.str_("ab")),
         (zarray(dtype="|V2", fill_value="AQI="), np.void(b"\x01\x02")),
         (zarr_json("float32", "0x7fc00000"), np.float32("nan")),
@@ -275,6 +280,8 @@ def test_fill_values_that_are_none(array: ArrayDescription) -> None:
         (zarr_json("int16", 0), "<i2", []),
         (zarr_json("int16", 0, [{"name": "bytes", "configuration": {"endian": "big"}}]), ">i2", []),
         (zarr_json("uint8", 0, ["bytes", {"name": "numcodecs.lz4"}]), "|u1", ["lz4"]),
+        (zarr_json("int16", 0, [DELTA, BIG]), "<i2", ["delta", "bytes"]),
+        (zarr_json("int16", 0, [{"name": "transpose", "configuration": {"order": [1, 0]}}, BIG]), ">i2", ["transpose"]),
         (zarr_json("int16", 0, [{"name": "endian", "configuration": {"endian": "big"}}, "crc32c"]), ">i2", ["crc32c"]),
     ],
 )
@@ -310,3 +317,11 @@ def test_layouts_of_files_tell_codecs_of_one_name_apart() -> None:
     assert [codec.name for codec in layout_of_stored(tiff).codecs] == ["tiff.bits", "tiff.packbits"]
     assert layout_of_stored(tiff).codecs[1].configuration["segment_bytes"] == 4 * 12
     assert layout_of_stored(array).codecs == ()
+
+
+def test_predictors_and_orders_of_bits_are_not_for_pictures() -> None:
+    steps = (Codec("tiff_predictor", {"code": 2}), Codec("jpeg", {"code": 7}), Codec("tiff_fill_order", {"code": 2}))
+    array = StoredArray(
+        path="", shape=(8, 8), chunks=(8, 8), dtype="|u1", axes=("y", "x"), measures=(), whole=None, codecs=steps
+    )
+    assert [codec.name for codec in layout_of_stored(array).codecs] == ["tiff.jpeg"]
