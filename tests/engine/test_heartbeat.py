@@ -109,6 +109,12 @@ def test_an_origin_that_is_waited_for_is_named(seen: OriginStatistics, why: str,
     assert "https://a" in cause.message
 
 
+def test_a_cap_of_ours_is_named_before_the_host_that_waits_for_it() -> None:
+    waiting = origin(in_flight=1, flowed_s=NOW_S - 14, patience_s=40)
+    causes = list(causes_of(Vitals(origins={"https://a": waiting}, bandwidth_debt_s=16.0), 0.0, NOW_S))
+    assert [(cause.why, cause.until_s) for cause in causes] == [("bandwidth", NOW_S + 16), ("no_bytes", NOW_S + 40)]
+
+
 @pytest.mark.parametrize("seen", [origin(), origin(held_until_s=NOW_S - 1), origin(asks_again_s=NOW_S - 1)])
 def test_an_origin_at_rest_is_no_cause(seen: OriginStatistics) -> None:
     assert list(causes_of(Vitals(origins={"https://a": seen}), 0.0, NOW_S)) == []

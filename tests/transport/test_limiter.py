@@ -199,6 +199,8 @@ async def test_bandwidth_is_kept_over_time(clock: ManualClock) -> None:
         await bandwidth.spend(1000)
     assert clock.monotonic_s() - began_s == pytest.approx(9.75)
     assert repr(bandwidth) == "<Bandwidth 1000 B/s>"
+    assert bandwidth.charge(5000) == pytest.approx(bandwidth.debt_s)
+    assert bandwidth.debt_s > 4.0
 
 
 async def test_no_bandwidth_cap_waits_for_nothing(clock: ManualClock) -> None:

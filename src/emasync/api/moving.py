@@ -172,7 +172,10 @@ class Move:
         self.heartbeat.step = "planning and moving objects"
         self.heartbeat.watch(
             lambda: Vitals(
-                origins=executor.statistics(), disk=resources.threads.statistics(), activities=executor.activities()
+                origins=executor.statistics(),
+                disk=resources.threads.statistics(),
+                activities=executor.activities(),
+                bandwidth_debt_s=resources.fetcher.bandwidth_debt_s,
             )
         )
 

@@ -23,7 +23,19 @@ the 15 s that are promised, also on a busy loop."""
 MOST_CAUSES: Final = 3
 """Told at once; the others wait for the same things, as a rule."""
 
-Why = Literal["checking", "hashing", "disk", "held", "unanswered", "no_bytes", "back_off", "no_slot", "listing", "step"]
+Why = Literal[
+    "bandwidth",
+    "checking",
+    "hashing",
+    "disk",
+    "held",
+    "unanswered",
+    "no_bytes",
+    "back_off",
+    "no_slot",
+    "listing",
+    "step",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +65,14 @@ class Vitals:
     origins : mapping of str to OriginStatistics
     disk : WriterStatistics or None
     activities : tuple of Activity
+    bandwidth_debt_s : float
+        For so long the cap on the bandwidth lets nothing more be read.
     """
 
     origins: Mapping[str, OriginStatistics] = field(default_factory=dict)
     disk: WriterStatistics | None = None
     activities: tuple[Activity, ...] = ()
+    bandwidth_debt_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -179,6 +194,8 @@ def causes_of(vitals: Vitals, disk_s: float, now_s: float) -> Iterator[Cause]:
     now_s : float
         Monotonic.
     """
+    if vitals.bandwidth_debt_s >= LOOK_S:
+        yield Cause("bandwidth", "the cap on the bandwidth", now_s + vitals.bandwidth_debt_s)
     for activity in vitals.activities:
         yield Cause(activity.doing, f"{activity.doing} {activity.what}")
     disk = vitals.disk
