@@ -78,9 +78,6 @@ class IndexWriter:
         if isinstance(error, OSError):
             raise translate(error, "write", str(self._folder)) from error
 
-    def __len__(self) -> int:
-        return len(self._order)
-
     def column(self, name: str) -> ColumnWriter:
         """The writer of a column, made when it is first asked for."""
         found = self._columns.get(name)

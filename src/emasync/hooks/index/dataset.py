@@ -11,11 +11,12 @@ from typing import TypeVar
 from emasync.errors import EmasyncError, MachineError, SourceError
 from emasync.formats.interface import Format
 from emasync.formats.paths import join
-from emasync.hooks.index.chunk_states import ROWS_HELD, LedgerView, Rows
+from emasync.hooks.index.chunk_states import LedgerView
 from emasync.hooks.index.cuts import BOXES, read_cuts
 from emasync.hooks.index.file_writer import write_file_array
 from emasync.hooks.index.files import arrays_of, describe
 from emasync.hooks.index.found_file import FoundArray
+from emasync.hooks.index.listed_objects import ROWS_HELD, Rows
 from emasync.hooks.index.recordings import recordings_in
 from emasync.hooks.index.reuse import OlderIndex
 from emasync.hooks.index.series import Series

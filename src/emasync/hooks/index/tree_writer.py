@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from emasync.formats.json_document import JsonObject
-from emasync.hooks.index.chunk_states import MAX_CRCS, Crcs, LedgerView, ListedObjects, grid_states, left_out
+from emasync.hooks.index.chunk_states import LedgerView, grid_states, left_out
+from emasync.hooks.index.listed_objects import MAX_CRCS, Crcs, ListedObjects
 from emasync.hooks.index.trees import TreeArray
 from emasync.hooks.interface import DatasetFacts
 from emasync.ledger.interface import Ledger
