@@ -111,6 +111,18 @@ def test_a_person_who_knows_better_can_say_so(tmp_path: Path) -> None:
     assert conflict(array, "shape_z")["chosen"]["value"] == 4, "the bytes decide"
 
 
+@pytest.mark.parametrize("override", [[], ["subject_id"]])
+def test_the_manifest_is_believed_over_a_document_that_lies_nearer_only_where_it_says_so(
+    tmp_path: Path, override: list[str]
+) -> None:
+    files: dict[str, Content] = {
+        "one/subject.json": {"subject_id": "1"},
+        "one/a.zarr/0/.zarray": ngff([8.0] * 3)["0/.zarray"],
+    }
+    asset = described(tmp_path, files, metadata={"subject_id": "2", "override": override}).asset("d")
+    assert values(asset, "subject_id") == ["2" if override else "1"]
+
+
 @pytest.mark.parametrize(
     "broken",
     [

@@ -227,6 +227,26 @@ def test_aind_schema_2_details_of_the_subject_and_tiles_by_type_not_by_position(
     assert asset["conflicts"] == []
 
 
+def test_tiles_of_one_scale_say_it_of_the_asset_and_moments_a_minute_apart_agree(tmp_path: Path) -> None:
+    name = "exaSPIM_1_2024-01-02_03-04-05"
+
+    def tile(number: int, size: float) -> dict[str, Any]:
+        scale = {"type": "scale", "scale": [size, size, 1]}
+        return {"file_name": f"tile_{number}.ims", "coordinate_transformations": [scale]}
+
+    same = {"tiles": [tile(0, 0.748), tile(1, 0.748)], "session_start_time": "2024-01-02T03:04:30-08:00"}
+    asset = described(tmp_path / "a", {f"{name}/acquisition.json": same}).asset("d")
+    assert vector(asset, VOXEL) == [1000.0, 748.0, 748.0], "of sidecars alone, too"
+    assert values(asset, "acquired_at") == ["2024-01-02T03:04:30-08:00"]
+    assert asset["conflicts"] == []
+    other = {"tiles": [tile(0, 0.748), tile(1, 1.5)], "session_start_time": "2024-01-02T05:04:05-08:00"}
+    files: dict[str, Content] = {f"{name}/acquisition.json": other}
+    files[f"{name}/tile_1.zarr/.zarray"] = ngff([1, 1, 1])["0/.zarray"]
+    asset = described(tmp_path / "b", files).asset("d")
+    assert vector(asset["arrays"][0], VOXEL) == [1000.0, 1500.0, 1500.0], "its own"
+    assert [item["field"] for item in asset["conflicts"]] == ["acquired_at"], "two hours apart"
+
+
 def test_dandi_participant_session_and_sample(tmp_path: Path) -> None:
     record = {
         "wasAttributedTo": [

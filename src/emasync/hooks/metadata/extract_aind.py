@@ -71,13 +71,21 @@ def _acquisition(value: Document, claims: Claims) -> None:
     claims.text("sample", value.get("specimen_id"), "specimen_id")
     claims.text("technique", value.get("acquisition_type") or value.get("session_type"), "acquisition_type")
     claims.texts("channels", _channels(value), "channels")
+    _say_tiles(value, claims)
+    _say_voxel_sizes(value.get("voxel_size_um"), claims)
+
+
+def _say_tiles(value: Document, claims: Claims) -> None:
+    """Scale of tiles: about the asset where all have the same, else about each tile, by its name."""
     unit, note = _unit(value)
-    for number, (name, scale) in enumerate(_tiles(value)):
+    tiles = list(_tiles(value))
+    scales = dict.fromkeys(scale for _, scale in tiles if scale)
+    told = tiles if len(scales) > 1 else [("", scale) for scale in scales]
+    for number, (name, scale) in enumerate(told):
         scope = join(claims.scope, f"{NAMED}{name}") if name else claims.scope
         for axis, size in zip("xyz", scale, strict=False):
             where = f"tiles[{number}]: scale ({axis})"
             claims.length(f"voxel_size_{axis}_nm", size, unit, where, scope=scope, note=note)
-    _say_voxel_sizes(value.get("voxel_size_um"), claims)
 
 
 def _unit(value: Document) -> tuple[str, str]:
@@ -105,7 +113,7 @@ def _tile(tile: object, transforms: str) -> tuple[str, tuple[object, ...]]:
         kind = text_of(member(transform, "type")) or text_of(member(transform, "object_type"))
         if kind.lower() == "scale":
             name = text_of(member(tile, "file_name")).replace("\\", "/").rpartition("/")[2]
-            return name.partition(".")[0], tuple(items(member(transform, "scale")))
+            return name.partition(".")[0], tuple(text_of(size) for size in items(member(transform, "scale")))
     return "", ()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from emasync.hooks.metadata.claims import Claim, Source
@@ -17,6 +18,9 @@ PRECEDENCE: Final[tuple[Source, ...]] = ("computed", "header", "sidecar", "api",
 
 TOLERANCE: Final = 1e-3
 """Numbers that differ by less, relatively, agree: 8 nm is 7.99825 nm, rounded."""
+
+MOMENT_S: Final = 60.0
+"""Moments that are not further apart agree: a folder is named when it is made, a session begins soon after."""
 
 MAX_CANDIDATES: Final = 20
 """Of one field that are kept beside its value."""
@@ -68,7 +72,7 @@ def merge(claims: Iterable[Claim], override: Collection[str] = ()) -> dict[str, 
 
 def _choose(field: Field, found: list[Claim], override: Collection[str]) -> Chosen:
     first = field.name in override and not field.structural
-    ranked = sorted(_nearest(field, found), key=lambda claim: _rank(claim, manifest_first=first))
+    ranked = sorted(_nearest(field, found, manifest_first=first), key=lambda claim: _rank(claim, manifest_first=first))
     usable = [claim for claim in ranked if not claim.rejected]
     refused = [claim for claim in ranked if claim.rejected]
     if not usable:
@@ -81,12 +85,18 @@ def _choose(field: Field, found: list[Claim], override: Collection[str]) -> Chos
     return Chosen(claim=chosen, others=tuple(others[:MAX_CANDIDATES]), rule=rule)
 
 
-def _nearest(field: Field, found: list[Claim]) -> list[Claim]:
-    """Of a field that what lies nearer replaces: the usable ones of the deepest scope."""
+def _nearest(field: Field, found: list[Claim], *, manifest_first: bool) -> list[Claim]:
+    """Of a field that what lies nearer replaces: what is told at the deepest scope.
+
+    Beside it stay whatever is only assumed, and the manifest where it is to be believed first.
+    """
     if not field.nearest:
         return found
-    depth = max((len(claim.scope) for claim in found if not claim.rejected), default=0)
-    return [claim for claim in found if len(claim.scope) == depth or claim.rejected]
+    kept = {"assumed", "manifest"} if manifest_first else {"assumed"}
+    usable = [claim for claim in found if not claim.rejected]
+    told = [claim for claim in usable if claim.source != "assumed"] or usable
+    depth = max((len(claim.scope) for claim in told), default=0)
+    return [claim for claim in found if len(claim.scope) == depth or claim.rejected or claim.source in kept]
 
 
 def _rank(claim: Claim, *, manifest_first: bool) -> int:
@@ -102,8 +112,24 @@ def agree(one: Value | None, other: Value | None) -> bool:
             return one == other
         return abs(one - other) <= TOLERANCE * max(abs(one), abs(other))
     if isinstance(one, str) and isinstance(other, str):
+        apart_s = _apart_s(one, other)
+        if apart_s is not None:
+            return apart_s <= MOMENT_S
         return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
     return one == other
+
+
+def _apart_s(one: str, other: str) -> float | None:
+    """Seconds between two moments of ISO 8601; local times where one of them has no zone. None for other texts."""
+    if min(len(one), len(other)) < len("2026-11-21T00:00") or not (one[:4].isdigit() and other[:4].isdigit()):
+        return None
+    try:
+        first, second = datetime.fromisoformat(one), datetime.fromisoformat(other)
+    except ValueError:
+        return None
+    if (first.tzinfo is None) != (second.tzinfo is None):
+        first, second = first.replace(tzinfo=None), second.replace(tzinfo=None)
+    return abs((first - second).total_seconds())
 
 
 def conflicts(chosen: Mapping[str, Chosen]) -> dict[str, Chosen]:
