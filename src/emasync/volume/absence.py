@@ -8,7 +8,7 @@ import numpy as np
 
 from emasync.errors import ErrorKind, NotDownloaded
 from emasync.formats.chunks import ChunkLayout
-from emasync.formats.decoding.fill import fill_voxel
+from emasync.formats.fill_values import fill_voxel
 from emasync.model.task import escape_for_log
 from emasync.volume.cache import Voxels
 from emasync.volume.interface import NOT_DOWNLOADED, IndexedArray, Numbers

@@ -221,10 +221,12 @@ class _Filling:
         cache, awaited = self._engine.cache, list[tuple[int, Flight]]()
         try:
             for row in rows:
+                self._own.add(row)  # before it is: an interrupt in between must leave nobody waiting
                 found = cache.take(self._key(row))
                 if found is None:
-                    self._own.add(row)
-                elif isinstance(found, Flight):
+                    continue
+                self._own.discard(row)
+                if isinstance(found, Flight):
                     awaited.append((row, found))
                 else:
                     self._put(row, found)
