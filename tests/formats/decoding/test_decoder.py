@@ -7,6 +7,8 @@ import importlib
 import math
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +22,7 @@ from emasync.errors import FormatError
 from emasync.formats.chunks import ChunkLayout
 from emasync.formats.content import NoDecoderError
 from emasync.formats.decoding import decoder_for, layout_of, layout_of_stored
-from emasync.formats.decoding.fill import fill_voxel
+from emasync.formats.fill_values import fill_voxel
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.json_document import Json, write_object
 from emasync.formats.n5.block import BlockHeader
@@ -317,6 +319,11 @@ def test_layouts_of_files_tell_codecs_of_one_name_apart() -> None:
     assert [codec.name for codec in layout_of_stored(tiff).codecs] == ["tiff.bits", "tiff.packbits"]
     assert layout_of_stored(tiff).codecs[1].configuration["segment_bytes"] == 4 * 12
     assert layout_of_stored(array).codecs == ()
+
+
+@pytest.mark.parametrize("module", ["zarr.layout", "n5.layout", "precomputed.layout", "tiff.layout", "decoding"])
+def test_modules_can_be_imported_in_any_order(module: str) -> None:
+    subprocess.run([sys.executable, "-c", f"import emasync.formats.{module}"], check=True)
 
 
 def test_predictors_and_orders_of_bits_are_not_for_pictures() -> None:

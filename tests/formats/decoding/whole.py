@@ -14,7 +14,7 @@ import numpy as np
 
 from emasync.formats.chunks import ChunkLayout
 from emasync.formats.decoding import decoder_for, layout_of, layout_of_stored
-from emasync.formats.decoding.fill import fill_voxel
+from emasync.formats.fill_values import fill_voxel
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.stored import StoredArray
 from emasync.formats.zarr.shard_file import inner_places

@@ -23,9 +23,9 @@ from emasync.formats.decoding.compresso import compresso
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, Voxels, as_bytes
 from emasync.formats.decoding.lz4_stream import lz4_stream
 from emasync.formats.decoding.scaleoffset import scale_offset
-from emasync.formats.decoding.voxel_types import voxel_type
 from emasync.formats.n5.block import header_bytes, read_header
 from emasync.formats.stored import Codec
+from emasync.formats.voxel_types import voxel_type
 from emasync.model.task import escape_for_log
 
 DAMAGE: Final = (

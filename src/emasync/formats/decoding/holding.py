@@ -11,9 +11,9 @@ import numpy as np
 from emasync.formats.chunks import ChunkDecoder
 from emasync.formats.content import ChunkBytes, ContentTest
 from emasync.formats.decoding.decoder import decoder_for
-from emasync.formats.decoding.fill import fill_voxel
 from emasync.formats.decoding.form import Voxels
 from emasync.formats.decoding.layouts import layout_of
+from emasync.formats.fill_values import fill_voxel
 from emasync.formats.interface import ArrayDescription
 
 LOSSY_ZERO: Final = 1

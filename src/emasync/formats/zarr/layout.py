@@ -10,12 +10,12 @@ import numpy as np
 from emasync.formats.chunks import ChunkLayout
 from emasync.formats.compression import codec_id
 from emasync.formats.content import NoDecoderError
-from emasync.formats.decoding.fill import plain_fill
-from emasync.formats.decoding.voxel_types import voxel_type
+from emasync.formats.fill_values import plain_fill
 from emasync.formats.interface import ArrayDescription
 from emasync.formats.json_document import Field, Json, parse_object
 from emasync.formats.paths import join
 from emasync.formats.stored import Codec
+from emasync.formats.voxel_types import voxel_type
 from emasync.formats.zarr.keys import ZARR_JSON, ZARRAY
 from emasync.formats.zarr.sharding import without_shards
 from emasync.model.task import escape_for_log

@@ -7,11 +7,14 @@ from base64 import b64decode
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from emasync.errors import FormatError
 from emasync.formats.chunks import ChunkLayout
-from emasync.formats.decoding.form import Voxels
 from emasync.formats.json_document import Field, Json
+
+Voxels = npt.NDArray[Any]
+"""Any: of whatever type the publisher has."""
 
 _WORDS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
