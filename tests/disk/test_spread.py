@@ -204,7 +204,8 @@ def test_what_lies_in_the_place_of_the_link_stays(tmp_path: Path, outside: dict[
         open_root(tmp_path / "root", outside)
 
 
-def test_a_declaration_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / DECLARATION).write_text("[")
+@pytest.mark.parametrize("text", ["[", '{"folders": {"f": "/"}, "token": "../.."}', '{"folders": {"f": "/"}}'])
+def test_a_declaration_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / DECLARATION).write_text(text)
     with pytest.raises(InputError, match="put it back"):
         open_root(tmp_path)

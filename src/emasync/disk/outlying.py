@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
@@ -14,6 +15,8 @@ from emasync.disk.interface import Sink
 from emasync.disk.sink import LocalSink
 from emasync.disk.spread import Outlying, SpreadSink, each
 from emasync.errors import InputError, MachineError
+
+_TOKEN: Final = re.compile(r"[0-9a-f]{8}")
 
 DECLARATION: Final = "layout.json"
 """Document of the root whose ``folders`` and ``token`` declare them."""
@@ -30,7 +33,10 @@ def declared(root: Path) -> Outlying | None:
     try:
         document: Any = orjson.loads((root / DECLARATION).read_bytes())  # Any: JSON, taken apart here
         folders = {str(place): str(path) for place, path in document.get("folders", {}).items()}
-        return Outlying(folders=folders, token=str(document.get("token", "")))
+        token = str(document.get("token", ""))
+        if folders and not _TOKEN.fullmatch(token):
+            raise ValueError(f"token {token[:40]!r}")  # noqa: TRY301 - told as everything else that is wrong with it
+        return Outlying(folders=folders, token=token)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, AttributeError) as error:
