@@ -79,6 +79,12 @@ def test_what_did_not_change_is_taken_over_and_not_read(root: Path) -> None:
     assert [note for note in after.notes if "text" in note] == [note for note in said if "text" in note]
 
 
+def test_text_beside_numbers_is_no_news(root: Path) -> None:
+    index, report = indexed(root)
+    assert [note for note in index.notes if "text: it holds text" in note]
+    assert report.notes == ()
+
+
 def test_what_changed_is_read_again(root: Path) -> None:
     spoil(root / "d/b.h5")
     os.utime(root / "d/b.h5")

@@ -13,7 +13,10 @@ from emasync.hooks.interface import DatasetFacts, HookContext, HookReport
 from emasync.volume.index_writer import IndexWriter
 
 SHOWN_NOTES: Final = 5
-"""Of a dataset: NWB files have thousands of datasets of text; the index keeps them."""
+"""Of a dataset; the index keeps them all."""
+
+NO_NEWS: Final = ": it holds "
+"""In notes of datasets of HDF5 files that are no arrays of numbers: each NWB file has dozens."""
 
 
 class IndexHook:
@@ -52,6 +55,8 @@ def _index(context: HookContext, facts: DatasetFacts) -> tuple[Counter[str], lis
 
 
 def _shortened(dataset: str, notes: Sequence[str]) -> list[str]:
-    shown = [f"{dataset}: {note}" for note in notes[:SHOWN_NOTES]]
-    more = len(notes) - SHOWN_NOTES
+    """What a user is told: that a file has text or records beside its numbers is no news."""
+    news = [note for note in notes if NO_NEWS not in note]
+    shown = [f"{dataset}: {note}" for note in news[:SHOWN_NOTES]]
+    more = len(news) - SHOWN_NOTES
     return [*shown, f"{dataset}: {more} more notes are in its index.json"] if more > 0 else shown
