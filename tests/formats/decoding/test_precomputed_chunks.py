@@ -123,3 +123,26 @@ def test_damaged_compresso_is_told(connectivity: int) -> None:
         except FormatError:
             refused += 1
     assert refused > 100
+
+
+def test_labels_that_a_boundary_takes_from_another_boundary_are_none() -> None:
+    compresso = pytest.importorskip("compresso")
+    shape = (3, 9, 8)
+    data = bytearray(compresso.compress(np.asfortranarray(segments("noise", shape, "<u4").T)))
+    header = compresso.header(bytes(data))
+    start = 36 + 4 * header["id_size"] + 2 * header["value_size"]
+    data[start : start + 4 * header["location_size"]] = (1).to_bytes(4, "little") * header["location_size"]
+    with pytest.raises(FormatError, match="takes the label of a boundary from where there is none"):
+        compresso_decoder(shape, "<u4").decode("k", bytes(data), shape)
+
+
+@pytest.mark.parametrize(
+    ("at", "words"), [(15, "ends early"), (6, "voxels"), (35, "connectivity"), (5, "is no Compresso")]
+)
+def test_headers_of_compresso_that_are_none(at: int, words: str) -> None:
+    compresso = pytest.importorskip("compresso")
+    shape = (3, 9, 8)
+    data = bytearray(compresso.compress(np.asfortranarray(segments("blocks", shape, "<u4").T)))
+    data[at] ^= 0xFF
+    with pytest.raises(FormatError, match=words):
+        compresso_decoder(shape, "<u4").decode("k", bytes(data), shape)
