@@ -15,8 +15,8 @@ from emasync.volume.index_writer import IndexWriter
 SHOWN_NOTES: Final = 5
 """Of a dataset; the index keeps them all."""
 
-NO_NEWS: Final = ": it holds "
-"""In notes of datasets of HDF5 files that are no arrays of numbers: each NWB file has dozens."""
+NO_NEWS: Final = (": it holds ", "which are no numbers of a fixed size")
+"""In notes of arrays of text and records: each NWB session, in HDF5 or Zarr, has dozens."""
 
 
 class IndexHook:
@@ -56,7 +56,7 @@ def _index(context: HookContext, facts: DatasetFacts) -> tuple[Counter[str], lis
 
 def _shortened(dataset: str, notes: Sequence[str]) -> list[str]:
     """What a user is told: that a file has text or records beside its numbers is no news."""
-    news = [note for note in notes if NO_NEWS not in note]
+    news = [note for note in notes if not any(words in note for words in NO_NEWS)]
     shown = [f"{dataset}: {note}" for note in news[:SHOWN_NOTES]]
     more = len(news) - SHOWN_NOTES
     return [*shown, f"{dataset}: {more} more notes are in its index.json"] if more > 0 else shown
