@@ -321,6 +321,16 @@ def test_the_manifest_names_what_nobody_tells(twin: DandiTwin, tmp_path: Path) -
     assert list(document["children"]["S20200101"]["children"]) == ["sub-1_ses-x.nwb"]
 
 
+def test_what_a_first_run_lacked_may_be_named_in_the_next(twin: DandiTwin, tmp_path: Path) -> None:
+    """Nothing had a place: it is no other layout."""
+    twin.version("000728").assets.clear()
+    twin.add_blob("000728", "sub-1/sub-1_ses-x.nwb", b"no moment")
+    assert dandi_run(twin, tmp_path / "root").exit_code == 1
+    assert dandi_run(twin, tmp_path / "root", session="S20200101").failures == ()
+    with pytest.raises(InputError, match="nothing is moved"):
+        dandi_run(twin, tmp_path / "root", session="S20200102")
+
+
 def test_two_animals_are_not_laid_into_one_mouse(twin: DandiTwin, tmp_path: Path) -> None:
     twin.add_blob("000728", "sub-1/sub-1_ses-x.nwb", b"another").started = "2016-02-18T15:00:00"
     receipt = dandi_run(twin, tmp_path / "root", mouse="PZAH4.1c")

@@ -14,8 +14,9 @@ from emasync.hooks.receipt import RECEIPT
 from emasync.layouts.flexiznam.register import REGISTER, mice_in, page_place
 from emasync.layouts.record import MIRROR, RECORD, LaidOut, LayoutRecord
 from emasync.manifest.manifest import Manifest
-from emasync.plan.layout import layout_for
+from emasync.plan.layout import Keeper, layout_for
 from emasync.plan.tools import Documents, SinkDocuments
+from emasync.plan.written import MemoryDocuments
 
 
 async def hold_layout(resources: Resources, manifest: Manifest, wanted: Collection[str]) -> None:
@@ -41,7 +42,7 @@ async def hold_layout(resources: Resources, manifest: Manifest, wanted: Collecti
     if data is None and manifest.layout.kind != MIRROR and await _is_used(resources, documents):
         raise _other(resources.root, "kind: mirror", f"kind: {manifest.layout.kind}")
     if data is not None:
-        _require_same(resources.root, record, manifest, wanted)
+        await _require_same(resources.root, record, manifest, wanted, documents)
     if manifest.layout.kind == MIRROR:
         return
     new = LayoutRecord(
@@ -69,12 +70,18 @@ def outside(manifest: Manifest) -> dict[str, str]:
     return {place: str(path) for place, path in manifest.layout.folders(manifest.folder).items()}
 
 
-def _require_same(root: Path, record: LayoutRecord, manifest: Manifest, wanted: Collection[str]) -> None:
+async def _require_same(
+    root: Path, record: LayoutRecord, manifest: Manifest, wanted: Collection[str], keeper: Keeper
+) -> None:
+    """A dataset of which nothing has a place yet may be laid out otherwise: what a first run lacked is named now."""
     if record.kind != manifest.layout.kind:
         raise _other(root, f"kind: {record.kind}", f"kind: {manifest.layout.kind}")
+    layout = layout_for(manifest.layout)
     for name in wanted:
         known = record.datasets.get(name)
-        if known is not None and dict(known.naming) != manifest.layout.naming:
+        if known is None or dict(known.naming) == manifest.layout.naming:
+            continue
+        if await layout.places(name, keeper) != ():
             raise _other(root, f"{name}: {_words(known.naming)}", f"{name}: {_words(manifest.layout.naming)}")
 
 
@@ -90,20 +97,19 @@ def _other(root: Path, there: str, asked: str) -> InputError:
     )
 
 
-def look_at_layout(root: Path, manifest: Manifest, wanted: Collection[str]) -> None:
+async def look_at_layout(root: Path, manifest: Manifest, wanted: Collection[str]) -> None:
     """As :func:`hold_layout`, as far as can be told without opening the root; nothing is written.
 
     Raises
     ------
     InputError
     """
-    try:
-        data = (root / RECORD).read_bytes()
-    except OSError:
-        data = None
+    there, names = FolderDocuments(root), MemoryDocuments()
+    data = await there.read(RECORD)
     if data is not None:
-        _require_same(root, LayoutRecord.from_bytes(data), manifest, wanted)
-    elif manifest.layout.kind != MIRROR and (root / RECEIPT).exists():
+        await take_names_from(there, names)
+        await _require_same(root, LayoutRecord.from_bytes(data), manifest, wanted, names)
+    elif manifest.layout.kind != MIRROR and await there.read(RECEIPT) is not None:
         raise _other(root, "kind: mirror", f"kind: {manifest.layout.kind}")
 
 

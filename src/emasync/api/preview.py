@@ -204,7 +204,7 @@ class _Look:
     async def run(self, folder: Path, *, describes: bool) -> tuple[Preview, dict[str, DatasetLock]]:
         """Plan into a ledger in `folder`: in numbers, and as a lock describes it where that is wanted."""
         settings = self.options.settings(self.manifest.settings)
-        await asyncio.to_thread(look_at_layout, self.root, self.manifest, [entry.id for entry in self.entries])
+        await look_at_layout(self.root, self.manifest, [entry.id for entry in self.entries])
         folders = await asyncio.to_thread(outside, self.manifest)
         dry = DryDocuments()
         documents = NotedDocuments(dry)
