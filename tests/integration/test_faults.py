@@ -147,7 +147,10 @@ CHANGES = [
     Change("replicas with tags of their own", [{"change_etag_after": 1, "change": "flapping"}]),
     Change(
         "at every look",
-        [{"times": 1}, *[{"change_etag_after": 0, "change": change, "times": 4} for change in ("content", "etag")] * 9],
+        [
+            {"times": 1},
+            *[{"change_etag_after": 0, "change": change, "times": 4} for change in ("content", "etag")] * 60,
+        ],
         "source_changed",
     ),
 ]
