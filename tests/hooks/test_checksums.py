@@ -9,8 +9,9 @@ import pytest
 
 from emasync.disk.sink import LocalSink
 from emasync.errors import InterruptedRunError
-from emasync.hooks.checksums import HEADER, PAGE, checksum_lines, write_checksums
+from emasync.hooks.checksums import PAGE, checksum_lines, write_checksums
 from emasync.ledger.interface import Row
+from emasync.model.checksum_table import HEADER
 from emasync.model.digest import Digest
 from emasync.model.packing import pack_digests
 from emasync.model.task import State, TaskSetSpec
