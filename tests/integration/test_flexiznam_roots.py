@@ -29,7 +29,7 @@ from emasync.testing.aind import BUCKET, write_asset
 from emasync.testing.stores import FolderStore
 
 OBJECTS = {f"data/{number}.bin": bytes([number]) * (100 + number) for number in range(4)}
-OBJECTS["data/deep/large.bin"] = bytes(range(256)) * 40_000
+OBJECTS["data/deep/large.bin"] = bytes(range(256)) * 6_000
 BELOW = {path.removeprefix("data/"): data for path, data in OBJECTS.items()}
 
 
