@@ -56,7 +56,7 @@ class Job:
     small, small_bytes : int
         Number and size of small objects.
     large_bytes : tuple of int
-        Sizes of large ones.
+        Sizes of large ones: more than :attr:`Settings.small_object_bytes`.
     workers : int
     faults : mapping
         As for :meth:`Archive.start` (Any: JSON).
@@ -97,7 +97,7 @@ _MIX: Final = {
 
 JOBS: Final = (
     Job("many small", 3_000, 2_000, ()),
-    Job("large in ranges", 20, 1_000, (24 * PART_BYTES + 123, 3 * PART_BYTES)),
+    Job("large in ranges", 20, 1_000, (24 * PART_BYTES + 123, 5 * PART_BYTES)),
     Job("mixed, bad weather", 1_500, 2_000, (16 * PART_BYTES + 7,), faults=_MIX),
     Job("mixed, two processes", 1_500, 2_000, (16 * PART_BYTES + 7,), workers=2),
 )
@@ -143,7 +143,8 @@ class _Scene:
             MemoryStore({f"job/d/{name}": data for name, data in job.objects.items()}), faults=job.faults
         )
         self.manifest = folder / "manifest.yaml"
-        hosts = {"s3://job": {"max_connections": CONNECTIONS, "part_size": "256KiB"}}
+        policy = {"max_connections": CONNECTIONS, "part_size": "256KiB"}
+        hosts = {"s3://job": policy, "127.0.0.1": policy}  # limits are those of the place that is asked
         self.manifest.write_text(
             json.dumps(
                 {  # which is YAML
