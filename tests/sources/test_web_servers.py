@@ -175,3 +175,17 @@ def test_a_url_that_is_listed_twice_is_refused_before_anything_is_asked(archive:
     with pytest.raises(ManifestError, match=r"files\[1\]\.url: goes to the same path as files\[0\]"):
         run_within(described({"url": f"{server.url}/x/v.tif"}, {"url": f"{server.url}/x/v.tif"}), tmp_path)
     assert server.requests == []
+
+
+def test_files_of_this_machine_come_under_their_decoded_names(tmp_path: Path) -> None:
+    served = {"a.bin": b"1" * 5, "with space.bin": VOLUME}
+    (tmp_path / "there").mkdir()
+    for name, data in served.items():
+        (tmp_path / "there" / name).write_bytes(data)
+    urls = [f"file://{tmp_path}/there/{name.replace(' ', '%20')}" for name in served]
+    dataset = {"id": "d", "source": "web", "files": [{"url": url} for url in urls]}
+
+    receipt = run_within({"version": 1, "datasets": [dataset]}, tmp_path / "root")
+
+    assert receipt.failures == ()
+    assert files_below(tmp_path / "root/d") == served

@@ -119,6 +119,11 @@ class Location:
         )
 
     @property
+    def site(self) -> str:
+        """What the URL begins with, so that the rest is a key: ``scheme://authority``, or ``file:///``."""
+        return "file:///" if self.scheme == "file" else f"{self.scheme}://{self.authority}"
+
+    @property
     def name(self) -> str:
         """Last path segment, decoded; empty for a location that ends with a slash."""
         last = self.path.rsplit("/", 1)[-1]

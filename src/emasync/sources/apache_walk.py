@@ -102,7 +102,7 @@ class IndexPage:
             folder = self.folder.location.path
             odd = ((path, row) for path, row in files if not (self.folder.plain and row.plain))
             entries = tuple(ObjectEntry(key=folder + row.href, path=path) for path, row in odd)
-            yield FilesFound(base=f"{base.scheme}://{base.authority}", entries=entries, encoded=True)
+            yield FilesFound(base=base.site, entries=entries, encoded=True)
 
 
 async def walk_index(

@@ -116,8 +116,7 @@ async def anything_in(tree: BucketTree) -> bool:
 
 def single(base: Location, size_bytes: int | None, validator: Validator) -> FilesFound:
     """One object, under the last segment of its key."""
-    origin = f"{base.scheme}://{base.authority}"
     entry = ObjectEntry(
-        key=str(base).removeprefix(origin), size_bytes=size_bytes, path=base.name, listed=pack_validator(validator)
+        key=str(base).removeprefix(base.site), size_bytes=size_bytes, path=base.name, listed=pack_validator(validator)
     )
-    return FilesFound(base=origin, entries=(entry,), encoded=True)
+    return FilesFound(base=base.site, entries=(entry,), encoded=True)

@@ -43,10 +43,10 @@ def named_object(file: WebFile) -> tuple[str, ObjectEntry]:
     Returns
     -------
     tuple of str and ObjectEntry
-        ``scheme://authority``, and the rest of the URL (path and query, percent-encoded) as the key.
+        The site, and the rest of the URL (path and query, percent-encoded) as the key.
     """
     location = file.location
-    base = f"{location.scheme}://{location.authority}"
+    base = location.site
     key = str(location).removeprefix(base)
     return base, ObjectEntry(key=key, size_bytes=file.size_bytes, path=file.path, digests=file.digests)
 
