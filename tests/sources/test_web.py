@@ -57,7 +57,7 @@ async def test_schemes_and_ports_make_bases_of_their_own() -> None:
     for page in pages:
         spec = TaskSetSpec(dataset="d", base=page.base, destination="d", encoded=page.encoded)
         located.update({item.path: spec.locate(item.key) for item in page.entries})
-    assert {page.base for page in pages} == {"http://h:8080", "https://h", "s3://bucket", "file://"}
+    assert {page.base for page in pages} == {"http://h:8080", "https://h", "s3://bucket", "file:///"}
     assert located["z.bin"].path == "k/100%/z.bin"
     assert located["w w.bin"].path == "/data/w w.bin"
 
