@@ -6,6 +6,7 @@ import mmap
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Final, Protocol, final
 
 import numpy as np
@@ -19,6 +20,7 @@ from emasync.volume.cache import ChunkCache, Flight, Voxels
 from emasync.volume.checking import MOST_CHECKED_BYTES, Checks, require_crc
 from emasync.volume.interface import ABSENT, WHOLE_FILE, FileReader, IndexedArray
 from emasync.volume.planning import LOCAL, Plan, Read, ReadSizes, coalesce, plan_of, portions
+from emasync.volume.stacks import MOST_BYTES, Stack, stack_of
 from emasync.volume.threads import Threads
 from emasync.volume.uncompressed import Patch, is_uncompressed, patch_of, strides_of
 
@@ -129,12 +131,28 @@ class DirectEngine:
 
     def fill(self, boxes: Sequence[Box], targets: Sequence[Voxels], gone_on: Callable[[], None] = go_on) -> None:
         """Put the voxels of each box into its target; see :class:`BlockEngine`."""
+        stack = self._stack
+        if stack is not None and all(target.nbytes <= MOST_BYTES for target in targets):
+            for box, target in zip(boxes, targets, strict=True):
+                gone_on()
+                self._look(stack, box, target)
+            return
         chunks, grid = self.array.layout.chunks, self._grid
         for portion in portions(boxes, chunks):
             gone_on()
             plan = plan_of((box for _, box in portion), chunks, grid)
             views = [_part(targets[number], boxes[number], box) for number, box in portion]
             _Filling(self, plan, views, gone_on).run()
+
+    @cached_property
+    def _stack(self) -> Stack | None:
+        return stack_of(self.array)
+
+    def _look(self, stack: Stack, box: Box, target: Voxels) -> None:
+        """Copy a box out of the file's memory."""
+        if not box.empty:
+            data = self.files.mapped(stack.path, stack.first(box), stack.span(box, self.dtype.itemsize))
+            target[...] = stack.view(data, box, self.dtype)
 
     def note_chunk(self, chunk_s: float) -> None:
         """Remember what a chunk took its thread (not waiting for others): whether more threads pay depends on it."""

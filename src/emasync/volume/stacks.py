@@ -1,0 +1,91 @@
+"""Uncompressed chunks that lie in one file at equal distances: together one array, looked into as memory.
+
+Volumes of MRC, DM and HDF5 files in one piece, and stacks of TIFF pages, are like that: no plan is needed.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from emasync.model.geometry import Box
+from emasync.volume.absence import inside_of
+from emasync.volume.cache import Voxels
+from emasync.volume.interface import WHOLE_FILE, ChunkPlaces, IndexedArray
+from emasync.volume.uncompressed import is_uncompressed, strides_of
+
+MOST_CHUNKS: Final = 1 << 20
+"""Places that are compared once; arrays of more chunks are planned block by block."""
+
+MOST_BYTES: Final = 64 << 20
+"""Of a box that is copied in one go; a larger one is planned, so that it can be stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Where the voxels of a whole array lie in one file.
+
+    Attributes
+    ----------
+    path : str
+    start : int
+        Byte of the first voxel.
+    strides : tuple of int
+        Bytes from one voxel to the next, on each axis.
+    """
+
+    path: str
+    start: int
+    strides: tuple[int, ...]
+
+    def first(self, box: Box) -> int:
+        """Byte of the first voxel of a box."""
+        return self.start + sum(low * stride for low, stride in zip(box.start, self.strides, strict=True))
+
+    def span(self, box: Box, itemsize: int) -> int:
+        """Bytes from there to the end of its last voxel; the box is not empty."""
+        return itemsize + sum((size - 1) * stride for size, stride in zip(box.shape, self.strides, strict=True))
+
+    def view(self, data: mmap.mmap | memoryview, box: Box, dtype: np.dtype[np.generic]) -> Voxels:
+        """The voxels of a box where they are, in the file's memory."""
+        return np.ndarray(box.shape, dtype, data, self.first(box), self.strides)
+
+
+def stack_of(array: IndexedArray) -> Stack | None:
+    """The one array that all chunks are together; None where they are not, or have to be compared with a CRC.
+
+    Parameters
+    ----------
+    array : IndexedArray
+    """
+    grid = array.grid_shape
+    count = prod(grid)
+    if not grid or not is_uncompressed(array.layout) or count != grid[0] or not 0 < count <= MOST_CHUNKS:
+        return None
+    places = array.chunks.find(np.arange(count))
+    if places.crc32c is not None or (places.files != places.files[0]).any() or places.files[0] < 0:
+        return None
+    strides = _strides(array, places)
+    return None if strides is None else Stack(array.chunks.path(int(places.files[0])), int(places.starts[0]), strides)
+
+
+def _strides(array: IndexedArray, places: ChunkPlaces) -> tuple[int, ...] | None:
+    """None where the chunks are not at equal distances, or one is shorter than its voxels."""
+    itemsize = np.dtype(array.layout.dtype).itemsize
+    stored = array.layout.chunks if array.layout.edges == "full" else inside_of(0, array)
+    inner, rows = strides_of(stored, itemsize), array.layout.chunks[0]
+    count = len(places.starts)
+    needed = np.full(count, rows)
+    needed[-1] = array.shape[0] - (count - 1) * rows
+    if ((places.sizes != WHOLE_FILE) & (places.sizes < needed * inner[0])).any():
+        return None
+    steps = np.diff(places.starts)
+    if not count - 1:
+        return inner
+    if (steps != steps[0]).any() or steps[0] <= 0 or (rows > 1 and steps[0] != rows * inner[0]):
+        return None
+    return (int(steps[0]) if rows == 1 else inner[0], *inner[1:])

@@ -1,0 +1,115 @@
+"""Arrays whose uncompressed chunks lie in one file at equal distances: looked into as memory, never planned."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.volume.read.desk import Stored, store, voxels
+
+from emasync.errors import FormatError
+from emasync.volume.stacks import Stack, stack_of
+
+
+def stack(stored: Stored) -> Stack | None:
+    return stack_of(stored.array)
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "edges", "strides"),
+    [
+        ((12, 20, 30), (12, 20, 30), "full", (1200, 60, 2)),
+        ((12, 20, 30), (1, 20, 30), "full", (1200, 60, 2)),
+        ((12, 20, 30), (4, 20, 30), "full", (1200, 60, 2)),
+        ((10, 20, 30), (4, 20, 30), "cut", (1200, 60, 2)),
+        ((10, 20, 30), (1, 32, 32), "full", (2048, 64, 2)),
+        ((10, 20, 30), (1, 32, 32), "cut", (1200, 60, 2)),
+        ((7,), (7,), "full", (2,)),
+    ],
+)
+def test_blocks_of_a_stack_are_copied_out_of_the_files_memory(
+    shape: tuple[int, ...], chunks: tuple[int, ...], edges: str, strides: tuple[int, ...], tmp_path: Path
+) -> None:
+    axes = "zyx"[-len(shape) :]
+    stored = store(tmp_path, voxels(shape), chunks, axes=axes, codecs=(), edges=edges, files="one")  # type: ignore[arg-type]
+
+    found = stack(stored)
+    assert found is not None
+    assert found.strides == strides
+    np.testing.assert_array_equal(stored.volume()[:], stored.data)
+    inner = tuple(slice(1, size - 1) for size in shape)
+    np.testing.assert_array_equal(stored.volume()[inner], stored.data[inner])
+    assert stored.reads == []
+
+
+def test_pages_may_lie_apart(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((3, 4, 5)), (1, 4, 5), codecs=(), files="one")
+    file = tmp_path / stored.places.path(0)
+    before = file.read_bytes()
+    file.write_bytes(b"".join(before[at : at + 40] + b"directory" for at in stored.places.starts))
+    stored.places.starts[:] = [0, 49, 98]
+
+    found = stack(stored)
+    assert found is not None
+    assert found.strides == (49, 10, 2)
+    np.testing.assert_array_equal(stored.volume()[:], stored.data)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda places: places.starts.__setitem__(slice(None), [0, 40, 90]),
+        lambda places: places.starts.__setitem__(slice(None), [80, 40, 0]),
+        lambda places: places.sizes.__setitem__(1, 39),
+        lambda places: places.files.__setitem__(1, -1),
+        lambda places: places.files.__setitem__(0, -2),
+    ],
+    ids=["unequal distances", "backwards", "a short page", "a page left out", "a page not downloaded"],
+)
+def test_what_is_no_stack_is_planned(spoil: object, tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((3, 4, 5)), (1, 4, 5), codecs=(), files="one")
+    assert stack(stored) is not None
+
+    spoil(stored.places)  # type: ignore[operator]  # one of the changes above
+
+    assert stack(stored) is None
+
+
+def test_other_arrays_are_no_stacks(tmp_path: Path) -> None:
+    packed = store(tmp_path / "packed", voxels((4, 4, 4)), (4, 4, 4), files="one")
+    grid = store(tmp_path / "grid", voxels((4, 4, 4)), (2, 2, 4), codecs=(), files="one")
+    checked = store(tmp_path / "checked", voxels((4, 4, 4)), (1, 4, 4), codecs=(), files="one", crcs=True)
+    apart = store(tmp_path / "apart", voxels((4, 4, 4)), (1, 4, 4), codecs=())
+
+    assert [stack(each) for each in (packed, grid, checked, apart)] == [None] * 4
+
+
+def test_thick_chunks_that_lie_apart_are_no_stack(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((4, 4, 5)), (2, 4, 5), codecs=(), files="one")
+    stored.places.starts[:] = [0, 89]
+
+    assert stack(stored) is None
+
+
+def test_a_file_that_is_shorter_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    stored = store(tmp_path, voxels((3, 4, 5)), (1, 4, 5), codecs=(), files="one")
+    file = tmp_path / stored.places.path(0)
+    file.write_bytes(file.read_bytes()[:-1])
+    volume = stored.volume()
+
+    np.testing.assert_array_equal(volume.read((0, 0, 0), (2, 4, 5)), stored.data[:2])
+    with pytest.raises(FormatError, match="byte"):
+        volume.read((2, 0, 0), (1, 4, 5))
+
+
+def test_bytes_in_another_order_arrive_in_the_machines(tmp_path: Path) -> None:
+    data = voxels((3, 4, 5), ">u2")
+    stored = store(tmp_path, data, (3, 4, 5), codecs=(), files="one")
+    stored = replace(stored, array=replace(stored.array, layout=replace(stored.array.layout, dtype=">u2")))
+
+    found = stored.volume()[:]
+
+    assert found.dtype == np.dtype("u2")
+    np.testing.assert_array_equal(found, data)
