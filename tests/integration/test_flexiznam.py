@@ -140,6 +140,21 @@ def test_a_brain_imaged_twice_and_what_was_fused_of_it(flat: Flat, tmp_path: Pat
     assert len(children) == 5
 
 
+def test_trap_9_a_picture_that_did_not_arrive_lies_nowhere_in_the_tree(flat: Flat, tmp_path: Path) -> None:
+    """The tool would take a part of a .tif for a dataset; nothing is registered before all of the sample is there."""
+    flat.write(RAW, "overview.tif", "SPIM.ome.zarr/.zgroup")
+    flat.archive.set_faults({f"{BUCKET}/{RAW}/overview.tif": [{"reset_after": 20, "times": 1}, {"status": 500}]})
+    root = tmp_path / "root"
+    assert [failure.kind for failure in flat.run(root, [RAW]).failures] == ["transient"]
+    assert not [path for path in root.rglob("*") if ".tif" in path.name]
+    assert not list((root / "flexiznam").rglob("*.yml"))
+
+    flat.archive.set_faults({})
+    assert flat.run(root, [RAW]).failures == ()
+    assert (root / "flexiznam/raw/aind_open/654308/brain/sidecars/overview.tif").is_file()
+    assert "brain" in acquisition(root, "aind_open/654308/brain")["children"]
+
+
 def test_a_name_without_platform_is_told_by_its_sidecars(flat: Flat, tmp_path: Path) -> None:
     write_asset(flat.bucket, NEW, tiles=1, levels=1, stored="zarr3", schema="v2")
     root = tmp_path / "root"

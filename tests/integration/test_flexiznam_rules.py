@@ -72,6 +72,7 @@ SPOILED: dict[str, Callable[[Document], object]] = {
     "7 two top children": lambda it: it["children"].update(more={}),
     "8 folders in a dataset": lambda it: Path(it["root_folder"], "S20230331/R144736_spontaneous/ecephys/0").mkdir(),
     "8 a folder that nobody declared": lambda it: Path(it["root_folder"], "S20230331/R144736_spontaneous/x").mkdir(),
+    "10 an error that stands in the text": lambda it: dataset(it).update(created="XXERRORXX no such dataset XXERRORXX"),
     "11 old keys": lambda it: it.update(mouse="655565"),
     "12 a moment of ISO 8601": lambda it: dataset(it).update(created="2023-03-31T14:47:36Z"),
     "a path that is not there": lambda it: dataset(it).update(path="p/655565/other"),
