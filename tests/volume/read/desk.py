@@ -59,12 +59,14 @@ class CountedFiles:
     def __init__(self, root: str) -> None:
         self.files = LocalFiles(root)
         self.reads: list[tuple[str, int, int]] = []
+        self.looks: list[tuple[str, int, int]] = []
 
     def read(self, path: str, start: int, size_bytes: int) -> bytes:
         self.reads.append((path, start, size_bytes))
         return self.files.read(path, start, size_bytes)
 
     def mapped(self, path: str, start: int, size_bytes: int) -> mmap.mmap:
+        self.looks.append((path, start, size_bytes))
         return self.files.mapped(path, start, size_bytes)
 
 
@@ -117,6 +119,11 @@ class Stored:
     def reads(self) -> list[tuple[str, int, int]]:
         """Of the volume that was opened last."""
         return self.opened[-1].reads
+
+    @property
+    def looks(self) -> list[tuple[str, int, int]]:
+        """Into the memory of files, of the volume that was opened last."""
+        return self.opened[-1].looks
 
 
 def store(
