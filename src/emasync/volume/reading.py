@@ -22,7 +22,7 @@ from emasync.volume.interface import ABSENT, WHOLE_FILE, FileReader, IndexedArra
 from emasync.volume.planning import LOCAL, Plan, Read, ReadSizes, coalesce, plan_of, portions
 from emasync.volume.stacks import MOST_BYTES, Stack, stack_of
 from emasync.volume.threads import Threads
-from emasync.volume.uncompressed import Patch, is_uncompressed, patch_of, strides_of
+from emasync.volume.uncompressed import Patch, is_uncompressed, patch_of, stored_strides
 
 WORTH_A_THREAD_S: Final = 100e-6
 """A chunk that is decoded faster than this costs more when two threads pass the interpreter to each other."""
@@ -126,7 +126,7 @@ class DirectEngine:
         self.chunk_s: float | None = None
         self.read_s = 0.0
         self._grid = array.grid_shape
-        self._strides = strides_of(array.layout.chunks, self.dtype.itemsize)
+        self._strides = stored_strides(array, 0) if array.layout.edges == "full" else None
         self._scratch = threading.local()
 
     def fill(self, boxes: Sequence[Box], targets: Sequence[Voxels], gone_on: Callable[[], None] = go_on) -> None:
@@ -178,9 +178,7 @@ class DirectEngine:
 
     def strides(self, number: int) -> tuple[int, ...]:
         """Bytes from voxel to voxel of an uncompressed chunk."""
-        if self.array.layout.edges == "full":
-            return self._strides
-        return strides_of(inside_of(number, self.array), self.dtype.itemsize)
+        return stored_strides(self.array, number) if self._strides is None else self._strides
 
     def patch(self, path: str, start: int, patch: Patch) -> Voxels:
         """Voxels of an uncompressed chunk, in a copy of the file's bytes or where they are."""

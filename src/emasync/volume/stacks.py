@@ -13,10 +13,9 @@ from typing import Final
 import numpy as np
 
 from emasync.model.geometry import Box
-from emasync.volume.absence import inside_of
 from emasync.volume.cache import Voxels
 from emasync.volume.interface import WHOLE_FILE, ChunkPlaces, IndexedArray
-from emasync.volume.uncompressed import is_uncompressed, strides_of
+from emasync.volume.uncompressed import is_uncompressed, stored_strides
 
 MOST_CHUNKS: Final = 1 << 20
 """Places that are compared once; arrays of more chunks are planned block by block."""
@@ -75,9 +74,7 @@ def stack_of(array: IndexedArray) -> Stack | None:
 
 def _strides(array: IndexedArray, places: ChunkPlaces) -> tuple[int, ...] | None:
     """None where the chunks are not at equal distances, or one is shorter than its voxels."""
-    itemsize = np.dtype(array.layout.dtype).itemsize
-    stored = array.layout.chunks if array.layout.edges == "full" else inside_of(0, array)
-    inner, rows = strides_of(stored, itemsize), array.layout.chunks[0]
+    inner, rows = stored_strides(array, 0), array.layout.chunks[0]
     count = len(places.starts)
     needed = np.full(count, rows)
     needed[-1] = array.shape[0] - (count - 1) * rows

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from emasync.formats.chunks import ChunkLayout
+from emasync.volume.absence import inside_of
 from emasync.volume.cache import Voxels
+from emasync.volume.interface import IndexedArray
 
 
 def is_uncompressed(layout: ChunkLayout) -> bool:
@@ -46,8 +48,17 @@ class Patch(NamedTuple):
         return np.ndarray(self.shape, dtype, data, offset, self.strides)
 
 
-def strides_of(stored: Sequence[int], itemsize: int) -> tuple[int, ...]:
-    """Bytes from one voxel of a chunk to the next, on each axis."""
+def stored_strides(array: IndexedArray, number: int) -> tuple[int, ...]:
+    """Bytes from one voxel of an uncompressed chunk to the next, on each axis.
+
+    Parameters
+    ----------
+    array : IndexedArray
+    number : int
+        Of the chunk: at a far edge it may be stored smaller than the others are.
+    """
+    stored = array.layout.chunks if array.layout.edges == "full" else inside_of(number, array)
+    itemsize = np.dtype(array.layout.dtype).itemsize
     return tuple(itemsize * prod(stored[axis + 1 :]) for axis in range(len(stored)))
 
 
