@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from emasync.api.look import status
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.errors import EmasyncError, InputError, InterruptedRunError, MachineError, SourceError
 from emasync.hooks.interface import FACTS, FACTS_VERSION, DatasetFacts, Hook, HookContext, HookReport, SeriesFacts
-from emasync.ledger.interface import Ledger
 from emasync.manifest.description import Series
 from emasync.manifest.entry import Entry
 from emasync.model.events import Event, OnEvent, ignore_event
@@ -167,21 +167,18 @@ async def run_hooks(
     failed: list[EmasyncError] = []
     older = await asyncio.to_thread(known_facts, resources.root)
     known = {facts.id: facts for facts in (*older, *datasets)}
+    context = partial(
+        HookContext,
+        root=resources.root,
+        state_dir=resources.state_dir,
+        sink=resources.sink,
+        datasets=datasets,
+        all_datasets=tuple(known.values()),
+        on_event=on_event,
+        hurry=hurry,
+        anew=names is not None,
+    )
     for name in names if names is not None else await asyncio.to_thread(HOOKS.built):
-
-        def context(ledger: Ledger) -> HookContext:
-            return HookContext(
-                root=resources.root,
-                state_dir=resources.state_dir,
-                sink=resources.sink,
-                ledger=ledger,
-                datasets=datasets,
-                all_datasets=tuple(known.values()),
-                on_event=on_event,
-                hurry=hurry,
-                anew=names is not None,
-            )
-
         try:
             report = await _run_hook(resources, name, context)
         except (MachineError, InterruptedRunError) as error:
@@ -198,7 +195,7 @@ async def run_hooks(
     return reports, failed[0] if failed else None
 
 
-async def _run_hook(resources: Resources, name: str, context: Callable[[Ledger], HookContext]) -> HookReport:
+async def _run_hook(resources: Resources, name: str, context: Callable[..., HookContext]) -> HookReport:
     """Run one hook; what nobody foresaw in it (a plug-in's fault, a library's) is its failure and not the run's.
 
     Raises
@@ -207,7 +204,7 @@ async def _run_hook(resources: Resources, name: str, context: Callable[[Ledger],
     """
     try:
         made: Hook = (await asyncio.to_thread(HOOKS.load, name))()
-        report: HookReport = await resources.ledger.call(lambda ledger: made.run(context(ledger)))
+        report: HookReport = await resources.ledger.call(lambda ledger: made.run(context(ledger=ledger)))
     except EmasyncError:
         raise
     except Exception as error:

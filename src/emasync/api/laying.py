@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from emasync.assembly import Resources
 from emasync.errors import InputError
 from emasync.hooks.receipt import RECEIPT
-from emasync.layouts.flexiznam.register import REGISTER, mice_in, page_place
 from emasync.layouts.record import MIRROR, RECORD, LaidOut, LayoutRecord
 from emasync.manifest.manifest import Manifest
 from emasync.plan.layout import Keeper, layout_for
@@ -115,6 +114,8 @@ async def look_at_layout(root: Path, manifest: Manifest, wanted: Collection[str]
 
 async def take_names_from(known: Reads, documents: Documents) -> None:
     """Let a plan beside a root begin with the names that were given in it."""
+    from emasync.layouts.flexiznam.register import REGISTER, mice_in, page_place  # noqa: PLC0415 - a run begins without
+
     listed = await known.read(REGISTER)
     for place in (REGISTER, *map(page_place, mice_in(listed))):
         data = await known.read(place)
