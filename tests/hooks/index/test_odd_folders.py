@@ -16,7 +16,7 @@ from emasync.disk.sink import LocalSink
 from emasync.formats.zarr import ZarrFormat
 from emasync.hooks.index.walks import MAX_BROKEN, found_in
 from emasync.hooks.interface import DatasetFacts
-from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.local import LocalTree
 from emasync.testing.ephys import TRACES, write_recording
 from emasync.testing.tiff import write_pages
 from emasync.testing.volumes import smooth_blobs, write_ome_zarr_04

@@ -9,8 +9,8 @@ from emasync.errors import EmasyncError
 from emasync.formats.decoding import layout_of_stored
 from emasync.formats.stored import FileDescription, FileFormat, StoredArray
 from emasync.hooks.index.found_file import FoundArray
-from emasync.hooks.metadata.inventory import DataFile
-from emasync.hooks.metadata.local import LocalFile
+from emasync.hooks.inventory import DataFile
+from emasync.hooks.local import LocalFile
 from emasync.registry import FORMATS
 
 HEAD_BYTES: Final = 16 << 10

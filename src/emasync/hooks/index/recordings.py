@@ -11,8 +11,8 @@ from emasync.formats.decoding import layout_of_stored
 from emasync.formats.json_document import JsonObject
 from emasync.formats.paths import join
 from emasync.hooks.index.found_file import FoundArray
-from emasync.hooks.metadata.inventory import Folder
-from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.inventory import Folder
+from emasync.hooks.local import LocalTree
 
 
 def recordings_in(item: Folder, disk: LocalTree, notes: list[str]) -> Iterator[FoundArray]:

@@ -18,8 +18,8 @@ from emasync.hooks.index.files import describe
 from emasync.hooks.index.found_file import FoundArray, SliceTable
 from emasync.hooks.index.png import png_slice
 from emasync.hooks.interface import SeriesFacts
-from emasync.hooks.metadata.inventory import DataFile, kind_of
-from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.inventory import DataFile, kind_of
+from emasync.hooks.local import LocalTree
 from emasync.model.globs import Selection
 from emasync.volume.states import ChunkState
 

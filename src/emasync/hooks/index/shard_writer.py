@@ -19,7 +19,7 @@ from emasync.formats.zarr.sharding import shard_layout
 from emasync.hooks.index.file_writer import require_short
 from emasync.hooks.index.tree_writer import Memory, tree_entry
 from emasync.hooks.index.trees import TreeArray
-from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.local import LocalTree
 from emasync.volume.index_entry import Coverage, coverage_of
 from emasync.volume.index_writer import IndexWriter
 from emasync.volume.states import ChunkState

@@ -17,7 +17,7 @@ from emasync.formats.stored import Measure
 from emasync.hooks.index.cuts import Cut
 from emasync.hooks.index.telling import Told, same_layout, told_of
 from emasync.hooks.index.walks import found_in
-from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.local import LocalTree
 from emasync.model.geometry import Box
 from emasync.model.grid import ChunkGrid
 from emasync.volume.index_entry import Role

@@ -7,7 +7,7 @@ from typing import Final
 
 from emasync.errors import SourceError
 from emasync.formats.interface import Answer, Format, Found, Need, Walk
-from emasync.hooks.metadata.local import LocalTree
+from emasync.hooks.local import LocalTree
 
 MAX_BROKEN: Final = 20
 """Documents of one tree that may be broken; a tree of more is not looked at any further."""

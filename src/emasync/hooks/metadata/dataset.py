@@ -12,6 +12,8 @@ from emasync.disk.names import map_segment
 from emasync.errors import EmasyncError, MachineError
 from emasync.formats.paths import ancestors
 from emasync.hooks.interface import DatasetFacts, HookContext
+from emasync.hooks.inventory import DataFile, Folder, Hierarchy, inventory
+from emasync.hooks.local import LocalFile, LocalTree, Own
 from emasync.hooks.metadata.counting import Counts, count_objects
 from emasync.hooks.metadata.coverage import BOXES, Coverage, coverage_of, cut_of, read_boxes
 from emasync.hooks.metadata.description import VERSION, DescribedAsset, conflicts_list, describe, fields_dict
@@ -25,8 +27,6 @@ from emasync.hooks.metadata.files import describe_file
 from emasync.hooks.metadata.former import former_coverage, key_of
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
 from emasync.hooks.metadata.hierarchies import describe_hierarchy
-from emasync.hooks.metadata.inventory import DataFile, Folder, Hierarchy, inventory
-from emasync.hooks.metadata.local import LocalFile, LocalTree, Own
 from emasync.hooks.metadata.merging import Chosen, merge
 from emasync.hooks.metadata.origin import origin_claims
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord

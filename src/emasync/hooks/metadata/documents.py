@@ -8,6 +8,8 @@ from typing import Any, Final
 from emasync.errors import EmasyncError
 from emasync.formats.json_document import MAX_DOCUMENT_BYTES, parse_object
 from emasync.formats.paths import join, parent_and_name
+from emasync.hooks.inventory import Folder
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.claims import Claims, Source
 from emasync.hooks.metadata.extract_aind import AGGREGATE, AIND_DOCUMENTS, aggregate_claims
 from emasync.hooks.metadata.extract_bids import bids_description, bids_sidecar, bids_table
@@ -15,8 +17,6 @@ from emasync.hooks.metadata.extract_dandi import asset_claims, dandiset_claims, 
 from emasync.hooks.metadata.extract_empiar import empiar_claims, empiar_xml_claims
 from emasync.hooks.metadata.extract_idr import IdrRecords
 from emasync.hooks.metadata.extract_registry import registry_claims
-from emasync.hooks.metadata.inventory import Folder
-from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.scopes import Scopes
 
 MAX_ANSWERS: Final = 100_000

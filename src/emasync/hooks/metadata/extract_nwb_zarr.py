@@ -10,8 +10,8 @@ from emasync.formats.interface import ArrayDescription
 from emasync.formats.json_document import parse_object
 from emasync.formats.paths import join
 from emasync.formats.zarr.keys import ZARR_JSON, ZATTRS
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.hdf5_facts import TEXTS
-from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.zarr_texts import zarr_texts
 
 Arrays = Mapping[str, ArrayDescription]

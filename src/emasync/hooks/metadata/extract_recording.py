@@ -14,9 +14,9 @@ import numpy as np
 from emasync.errors import EmasyncError
 from emasync.formats.json_document import parse_object
 from emasync.formats.paths import join
+from emasync.hooks.inventory import Folder
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.claims import Claims, items, member, number_of, text_of
-from emasync.hooks.metadata.inventory import Folder
-from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 from emasync.hooks.metadata.storage import dtype_name
 

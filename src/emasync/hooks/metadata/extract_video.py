@@ -8,9 +8,9 @@ from typing import Final
 
 from emasync.errors import EmasyncError
 from emasync.formats.stored import HeaderBytes
+from emasync.hooks.local import LocalFile
 from emasync.hooks.metadata.claims import Claims, shown
 from emasync.hooks.metadata.files import not_of
-from emasync.hooks.metadata.local import LocalFile
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 
 MAX_BOXES: Final = 10_000

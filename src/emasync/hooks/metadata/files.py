@@ -10,12 +10,12 @@ from emasync.formats.dm.format import DmFormat
 from emasync.formats.mrc.format import MrcFormat
 from emasync.formats.stored import FileDescription, FileFormat, StoredArray
 from emasync.formats.tiff.format import TiffFormat
+from emasync.hooks.inventory import DataFile
+from emasync.hooks.local import LocalFile
 from emasync.hooks.metadata.claims import Claims
 from emasync.hooks.metadata.extract_dm import dm_claims
 from emasync.hooks.metadata.extract_mrc import mrc_claims
 from emasync.hooks.metadata.extract_tiff import tiff_claims
-from emasync.hooks.metadata.inventory import DataFile
-from emasync.hooks.metadata.local import LocalFile
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 from emasync.hooks.metadata.storage import dtype_name, lossy
 

@@ -10,8 +10,8 @@ import orjson
 
 from emasync.disk.interface import Sink
 from emasync.errors import EmasyncError
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.description import VERSION
-from emasync.hooks.metadata.local import LocalTree
 
 MAX_FORMER_BYTES: Final = 64 << 20
 _BEGIN: Final = f'{{\n  "version": {VERSION},\n  "dataset": "'.encode()

@@ -21,14 +21,14 @@ from emasync.formats.interface import (
 )
 from emasync.formats.paths import ancestors, join
 from emasync.hooks.index.walks import found_in
+from emasync.hooks.inventory import Hierarchy
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.claims import Claims
 from emasync.hooks.metadata.extract_n5 import n5_claims
 from emasync.hooks.metadata.extract_ngff import ngff_claims
 from emasync.hooks.metadata.extract_nwb import describe_hdf5
 from emasync.hooks.metadata.extract_nwb_zarr import nwb_version, zarr_facts
 from emasync.hooks.metadata.extract_precomputed import encoding_claims, volume_claims
-from emasync.hooks.metadata.inventory import Hierarchy
-from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord, Grid
 from emasync.hooks.metadata.storage import byte_order_of, codecs_of, dtype_name, lossy
 from emasync.registry import FORMATS

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from emasync.hooks.interface import HookContext, HookReport
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.asset_documents import AssetDocuments
 from emasync.hooks.metadata.dataset import FOLDER, DatasetDescriber, dataset_document, document_of
 from emasync.hooks.metadata.description import DescribedAsset
 from emasync.hooks.metadata.former import remove, stale
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
-from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.merging import conflicts
 from emasync.hooks.metadata.writers import TableWriter
 

@@ -10,9 +10,9 @@ from emasync.formats.paths import join
 from emasync.formats.precomputed.info import INFO
 from emasync.formats.zarr.keys import METADATA_NAMES
 from emasync.hooks.interface import DatasetFacts
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.claims import Claim, Claims
 from emasync.hooks.metadata.counting import Counts
-from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.records import AssetRecord
 from emasync.ledger.interface import Row
 from emasync.model.redaction import redact

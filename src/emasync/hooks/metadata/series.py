@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from emasync.hooks.inventory import DataFile
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.claims import Claim, Claims
 from emasync.hooks.metadata.files import describe_file
-from emasync.hooks.metadata.inventory import DataFile
-from emasync.hooks.metadata.local import LocalTree
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 
 LOOKED_INTO: Final = 64

@@ -8,9 +8,9 @@ from typing import Final
 import orjson
 
 from emasync.formats.paths import join
+from emasync.hooks.inventory import Folder, Hierarchy, inventory
+from emasync.hooks.local import LocalTree, Names
 from emasync.hooks.metadata.claims import member
-from emasync.hooks.metadata.inventory import Folder, Hierarchy, inventory
-from emasync.hooks.metadata.local import LocalTree, Names
 
 SURVEY: Final = "survey.json"
 """In an asset's folder of ``<dataset>.source-metadata/``: documents of its arrays as received, by key."""

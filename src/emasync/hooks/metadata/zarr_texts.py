@@ -10,8 +10,8 @@ from emasync.formats.interface import ArrayDescription
 from emasync.formats.json_document import parse_object
 from emasync.formats.paths import join
 from emasync.formats.zarr.keys import ZARR_JSON, ZARRAY
+from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.claims import items, member, text_of
-from emasync.hooks.metadata.local import LocalTree
 
 MAX_CHUNK_BYTES: Final = 1 << 20
 MAX_TEXTS: Final = 100
