@@ -39,7 +39,7 @@ def test_all_at_once_in_order_of_position(problems: Problems) -> None:
 
 
 def test_no_more_is_told_than_can_be_read(problems: Problems) -> None:
-    told = problems("version: 1\ndatasets:\n" + "- {}\n" * (MAX_PROBLEMS + 5))
+    told = problems("version: 1\ndatasets:\n" + "- []\n" * (MAX_PROBLEMS + 5))
     assert len(told) == MAX_PROBLEMS + 1
     assert told[-1].endswith("and 5 more problems after this line; mend these first")
 

@@ -83,6 +83,10 @@ TABLE = [
     (HEAD + "- source: bucket\n  url: s3://bucket\n", ["3:3: @id: is missing"]),
     (HEAD + "- id: a\n", ["3:3: @source: is missing; one of web, bucket,"]),
     (HEAD + "- id: a\n  source: ftp\n", ["4:11: @source: expected one of web, bucket,"]),
+    (
+        HEAD + "- id: a b\n  source: ftp\n  host: x\n  scales: 4\n",  # host: whose key that is nobody knows
+        ["3:7: @id: expected letters", "4:11: @source: expected one of web", "6:11: @scales: expected a list"],
+    ),
     (BUCKET.replace("id: a", "id: a b"), ["3:7: @id: expected letters, digits, dot"]),
     (BUCKET.replace("id: a", "id: .a"), ["3:7: @id: expected letters, digits, dot"]),
     (BUCKET.replace("id: a", "id: null"), ["3:7: @id: expected text; got null"]),

@@ -185,7 +185,11 @@ def _entry(item: object, path: KeyPath, faults: list[Fault]) -> Entry | None:
         faults.append(Fault(path, "expected a mapping with id: and source:"))
         return None
     model = entry_model(item.get("source"), path, faults)
-    return None if model is None else validated(model, item, path, faults)
+    if model is not None:
+        return validated(model, item, path, faults)
+    shared = {key: value for key, value in item.items() if key in Entry.model_fields}
+    validated(Entry, shared, path, faults)  # what any source's dataset may say is judged in the same go
+    return None
 
 
 def _digest(head: Head, entries: tuple[Entry, ...]) -> str:
