@@ -174,6 +174,39 @@ def test_a_disk_too_full_for_the_file_says_so_before_the_first_byte(
     sink.close()
 
 
+class InMemory(System):
+    """A filesystem of memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.preallocated = 0
+
+    def filesystem_type(self, path: str) -> str:
+        return "tmpfs"
+
+    def preallocate(self, fd: int, size_bytes: int) -> bool:
+        self.preallocated += size_bytes
+        return super().preallocate(fd, size_bytes)
+
+
+def test_no_memory_is_taken_before_it_is_written(root: Path) -> None:
+    system = InMemory()
+    sink = LocalSink(root, system=system)
+    put(sink, "x", b"x" * (2 << 20))
+    assert system.preallocated == 0
+    assert (root / "x").stat().st_size == 2 << 20
+    sink.close()
+
+
+def test_a_file_larger_than_the_memory_left_is_refused_before_the_first_byte(root: Path) -> None:
+    sink = LocalSink(root, system=InMemory())
+    with pytest.raises(MachineError) as caught:
+        sink.reserve("p-0", 1 << 60)
+    assert caught.value.kind is ErrorKind.DISK_FULL
+    assert list(sink.partials()) == []
+    sink.close()
+
+
 def test_a_system_library_without_exclusive_rename(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emasync.disk.system._libc", object)
     sink = LocalSink(root)

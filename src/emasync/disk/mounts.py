@@ -10,6 +10,9 @@ from pathlib import Path
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
+MEMORY_TYPES = frozenset({"tmpfs", "ramfs"})
+"""Files are pages of memory: nothing to make durable, and reserving blocks is taking the memory."""
+
 NETWORK_TYPES = frozenset(
     {
         "nfs",

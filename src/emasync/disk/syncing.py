@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from emasync.disk.mounts import MEMORY_TYPES
+
 
 class SyncWay(StrEnum):
     """How the bytes of a batch become durable."""
@@ -26,7 +28,6 @@ class SyncWay(StrEnum):
     """syncfs, once: the files' descriptors need not be kept."""
 
 
-_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _SYNCFS_TELLS = frozenset({"ext4", "xfs", "btrfs", "f2fs"})
 """Where syncfs reaches the disk and tells what failed: overlayfs keeps errors back, servers of FUSE are not asked."""
 _SYNCFS_SINCE = (5, 17)
@@ -61,7 +62,7 @@ def ways_for(filesystem: str, kernel: tuple[str, str]) -> tuple[SyncWay, ...]:
     name, release = kernel
     if name != "Linux":
         return (SyncWay.EACH,)
-    if filesystem in _IN_MEMORY:
+    if filesystem in MEMORY_TYPES:
         return (SyncWay.NOTHING,)
     found = _RELEASE.match(release)
     recent = found is not None and (int(found[1]), int(found[2])) >= _SYNCFS_SINCE

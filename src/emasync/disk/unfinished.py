@@ -7,10 +7,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from typing import final
 
 from emasync.disk.faults import translate
 from emasync.disk.folders import Folders
+from emasync.disk.mounts import MEMORY_TYPES
 from emasync.disk.names import UNSAFE, check_relative, problems_of
 from emasync.disk.partial import LocalPartial
 from emasync.disk.system import System
@@ -79,12 +81,25 @@ class UnfinishedFiles:
         if not self._preallocate or wanted < PREALLOCATE_FROM_BYTES:
             return self._opened(name, fd, shown)
         try:
-            reserved = wanted if self._system.preallocate(fd, wanted) else 0
+            reserved = wanted if self._reserved(fd, wanted) else 0
         except OSError as error:
             self._system.close(fd)
             self.discard(name)
             raise translate(error, f"reserve {wanted} bytes for", shown) from error
         return self._opened(name, fd, shown, reserved)
+
+    def _reserved(self, fd: int, size_bytes: int) -> bool:
+        """Whether blocks were reserved. In memory that is the work of writing them, and 4 GiB wait 0.4 s for it."""
+        if not self._in_memory:
+            return self._system.preallocate(fd, size_bytes)
+        facts = os.fstatvfs(fd)
+        if facts.f_blocks and facts.f_bavail * facts.f_frsize < size_bytes:  # no blocks at all: no limit
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return False
+
+    @cached_property
+    def _in_memory(self) -> bool:
+        return self._system.filesystem_type(self._folders.show(self.path)) in MEMORY_TYPES
 
     def _opened(self, name: str, fd: int, shown: str, reserved_bytes: int = 0) -> LocalPartial:
         partial = LocalPartial(
