@@ -5,16 +5,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.client
+import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import orjson
 import pytest
+import trustme
 
 from emasync.errors import InputError
 from emasync.testing import Archive, Fault, load_faults
+from emasync.testing.messages import parse_head
+from emasync.testing.misprints import Misprint, misprinted
 
 Start = Callable[..., Archive]
 DATA = bytes(range(256)) * 40
@@ -64,6 +72,11 @@ def bad(archive: Start) -> Iterator[Callable[..., Client]]:
 
 
 Bad = Callable[..., Client]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
 
 
 @pytest.mark.parametrize("after", [0, 1, 5000, 10240])
@@ -271,6 +284,133 @@ def test_keys_have_counts_of_their_own_and_globs_add_up(archive: Start) -> None:
     assert client("/b/d/1")[1]["x-slow"] == "1"
     assert client("/b/e")[1]["x-slow"] == "1"
     client.close()
+
+
+def raw(client: Client, *requests: bytes, timeout_s: float = 0.3) -> bytes:
+    """All that comes over one connection, until it ends or nothing comes for a while."""
+    came = b""
+    with socket.create_connection(("127.0.0.1", client.archive.port), timeout=timeout_s) as connection:
+        for request in requests:
+            connection.sendall(request)
+            with suppress(TimeoutError):
+                while part := connection.recv(1 << 16):
+                    came += part
+    return came
+
+
+GET = b"GET /b/k HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_a_header_that_stops_half_way(bad: Bad) -> None:
+    head = raw(bad({"stall_head": True}), GET)
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\n\r\n" not in head
+
+
+def test_a_header_that_drips(bad: Bad) -> None:
+    client = bad({"drip_head": 2000.0})
+    assert client()[2] == DATA
+    assert b"\r\n\r\n" not in raw(bad({"drip_head": 1.0}), GET)
+
+
+def test_interim_answers(bad: Bad) -> None:
+    assert raw(bad({"interim": 3}), GET).count(b"HTTP/1.1 103 Early Hints\r\n") == 3
+
+
+def test_fields_that_come_twice_and_lengths_that_lie(bad: Bad) -> None:
+    head = raw(bad({"twice": True}), GET).partition(b"\r\n\r\n")[0]
+    assert head.count(b"Content-Length: 10240") == 2
+    assert head.count(b"HTTP/1.1") == 1
+    head = raw(bad({"told_length": "-1"}), GET).partition(b"\r\n\r\n")[0]
+    assert b"Content-Length: -1" in head
+
+
+def test_a_kept_connection_that_vanishes(bad: Bad) -> None:
+    client = bad({"vanish": True})
+    assert len(raw(client, GET, GET)) < 2 * len(DATA)
+    assert len(client.archive.requests) == 1
+
+
+def test_bytes_from_further_on(bad: Bad) -> None:
+    client = bad({"shift": 1000})
+    status, headers, data, _ = client(Range="bytes=100-4199")
+    assert (status, headers["Content-Range"]) == (206, "bytes 100-4199/10240")
+    assert data == DATA[1100:4200] + DATA[100:1100]
+
+
+def test_a_body_cut_below_tls(archive: Start, authority: trustme.CA) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    client.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    for fault in ("close_after", "cut_after"):
+        port = archive({"b/k": DATA}, faults={"b/k": [{fault: 5000}]}, tls=server).port
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=20) as below,
+            client.wrap_socket(below, server_hostname="127.0.0.1", suppress_ragged_eofs=False) as connection,
+        ):
+            connection.sendall(GET)
+            came, ended = b"", "with a word"
+            try:
+                while part := connection.recv(1 << 16):
+                    came += part
+            except ssl.SSLEOFError:
+                ended = "without"
+        assert len(came.partition(b"\r\n\r\n")[2]) == 5000
+        assert ended == ("without" if fault == "cut_after" else "with a word")
+
+
+KEYS = {f"b/{number}": b"x" for number in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("misprint", "said"),
+    [
+        ("doubled", "0 0 1 1"),
+        ("backwards", "1 0"),
+        ("same_page", "0 1"),
+        ("endless", ""),
+        ("mistyped", "0 1"),
+    ],
+)
+def test_listings_that_cannot_be_right(misprint: str, said: str, archive: Start) -> None:
+    client = Client(archive(KEYS, faults={"list:b": [{"misprint": misprint}]}, page_limit=2))
+    pages = [client("/b?list-type=2")[2].decode()]
+    for _ in range(3):
+        found = re.search("<NextContinuationToken>(.*?)</", pages[-1])
+        assert found is not None or misprint not in ("same_page", "endless")
+        pages.append(
+            "" if found is None else client(f"/b?list-type=2&continuation-token={quote(found[1])}")[2].decode()
+        )
+    client.close()
+    assert " ".join(re.findall("<Key>(.*?)</Key>", pages[0])) == said
+    assert ("large" in pages[0]) is (misprint == "mistyped")
+    if misprint == "same_page":
+        assert re.findall("<Key>(.*?)</Key>", pages[3]) == ["0", "1"]
+
+
+ASKED = parse_head(b"GET /api/x/?page=1&size=9 HTTP/1.1\r\nHost: h:1")
+PAGE = orjson.dumps({"results": [{"size": 1}, {"size": 2}], "next": None})
+
+
+@pytest.mark.parametrize(
+    ("misprint", "said"),
+    [
+        ("doubled", {"results": [{"size": 1}, {"size": 1}, {"size": 2}, {"size": 2}], "next": None}),
+        ("backwards", {"results": [{"size": 2}, {"size": 1}], "next": None}),
+        ("same_page", {"results": [{"size": 1}, {"size": 2}], "next": "http://h:1/api/x/?page=1&size=9"}),
+        ("endless", {"results": [], "next": "http://h:1/api/x/?page=2&size=9"}),
+        ("mistyped", {"results": {"0": {"size": [1]}, "1": {"size": [2]}}, "next": [None]}),
+    ],
+)
+def test_answers_of_an_api_that_cannot_be_right(misprint: Misprint, said: object) -> None:
+    assert orjson.loads(misprinted(PAGE, misprint, ASKED)) == said
+    assert misprinted(b"plain", misprint, ASKED) == b"plain"
+
+
+def test_depth() -> None:
+    assert misprinted(PAGE, "deep", ASKED).startswith(b"[" * 1000)
 
 
 def test_methods_and_ranges(bad: Bad) -> None:

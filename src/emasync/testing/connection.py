@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import time
 from collections.abc import Coroutine
 from typing import Any, Protocol, cast
 
-from emasync.testing.messages import HEADER_LIMIT_BYTES, PLAIN, Answer, Asked, BadRequest, of_bytes, parse_head
+from emasync.testing.messages import HEADER_LIMIT_BYTES, PLAIN, Answer, Asked, BadRequest, Wire, of_bytes, parse_head
 from emasync.testing.requestlog import RequestLog
 
 SMALL_BYTES = 64 << 10
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._buffer = b""
         self._skip_bytes = 0
+        self._deaf = False
         self._sending: asyncio.Task[None] | None = None
         self._writable = asyncio.Event()
         self._gone = asyncio.Event()
@@ -94,6 +96,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take request bytes."""
+        if self._deaf:
+            self._transport.close()
+            return
         self._buffer = self._buffer + data if self._buffer else data
         self._serve()
         if self._sending is not None and len(self._buffer) > HEADER_LIMIT_BYTES:
@@ -168,16 +173,36 @@ class Connection(asyncio.Protocol):
             self._reset()
             return
         close = not asked.keep_alive or wire.framing == "close"
-        self._transport.write(answer.head(close=close))
+        await self._send_head(answer.head(close=close), wire)
         if not answer.bodiless:
             await self._send_body(answer)
+        await self._end(wire, close=close)
+
+    async def _send_head(self, head: bytes, wire: Wire) -> None:
+        if wire.stall_head:
+            self._transport.write(head[: len(head) // 2])
+            await self._gone.wait()
+        pace = Pacer(wire.head_rate_bytes_per_s)
+        for at in range(0, len(head), pace.block_bytes):
+            if self._transport.is_closing():
+                return
+            part = head[at : at + pace.block_bytes]
+            self._transport.write(part)
+            await pace.sent(len(part))
+
+    async def _end(self, wire: Wire, *, close: bool) -> None:
         if wire.then == "stall":
             await self._gone.wait()
         elif wire.then == "reset":
             await self._until_sent()
             self._reset()
+        elif wire.then == "cut":
+            await self._until_sent()
+            self._shut_down()
+            await self._gone.wait()
         elif close or wire.then == "close":
             self._transport.close()
+        self._deaf = wire.then == "vanish"
 
     async def _send_body(self, answer: Answer) -> None:
         wire = answer.wire
@@ -200,12 +225,18 @@ class Connection(asyncio.Protocol):
 
     async def _until_sent(self) -> None:
         """Wait until the client's kernel has all bytes, as a reset throws away what is still under way."""
-        self._transport.set_write_buffer_limits(high=0)
-        await self._writable.wait()
-        for _ in range(500):  # bounded: a client that does not read is cut anyway
-            if self._gone.is_set() or not _unsent_bytes(self._transport):
+        for _ in range(5000):  # bounded: a client that does not read is cut anyway
+            unsent = self._transport.get_write_buffer_size() or _unsent_bytes(self._transport)
+            if self._gone.is_set() or not unsent:
                 return
             await asyncio.sleep(0.001)
+
+    def _shut_down(self) -> None:
+        """Say FIN below whatever lies above TCP."""
+        connected = self._transport.get_extra_info("socket")
+        if connected is not None and not self._transport.is_closing():
+            with socket.socket(fileno=os.dup(connected.fileno())) as below:  # loops hand out views without shutdown()
+                below.shutdown(socket.SHUT_WR)
 
     def _reset(self) -> None:
         """Close with RST instead of FIN (SO_LINGER with a linger time of zero)."""

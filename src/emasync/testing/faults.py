@@ -21,13 +21,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import translate
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import orjson
 
 from emasync.errors import InputError
 from emasync.testing.alteration import Change
 from emasync.testing.messages import Asked
+from emasync.testing.misprints import Misprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +49,20 @@ class Fault:
         Only requests of this method.
     ranged : bool or None
         True: only requests with a Range; False: only those without.
-    reset_after, close_after, stall_after : int or None
-        The body ends after so many bytes with RST, with FIN, or never.
+    reset_after, close_after, cut_after, stall_after : int or None
+        The body ends after so many bytes with RST, with FIN, with a FIN that TLS does not announce, or never.
     drop : bool
         RST instead of an answer.
+    stall_head : bool
+        Half of the header, and no more.
+    drip_head : float or None
+        Bytes per second of the header.
+    interim : int
+        Interim answers (1xx) before the answer.
     hang_up : bool
         FIN after a whole answer that did not announce it.
+    vanish : bool
+        The connection is kept after a whole answer, and ends when something is asked over it again.
     drip : float or None
         Bytes per second.
     delay_s : float
@@ -62,6 +71,8 @@ class Fault:
         Bytes fewer (then FIN) or more than Content-Length promises.
     truncate : int
         Bytes missing at the end, and Content-Length agrees.
+    told_length : str or None
+        Content-Length says this.
     chunked, no_length : bool
         Framing without Content-Length: chunks, or the end of the connection.
     status : int or None
@@ -76,8 +87,12 @@ class Fault:
         Text to answer instead of the object.
     headers : mapping of str to str
         Added to the answer.
+    twice : bool
+        Each header field comes twice.
     html_error : bool
         A page in HTML with status 200.
+    misprint : {"doubled", "backwards", "same_page", "endless", "deep", "mistyped"} or None
+        What a listing or the answer of an API says; see :data:`emasync.testing.misprints.Misprint`.
     missing, forbidden : bool
         404 NoSuchKey, 403 AccessDenied.
     redirect : str or None
@@ -86,6 +101,8 @@ class Fault:
         200 and the whole object instead of 206.
     wrong_content_range : int
         Offset that Content-Range is wrong by.
+    shift : int
+        The bytes come from so much further on (and from the beginning again at the end), and the header denies it.
     wrong_total : int
         Bytes that the total size in Content-Range is wrong by.
     unknown_total : bool
@@ -108,14 +125,20 @@ class Fault:
     ranged: bool | None = None
     reset_after: int | None = None
     close_after: int | None = None
+    cut_after: int | None = None
     stall_after: int | None = None
     drop: bool = False
+    stall_head: bool = False
+    drip_head: float | None = None
+    interim: int = 0
     hang_up: bool = False
+    vanish: bool = False
     drip: float | None = None
     delay_s: float = 0.0
     short_body: int = 0
     long_body: int = 0
     truncate: int = 0
+    told_length: str | None = None
     chunked: bool = False
     no_length: bool = False
     status: int | None = None
@@ -124,12 +147,15 @@ class Fault:
     code: str | None = None
     body: str | None = None
     headers: Mapping[str, str] | None = None
+    twice: bool = False
     html_error: bool = False
+    misprint: Misprint | None = None
     missing: bool = False
     forbidden: bool = False
     redirect: str | None = None
     ignore_range: bool = False
     wrong_content_range: int = 0
+    shift: int = 0
     wrong_total: int = 0
     unknown_total: bool = False
     gzip_range: bool = False
@@ -198,8 +224,8 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if isinstance(kind, type):
         return isinstance(value, kind)
-    if kind == Change:
-        return value in get_args(Change)
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
     if kind == Mapping[str, str]:
         return isinstance(value, Mapping) and all(isinstance(text, str) for text in (*value, *value.values()))
     return any(_fits(value, one) for one in get_args(kind))

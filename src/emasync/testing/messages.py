@@ -13,6 +13,9 @@ from emasync.testing.objects import Reader
 HEADER_LIMIT_BYTES = 64 << 10
 """A longer request head is refused with 431."""
 
+EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </x.css>; rel=preload\r\n\r\n"
+"""An interim answer (RFC 8297)."""
+
 Headers = tuple[tuple[str, str], ...]
 
 _REASONS = {int(status): status.phrase for status in HTTPStatus}
@@ -74,9 +77,21 @@ class Wire:
         How the client learns where the body ends (RFC 9112, section 6.3).
     cut_at_bytes : int or None
         The body stops after so many bytes; None sends all of it.
-    then : {"keep", "close", "reset", "stall", "drop"}
-        What happens at the end (or the cut). ``drop`` resets before any byte of the answer.
+    then : {"keep", "close", "cut", "reset", "stall", "vanish", "drop"}
+        What happens at the end (or the cut). ``cut`` closes below TLS, which says nothing of it; ``vanish`` closes when
+        the next request comes; ``drop`` resets before any byte of the answer.
     rate_bytes_per_s : float or None
+        Of the body.
+    head_rate_bytes_per_s : float or None
+        Of the header.
+    stall_head : bool
+        The header stops half-way.
+    interim : int
+        Interim answers (RFC 9110, section 15.2) before the header.
+    twice : bool
+        Each header field comes twice.
+    told_length : str or None
+        What Content-Length says; None for the truth.
     delay_s : float
         Before the first byte.
     extra_bytes : int
@@ -85,8 +100,13 @@ class Wire:
 
     framing: Literal["length", "chunked", "close"] = "length"
     cut_at_bytes: int | None = None
-    then: Literal["keep", "close", "reset", "stall", "drop"] = "keep"
+    then: Literal["keep", "close", "cut", "reset", "stall", "vanish", "drop"] = "keep"
     rate_bytes_per_s: float | None = None
+    head_rate_bytes_per_s: float | None = None
+    stall_head: bool = False
+    interim: int = 0
+    twice: bool = False
+    told_length: str | None = None
     delay_s: float = 0.0
     extra_bytes: int = 0
 
@@ -132,16 +152,19 @@ class Answer:
     def head(self, *, close: bool) -> bytes:
         """Status line and header section, ready to send."""
         lines = [f"HTTP/1.1 {self.status} {_REASONS.get(self.status, 'Unknown')}"]
+        length = self.wire.told_length or str(self.stop - self.start)
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.status != HTTPStatus.NOT_MODIFIED:
             if self.wire.framing == "length":
-                lines.append(f"Content-Length: {self.stop - self.start}")
+                lines.append(f"Content-Length: {length}")
             elif self.wire.framing == "chunked":
                 lines.append("Transfer-Encoding: chunked")
         if close:
             lines.append("Connection: close")
+        if self.wire.twice:
+            lines[1:] = [line for line in lines[1:] for _ in range(2)]
         lines.append("\r\n")
-        return "\r\n".join(lines).encode("utf-8", "surrogateescape")
+        return EARLY * self.wire.interim + "\r\n".join(lines).encode("utf-8", "surrogateescape")
 
 
 def of_bytes(status: int, headers: Headers, data: bytes, *, bodiless: bool = False) -> Answer:

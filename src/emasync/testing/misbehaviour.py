@@ -12,12 +12,17 @@ from emasync.testing.conditions import http_date
 from emasync.testing.content import error
 from emasync.testing.faults import Fault, FaultBook, Working
 from emasync.testing.messages import Answer, Asked, Headers, Wire, of_bytes
+from emasync.testing.misprints import misprinted
+from emasync.testing.objects import Reader
 from emasync.testing.site import Site
 
 _CODES = {403: "AccessDenied", 404: "NoSuchKey", 429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
 _FOUND = 302
 _PARTIAL, _WHOLE = 206, 200
 _HTML: Headers = (("Content-Type", "text/html; charset=utf-8"),)
+_SAME = ("delay_s", "stall_head", "interim", "twice", "told_length")
+"""Called alike in faults and on the wire."""
+
 _PAGE = b"<!DOCTYPE html>\n<html><head><title>Maintenance</title></head><body>Please come back later.</body></html>\n"
 
 
@@ -48,7 +53,7 @@ class FaultySite:
         if answer is None:
             answer = _changed_site(self.site, working).answer(_changed_request(asked, faults))
         for fault in faults:
-            answer = _with_wire(_altered(answer, fault), fault)
+            answer = _with_wire(_altered(asked, answer, fault), fault)
         return answer
 
 
@@ -93,7 +98,9 @@ def _retry_after(fault: Fault) -> list[tuple[str, str]]:
     return [("Retry-After", told if isinstance(told, str) else f"{told:g}")]
 
 
-def _altered(answer: Answer, fault: Fault) -> Answer:
+def _altered(asked: Asked, answer: Answer, fault: Fault) -> Answer:
+    if fault.misprint is not None:
+        answer = _of_other_bytes(answer, misprinted(bytes(answer.read(0, answer.stop)), fault.misprint, asked))
     headers = answer.headers
     if fault.headers:
         headers = (*headers, *fault.headers.items())
@@ -103,6 +110,8 @@ def _altered(answer: Answer, fault: Fault) -> Answer:
         headers = tuple(
             (name, _wrong_range(text, fault)) if name == "Content-Range" else (name, text) for name, text in headers
         )
+    if fault.shift:
+        answer = replace(answer, read=_shifted(answer, fault.shift))
     altered = replace(answer, headers=headers, stop=max(answer.start, answer.stop - fault.truncate))
     if (fault.gzip_range and answer.status == _PARTIAL) or (fault.gzip_whole and answer.status == _WHOLE):
         return _gzipped(altered)
@@ -119,8 +128,19 @@ def _wrong_range(text: str, fault: Fault) -> str:
 
 def _gzipped(answer: Answer) -> Answer:
     packed = gzip.compress(bytes(answer.read(answer.start, answer.stop)), mtime=0)
-    headers = (*answer.headers, ("Content-Encoding", "gzip"))
-    return replace(answer, headers=headers, read=lambda start, stop: packed[start:stop], start=0, stop=len(packed))
+    return replace(_of_other_bytes(answer, packed), headers=(*answer.headers, ("Content-Encoding", "gzip")))
+
+
+def _of_other_bytes(answer: Answer, data: bytes) -> Answer:
+    return replace(answer, read=lambda start, stop: data[start:stop], start=0, stop=len(data))
+
+
+def _shifted(answer: Answer, by: int) -> Reader:
+    """Reads the body as if it began `by` bytes later; what lies behind its end is its beginning."""
+    size = answer.stop - answer.start
+    body = bytes(answer.read(answer.start, answer.stop)) * 2
+    at = by % size if size else 0
+    return lambda start, stop: body[at + start - answer.start : at + stop - answer.start]
 
 
 def _with_wire(answer: Answer, fault: Fault) -> Answer:
@@ -130,8 +150,9 @@ def _with_wire(answer: Answer, fault: Fault) -> Answer:
         changes.update(then=then, cut_at_bytes=after)
     if fault.drip is not None:
         changes["rate_bytes_per_s"] = fault.drip
-    if fault.delay_s:
-        changes["delay_s"] = fault.delay_s
+    if fault.drip_head is not None:
+        changes["head_rate_bytes_per_s"] = fault.drip_head
+    changes |= {name: value for name in _SAME if (value := getattr(fault, name))}
     if fault.long_body:
         changes["extra_bytes"] = fault.long_body
     if fault.chunked or fault.no_length:
@@ -144,9 +165,16 @@ def _cuts(answer: Answer, fault: Fault) -> Mapping[str, int | None]:
     cuts: dict[str, int | None] = {}
     if fault.hang_up:
         cuts["close"] = None
+    if fault.vanish:
+        cuts["vanish"] = None
     if fault.short_body:
         cuts["close"] = max(0, answer.size_bytes - fault.short_body)
-    told = {"close": fault.close_after, "reset": fault.reset_after, "stall": fault.stall_after}
+    told = {
+        "close": fault.close_after,
+        "cut": fault.cut_after,
+        "reset": fault.reset_after,
+        "stall": fault.stall_after,
+    }
     cuts.update({then: after for then, after in told.items() if after is not None})
     if fault.drop:
         cuts["drop"] = None

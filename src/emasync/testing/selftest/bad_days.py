@@ -12,6 +12,9 @@ Shape = Literal["small", "ranged", "listing", "api"]
 ANSWERS: Final[frozenset[Shape]] = frozenset({"small", "ranged", "listing", "api"})
 OBJECTS: Final[frozenset[Shape]] = frozenset({"small", "ranged"})
 RANGES: Final[frozenset[Shape]] = frozenset({"ranged"})
+DOCUMENTS: Final[frozenset[Shape]] = frozenset({"listing", "api"})
+PAGES: Final[frozenset[Shape]] = frozenset({"listing"})
+CALLS: Final[frozenset[Shape]] = frozenset({"api"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,29 @@ BAD_DAYS: Final = (
 """Each meets objects that are small, large and of unknown size in ``tests/integration/test_faults.py``."""
 
 _NO_BUDGET: Final = {"RateLimit-Remaining": "0", "RateLimit-Reset": "1"}
+
+STRANGE_DAYS: Final = (
+    BadDay("stall in the header", {"stall_head": True}),
+    BadDay("drip in the header", {"drip_head": 50.0}),
+    BadDay("interim answers", {"interim": 3}),
+    BadDay("interim answers without end", {"interim": 1000}),
+    BadDay("each field twice", {"twice": True}),
+    BadDay("two lengths", {"headers": {"Content-Length": "7"}}),
+    BadDay("a length beyond all bounds", {"told_length": "9" * 30}),
+    BadDay("a length that is none", {"told_length": "-1"}),
+    BadDay("a kept connection that vanishes", {"vanish": True}),
+    BadDay("429 with a delay that is none", {"status": 429, "retry_after": "soon"}),
+    BadDay("503 with a date that has passed", {"status": 503, "retry_after_date_s": -1e9}),
+    BadDay("redirect to a sign-in page", {"redirect": "/sign-in"}, final=True),
+    BadDay("a document cut off, and says so", {"truncate": 40}, final=True, shapes=DOCUMENTS),
+    BadDay("rows twice", {"misprint": "doubled"}, final=True, shapes=DOCUMENTS),
+    BadDay("rows backwards", {"misprint": "backwards"}, final=True, shapes=DOCUMENTS),
+    BadDay("the same page again", {"misprint": "same_page"}, final=True, shapes=DOCUMENTS),
+    BadDay("pages without end", {"misprint": "endless"}, final=True, shapes=DOCUMENTS),
+    BadDay("values of other types", {"misprint": "mistyped"}, final=True, shapes=DOCUMENTS),
+    BadDay("lists in lists in lists", {"misprint": "deep"}, final=True, shapes=CALLS),
+)  # fmt: skip
+"""What no honest server says; most of it comes from proxies, captive portals and hostile hands."""
 
 WORSE_DAYS: Final = (
     BadDay("storm of 503", {"status": 503, "probability": 0.4, "seed": 3}),

@@ -10,13 +10,13 @@ from typing import Any, Final, Literal
 
 from emasync import api
 from emasync.model.receipt import Receipt
-from emasync.testing.selftest.bad_days import BAD_DAYS, WORSE_DAYS, BadDay, Shape
+from emasync.testing.selftest.bad_days import BAD_DAYS, STRANGE_DAYS, WORSE_DAYS, BadDay, Shape
 from emasync.testing.selftest.stage import POLICY, SHAPES, Stage
 
 Way = Literal["wire", "fallback", "processes"]
 Often = Literal["once", "always"]
 
-ALL_DAYS: Final = (*BAD_DAYS, *WORSE_DAYS)
+ALL_DAYS: Final = (*BAD_DAYS, *STRANGE_DAYS, *WORSE_DAYS)
 
 TRIES: Final[dict[Often, int]] = {"once": 6, "always": 2}
 """What happens once is mended, also on a machine that is busy with something else; what always happens is no wait."""

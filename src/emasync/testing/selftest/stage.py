@@ -21,6 +21,8 @@ LARGE_BYTES: Final = 1_380_500
 
 DANDISET: Final = "000027"
 PAGE_LIMIT: Final = 10
+SIGN_IN: Final = "sign-in"
+"""Where captive portals lead: a page, with status 200."""
 SHAPES: Final[tuple[Shape, ...]] = get_args(Shape)
 
 POLICY: Final = {
@@ -106,7 +108,8 @@ class Stage:
     def spoil(self, *, once: bool) -> None:
         """Let the bad day begin."""
         fault = self.day.heals if once else self.day.always
-        self.archive.set_faults({_PATTERNS[shape]: [fault] for shape in self.day.shapes})
+        spoilt = {_PATTERNS[shape]: [fault] for shape in self.day.shapes}
+        self.archive.set_faults({**spoilt, SIGN_IN: [{"html_error": True}]})
 
     def clear(self) -> None:
         """Good weather."""
