@@ -12,6 +12,7 @@ from typing import Any
 from emasync.errors import InputError
 from emasync.volume.index import indexed_datasets, open_index
 from emasync.volume.index_entry import ArrayEntry, Coverage, Role
+from emasync.volume.orientation import SPATIAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,11 @@ class VolumeRow:
     def shape(self) -> tuple[int, ...]:
         """Of the finest level there is."""
         return self.scales[0].shape
+
+    @property
+    def has_voxels(self) -> bool:
+        """Whether an axis is one of space: then a voxel size would be expected."""
+        return any(axis.lower() in SPATIAL for axis in self.axes)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON (Any: its values)."""

@@ -47,8 +47,9 @@ def lines(rows: Iterable[VolumeRow]) -> Iterable[str]:
                 for axis, size, unit in zip(row.axes, scale.voxel_size, scale.unit, strict=True)
                 if size is not None
             ]
-            shape = " x ".join(map(str, scale.shape))
-            yield f"  {scale.scale}: {shape}  {', '.join(sizes) or 'voxel size unknown'}  {_here(scale.coverage)}"
+            shape = " x ".join(map(str, scale.shape)) or "one value"
+            told = ", ".join(sizes) or ("voxel size unknown" if row.has_voxels else "")
+            yield "  ".join(part for part in (f"  {scale.scale}: {shape}", told, _here(scale.coverage)) if part)
 
 
 def _here(coverage: api.Coverage) -> str:
