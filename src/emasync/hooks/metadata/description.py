@@ -14,6 +14,7 @@ from emasync.hooks.metadata.coverage import Coverage
 from emasync.hooks.metadata.fields import BY_NAME, FIELDS, Value
 from emasync.hooks.metadata.merging import Chosen, conflicts, merge
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
+from emasync.model.version import VERSION as TOOL_VERSION
 
 VERSION: Final = 1
 """Of the documents."""
@@ -85,34 +86,37 @@ class DescribedAsset:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Flat rows (Any: values of the table's kinds), one an array and scale; one where there is no array."""
-        base = _flat(self.fields)
-        base |= {"dataset_id": self.dataset, "asset_id": self.id}
+        base: dict[str, Any] = {"dataset_id": self.dataset, "asset_id": self.id, "tool_version": TOOL_VERSION}
+        _flatten(self.fields, base)
+        base["n_notes"] = len(self.notes)
         own = conflicts(self.fields)
         if not self.arrays:
-            yield base | _counted(own, self.notes)
+            yield _counted(base, own)
         for array in self.arrays:
-            both = own | conflicts(array.fields)
-            yield (
-                base
-                | _flat(array.fields)
-                | {"array_path": array.path, "scale_level": array.scale}
-                | _counted(both, self.notes)
-            )
+            row = base.copy()
+            _flatten(array.fields, row)
+            row["array_path"] = array.path
+            if array.scale is not None:
+                row["scale_level"] = array.scale
+            yield _counted(row, own | conflicts(array.fields))
 
 
-def _flat(fields: Merged) -> dict[str, Any]:
-    """Values, and sources where the table has them (Any: values of the table's kinds)."""
-    row: dict[str, Any] = {}
+_SOURCE_OF: Final = {field.name: f"{field.name}_source" for field in FIELDS if field.sourced}
+
+
+def _flatten(fields: Merged, row: dict[str, Any]) -> None:
+    """Put values into a row, and sources where the table has them (Any: values of the table's kinds)."""
     for name, chosen in fields.items():
-        if chosen.claim is not None:
-            row[name] = chosen.value
-            if BY_NAME[name].sourced:
-                row[f"{name}_source"] = chosen.claim.source
+        claim = chosen.claim
+        if claim is not None:
+            row[name] = claim.value
+            if name in _SOURCE_OF:
+                row[_SOURCE_OF[name]] = claim.source
+
+
+def _counted(row: dict[str, Any], both: Merged) -> dict[str, Any]:
+    row["n_conflicts"], row["conflicts"] = len(both), tuple(sorted(both))
     return row
-
-
-def _counted(both: Merged, notes: tuple[str, ...]) -> dict[str, Any]:
-    return {"n_conflicts": len(both), "conflicts": tuple(sorted(both)), "n_notes": len(notes)}
 
 
 def describe(

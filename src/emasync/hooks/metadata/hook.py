@@ -73,7 +73,8 @@ def _dataset(
     table.begin(described)
     documents.write(dataset_document(describer.dataset), described)
     for asset in describer.assets():
-        table.add(asset, documents.write(document_of(asset.dataset, asset.id), asset.to_dict()))
+        as_json = asset.to_dict()
+        table.add(asset, documents.write(document_of(asset.dataset, asset.id), as_json), as_json)
         yield asset
     table.end()
     for note in describer.notes:

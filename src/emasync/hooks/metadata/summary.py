@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from emasync.hooks.metadata.description import DescribedAsset, Merged
-from emasync.hooks.metadata.fields import BY_NAME, FIELDS, SOURCED
+from emasync.hooks.metadata.description import DescribedAsset
+from emasync.hooks.metadata.fields import FIELDS, SOURCED
 from emasync.hooks.metadata.markdown import plain, table
 from emasync.hooks.metadata.merging import PRECEDENCE, TOLERANCE, Chosen, conflicts
 from emasync.model.version import VERSION
@@ -19,6 +19,7 @@ MAX_CONFLICTS: Final = 200
 """Lines; others are counted, and stand in ``metadata.json``."""
 
 MAX_NOTES: Final = 50
+_SOURCES: Final = frozenset(f"{name}_source" for name in SOURCED)
 _MANY: Final = 12
 """Datasets beyond which coverage is told a dataset and not as a matrix."""
 
@@ -63,20 +64,26 @@ class Summary:
             _Dataset(id=dataset["id"], complete=dataset["complete"], notes=dataset["notes"][:MAX_NOTES])
         )
 
-    def add(self, asset: DescribedAsset) -> None:
-        """Take one asset of the dataset begun last."""
+    def add(self, asset: DescribedAsset, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take one asset of the dataset begun last.
+
+        Parameters
+        ----------
+        asset : DescribedAsset
+        rows : sequence of mapping
+            Its rows of the table (Any: values of the table's kinds).
+        """
         counts = self._datasets[-1]
         counts.assets += 1
         counts.formats[asset.record.format or asset.record.kind] += 1
-        parts: list[Merged] = [{**asset.fields, **array.fields} for array in asset.arrays] or [asset.fields]
-        for part in parts:
+        for row in rows:
             counts.rows += 1
-            known = {name: chosen.claim for name, chosen in part.items() if chosen.claim is not None}
-            counts.known.update(known.keys())
-            counts.sources.update(claim.source for name, claim in known.items() if BY_NAME[name].sourced)
-            if not counts.first and ("shape_x" in known or "n_samples" in known or counts.rows == 1):
-                counts.first = {name: claim.value for name, claim in known.items()}
-        self._take_conflicts(asset)
+            counts.known.update(row.keys())
+            counts.sources.update([row[name] for name in row.keys() & _SOURCES])
+            if not counts.first and ("shape_x" in row or "n_samples" in row or counts.rows == 1):
+                counts.first = dict(row)
+        if any(row["n_conflicts"] for row in rows):
+            self._take_conflicts(asset)
         room = MAX_NOTES - len(counts.notes)
         counts.notes += [f"{asset.id}: {note}" for note in asset.notes[: max(0, room)]]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, Literal
 
@@ -45,17 +46,50 @@ _FORMULA: Final = frozenset("=+-@\t\r")
 """Texts that begin so are run by spreadsheets; they get an apostrophe in front."""
 
 
-_EMPTY: Final = dict.fromkeys(COLUMNS, "")
-_IN_ORDER: Final = itemgetter(*COLUMNS)
+_SPELLED: Final = LISTS | {field.name for field in FIELDS if field.kind in ("text", "boolean")}
+"""Columns that are not written as they are: strangers' texts, lists, truth. Sources are words of ours."""
+
+_QUOTED: Final = frozenset('",\r\n')
+_ODD: Final = re.compile(r'^[=+\-@\t\r]|[",\r\n]')
+"""Texts that need more than to be written: formulas and quotes are rare."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How rows that know the same columns are written; nearly all columns of a row are empty.
+
+    Attributes
+    ----------
+    template : str
+        A line, with a place for each column that is known.
+    cells : callable
+        Values of these, in their order.
+    spelled : tuple of str
+        Those of them that are not written as they are.
+    """
+
+    template: str
+    cells: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    spelled: tuple[str, ...]
+
+    def line(self, row: Mapping[str, Any]) -> str:
+        """One line (Any: values of the table's kinds)."""
+        written = dict(row)
+        for name in self.spelled:
+            written[name] = _cell(written[name])
+        return self.template % self.cells(written)
+
+
+@lru_cache(maxsize=1024)
+def _form(names: tuple[str, ...]) -> _Form:
+    known = [name for name in COLUMNS if name in names]
+    line = ",".join("%s" if name in names else "" for name in COLUMNS)
+    return _Form(f"{line}\r\n", itemgetter(*known), tuple(name for name in known if name in _SPELLED))
 
 
 def csv_text(rows: list[dict[str, Any]]) -> str:
     """Lines of RFC 4180 (Any: values of the table's kinds); empty for unknown, ``true`` and ``false``."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    for row in rows:
-        writer.writerow(_IN_ORDER(_EMPTY | {name: _cell(value) for name, value in row.items()}))
-    return text.getvalue()
+    return "".join([_form(tuple(row)).line(row) for row in rows])
 
 
 def header_line() -> str:
@@ -63,12 +97,18 @@ def header_line() -> str:
     return ",".join(COLUMNS) + "\r\n"
 
 
-def _cell(value: object) -> object:
+def _cell(value: object) -> str:
     if isinstance(value, str):
-        return f"'{value}" if value[:1] in _FORMULA else value
+        return value if _ODD.search(value) is None else _quoted(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return _cell(SEPARATOR.join(value)) if isinstance(value, tuple | list) else value
+    return _cell(SEPARATOR.join(value)) if isinstance(value, tuple | list) else f"{value}"
+
+
+def _quoted(text: str) -> str:
+    """RFC 4180, section 2, rules 5 to 7."""
+    safe = f"'{text}" if text[:1] in _FORMULA else text
+    return safe if _QUOTED.isdisjoint(safe) else '"' + safe.replace('"', '""') + '"'
 
 
 def plain(value: object) -> object:

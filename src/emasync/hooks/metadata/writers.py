@@ -49,21 +49,25 @@ class TableWriter:
         self._datasets += 1
         self._assets = 0
 
-    def add(self, asset: DescribedAsset, document: str) -> None:
+    def add(self, asset: DescribedAsset, document: str, as_json: Mapping[str, Any] | None = None) -> None:
         """Take one asset of the dataset begun last.
 
         Parameters
         ----------
+        asset : DescribedAsset
         document : str
             Where it has a document of its own, relative to the root.
+        as_json : mapping, optional
+            What :meth:`DescribedAsset.to_dict` gave, where somebody asked before (Any: JSON).
         """
-        text = orjson.dumps({**asset.to_dict(), "document": document}, option=orjson.OPT_NON_STR_KEYS)
+        described = asset.to_dict() if as_json is None else as_json
+        text = orjson.dumps({**described, "document": document}, option=orjson.OPT_NON_STR_KEYS)
         self._json.write((b"," if self._assets else b"") + b"\n" + text)
-        rows = [{**row, "tool_version": TOOL_VERSION} for row in asset.rows()]
+        rows = list(asset.rows())
         self._csv.write(csv_text(rows).encode("utf-8", "replace"))
         if self._parquet is not None:
             self._parquet.add(rows)
-        self._summary.add(asset)
+        self._summary.add(asset, rows)
         self._assets += 1
         self.rows += len(rows)
 
