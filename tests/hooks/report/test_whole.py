@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from tests.hooks.report.desk import Page
 from tests.integration.folders import files_below, run_within
 
 from emasync import api
-from emasync.hooks.report.gallery import gallery, known_index
+from emasync.hooks.report.gallery import gallery, generation_of, known_index
+from emasync.hooks.report.hook import MOST_PICTURE_BYTES
+from emasync.hooks.report.kept import keep_pictures, kept_pictures
 from emasync.testing import Archive
 from emasync.testing.volumes import write_ome_zarr_04
 
@@ -129,6 +132,24 @@ def test_pictures_are_kept_as_long_as_the_index_is(whole: Whole) -> None:
     names, OPENED.names = OPENED.names, None
     assert [name for name in names if name.isdigit()] == []  # no chunk
     assert page.read_bytes() == before
+
+
+def test_pictures_for_which_there_is_no_room_are_left_out(whole: Whole, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(whole.root, root)
+    state, index = root / ".emasync", known_index(root, "image")
+    assert index is not None
+    (array,) = kept_pictures(state, "image", generation_of(index)) or ()
+    large = replace(array, planes=(replace(array.planes[0], data=bytes(MOST_PICTURE_BYTES)),))
+    keep_pictures(state, "image", generation_of(index), (array, large, array))
+    (root / "report.html").unlink()
+
+    api.hook(root, "report")
+
+    alts = Page((root / "report.html").read_bytes()).all("alt")
+    shown = {name: sum(alt.startswith(f"{name}/") for alt in alts) for name in ("image", "corner", "segments")}
+    assert shown == {"image": 3, "corner": 0, "segments": 0}
+    assert (root / "report.html").stat().st_size < 1 << 20
 
 
 def test_it_is_not_written_again_for_nothing(whole: Whole) -> None:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
 import orjson
 
-READ_BYTES: Final = 16 << 20
-"""Of the document: some thousand assets. It has a line for each dataset and each asset."""
+from emasync.hooks.report.markup import cut
+
+MOST_READ_BYTES: Final = 256 << 20
+"""Of the document, which has a line for each dataset and each asset: read in a part of a second."""
 
 MOST_ASSETS: Final = 300
+"""From the beginning of the document on."""
+
+MOST_FIRST: Final = 300
+"""Datasets of which the first asset is wanted besides, wherever it stands: cards tell rights from it."""
+
+MOST_KEPT_BYTES: Final = 16 << 20
+"""Of what was read: an asset is some 6 kB, and one of hostile texts a thousand times that."""
+
+MOST_FIELDS: Final = 300
+"""Of one asset."""
 
 MOST_CONFLICTS: Final = 50
 """Of one asset."""
+
+MOST_OTHERS: Final = 20
+"""Statements that were not taken, of one field."""
 
 _OPENS: Final = b',"assets":['
 
@@ -85,25 +101,51 @@ class DescribedAsset:
     conflicts: tuple[Conflict, ...] = ()
 
 
-def described_assets(beginning: bytes) -> tuple[DescribedAsset, ...]:
-    """Read the first assets of the document; what cannot be read is passed over.
+def described_assets(pieces: Iterable[bytes], datasets: int = MOST_FIRST) -> tuple[DescribedAsset, ...]:
+    """Read the first assets of the document, and the first of each dataset; what cannot be read is passed over.
 
     Parameters
     ----------
-    beginning : bytes
-        The document, or its first :data:`READ_BYTES`.
+    pieces : iterable of bytes
+        The document, cut anywhere. No more of it is asked for than it takes.
+    datasets : int
+        How many there are, as far as known.
     """
-    return tuple(islice(_assets(beginning), MOST_ASSETS))
+    return tuple(_assets(_lines(pieces), min(datasets, MOST_FIRST)))
 
 
-def _assets(beginning: bytes) -> Iterator[DescribedAsset]:
-    for line in beginning.split(b"\n")[1:]:
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    begun: list[bytes] = []
+    for piece in pieces:
+        *whole, rest = piece.split(b"\n")
+        for line in whole:
+            yield b"".join((*begun, line))
+            begun.clear()
+        begun.append(rest)
+    yield b"".join(begun)
+
+
+def _assets(lines: Iterator[bytes], datasets: int) -> Iterator[DescribedAsset]:
+    begun, taken, room_bytes = 0, 0, MOST_KEPT_BYTES
+    wants_first = False
+    for line in islice(lines, 1, None):
         if line.endswith(_OPENS):
-            continue  # a dataset begins
-        try:
-            yield _asset(orjson.loads(line.removesuffix(b",")))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
+            begun, wants_first = begun + 1, begun < datasets
+        elif (wants_first or taken < MOST_ASSETS) and (asset := _readable(line)) is not None:
+            taken, wants_first = taken + 1, False
+            room_bytes -= len(msgspec.json.encode(asset))
+            if room_bytes < 0:
+                return
+            yield asset
+        if taken >= MOST_ASSETS and begun >= datasets and not wants_first:
+            return
+
+
+def _readable(line: bytes) -> DescribedAsset | None:
+    try:
+        return _asset(orjson.loads(line.removesuffix(b",")))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _asset(said: dict[str, Any]) -> DescribedAsset:
@@ -114,11 +156,11 @@ def _asset(said: dict[str, Any]) -> DescribedAsset:
     by_field = {str(conflict["field"]): _conflict(conflict) for conflict in reversed(conflicts)}
     return DescribedAsset(
         dataset=str(said["dataset"]),
-        asset=str(said["asset"]),
-        kind=str(said["kind"]),
-        format=str(said["format"]),
+        asset=cut(str(said["asset"])),
+        kind=cut(str(said["kind"])),
+        format=cut(str(said["format"])),
         arrays=len(arrays),
-        fields={str(name): _statement(value) for name, value in fields.items()},
+        fields={cut(str(name)): _statement(value) for name, value in islice(fields.items(), MOST_FIELDS)},
         conflicts=tuple(reversed(by_field.values()))[:MOST_CONFLICTS],
     )
 
@@ -127,17 +169,17 @@ def _conflict(said: dict[str, Any]) -> Conflict:
     """Any: as above."""
     chosen = said["chosen"]
     return Conflict(
-        field=str(said["field"]),
+        field=cut(str(said["field"])),
         chosen=None if chosen is None else _statement(chosen),
-        others=tuple(map(_statement, said["others"])),
-        rule=str(said["rule"]),
+        others=tuple(map(_statement, said["others"][:MOST_OTHERS])),
+        rule=cut(str(said["rule"])),
     )
 
 
 def _statement(said: dict[str, Any]) -> Statement:
     """Any: as above."""
-    texts = (str(said.get(name, "")) for name in ("where", "original", "rejected"))
-    return Statement(_text(said["value"]), str(said["source"]), *texts)
+    texts = (cut(str(said.get(name, ""))) for name in ("where", "original", "rejected"))
+    return Statement(cut(_text(said["value"])), cut(str(said["source"])), *texts)
 
 
 def _text(value: object) -> str:

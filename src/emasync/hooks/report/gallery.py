@@ -73,9 +73,10 @@ def selected(array: IndexedArray) -> Mapping[str, int]:
 
 
 def known_index(root: Path, dataset: str) -> DatasetIndex | None:
-    """The index of a dataset; None where there is none that can be read, of which the hook ``index`` tells."""
+    """The index of a dataset; None where it says nothing, or cannot be read, of which the hook ``index`` tells."""
     try:
-        return open_index(root, dataset)
+        index = open_index(root, dataset)
+        return index if len(index) or index.notes else None
     except EmasyncError:
         return None
 

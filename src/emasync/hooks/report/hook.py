@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from emasync.disk.interface import Sink
@@ -11,12 +14,13 @@ from emasync.hooks.metadata.writers import JSON as METADATA
 from emasync.hooks.receipt import RECEIPT, older_datasets, placed_datasets
 from emasync.hooks.report import plots
 from emasync.hooks.report.cards import DatasetView
-from emasync.hooks.report.described import READ_BYTES, described_assets
+from emasync.hooks.report.described import MOST_READ_BYTES, described_assets
 from emasync.hooks.report.gallery import gallery, generation_of, known_index
 from emasync.hooks.report.kept import forget_others, keep_pictures, kept_pictures
 from emasync.hooks.report.markup import inputs_of
-from emasync.hooks.report.page import PageFacts, render
+from emasync.hooks.report.page import MOST_CARDS, PageFacts, render
 from emasync.hooks.report.pictures import ArrayPictures
+from emasync.hooks.report.troubles import MOST_FAILURES
 from emasync.hooks.run_notes import known_hooks, known_runs
 from emasync.model.receipt import DatasetReceipt
 from emasync.model.run_record import RunRecord
@@ -27,13 +31,15 @@ PAGE: Final = "report.html"
 MOST_PICTURED: Final = 24
 """Datasets with pictures: each takes a second, and some hundred kilobytes of the page."""
 
-MOST_PICTURE_BYTES: Final = 12 << 20
+MOST_PICTURE_BYTES: Final = 8 << 20
 """Of pictures on a page, before they are written as text."""
 
 _BEGINNING_BYTES: Final = 4096
 """Of the page: its digest stands there."""
 
 _RECEIPT_BYTES: Final = 64 << 20
+
+_PIECE_BYTES: Final = 1 << 20
 
 
 class ReportHook:
@@ -64,12 +70,16 @@ def _pictures(context: HookContext, facts: PageFacts) -> dict[str, tuple[ArrayPi
     """Of the first datasets, as long as nobody waits and the page has room for them."""
     drawn: dict[str, tuple[ArrayPictures, ...]] = {}
     room_bytes = MOST_PICTURE_BYTES
-    for view in facts.datasets[:MOST_PICTURED]:
-        if context.hurry() or room_bytes <= 0:
+    for dataset in facts.indexes:
+        if context.hurry():
             break
-        found = _of_dataset(context, view.receipt.id)
-        drawn[view.receipt.id] = found
-        room_bytes -= sum(array.size_bytes for array in found)
+        fitting: list[ArrayPictures] = []
+        for array in _of_dataset(context, dataset):
+            room_bytes -= array.size_bytes
+            fitting += [array] if room_bytes >= 0 else []
+        drawn[dataset] = tuple(fitting)
+        if room_bytes < 0:
+            break
     return drawn
 
 
@@ -91,25 +101,31 @@ def page_facts(context: HookContext) -> PageFacts:
     """What the page has to say of a root."""
     runs = known_runs(context.state_dir)
     told = {facts.id: facts for facts in context.all_datasets}
-    receipts = tuple(_receipts(context, runs[0] if runs else None))
-    assets = described_assets(_read(context.sink, METADATA, READ_BYTES))
+    receipts = tuple(_fewer_failures(_receipts(context, runs[0] if runs else None)))
+    assets = described_assets(_pieces(context.sink, METADATA, MOST_READ_BYTES), len(receipts))
     first = {asset.dataset: asset for asset in reversed(assets)}
-    indexes = [known_index(context.root, one.id) for one in receipts[:MOST_PICTURED]]
+    indexes = _indexes(context.root, receipts)
     return PageFacts(
         root=context.root.absolute().name or "root",
         datasets=tuple(DatasetView(receipt=one, facts=told.get(one.id), asset=first.get(one.id)) for one in receipts),
         runs=runs,
         assets=assets,
-        indexes=tuple("" if index is None else generation_of(index) for index in indexes),
+        indexes={index.dataset: generation_of(index) for index in indexes},
         notes=_notes(context, indexes),
         charts=plots.drawable(),
     )
 
 
-def _notes(context: HookContext, indexes: Iterable[DatasetIndex | None]) -> dict[str, tuple[str, ...]]:
+def _indexes(root: Path, receipts: Sequence[DatasetReceipt]) -> list[DatasetIndex]:
+    """Of the first datasets that have one with something in it: what is shown in pictures."""
+    found = (known_index(root, receipt.id) for receipt in receipts[:MOST_CARDS])
+    return list(islice((index for index in found if index is not None), MOST_PICTURED))
+
+
+def _notes(context: HookContext, indexes: Iterable[DatasetIndex]) -> dict[str, tuple[str, ...]]:
     """What hooks passed over. An index keeps its own: the hook is silent about one that it leaves as it is."""
     notes = {name: report.notes for name, report in known_hooks(context.state_dir).items() if name != "index"}
-    of_indexes = [f"{index.dataset}: {note}" for index in indexes if index is not None for note in index.notes]
+    of_indexes = [f"{index.dataset}: {note}" for index in indexes for note in index.notes]
     return {name: said for name, said in (("index", tuple(of_indexes)), *notes.items()) if said}
 
 
@@ -121,6 +137,21 @@ def _receipts(context: HookContext, last: RunRecord | None) -> Iterator[DatasetR
         yield receipt
     older = older_datasets(_read(context.sink, RECEIPT, _RECEIPT_BYTES))
     yield from (receipt for receipt in older if receipt.id not in known)
+
+
+def _fewer_failures(receipts: Iterable[DatasetReceipt]) -> Iterator[DatasetReceipt]:
+    """Failures are named as long as the page has room for them: a thousand datasets may have a thousand each."""
+    room = MOST_FAILURES
+    for receipt in receipts:
+        yield replace(receipt, failures=receipt.failures[:room])
+        room -= len(receipt.failures[:room])
+
+
+def _pieces(sink: Sink, name: str, most_bytes: int) -> Iterator[bytes]:
+    facts = sink.stat(name)
+    if facts is not None:
+        pieces = sink.scan_final(name, 0, min(facts.size_bytes, most_bytes), memoryview(bytearray(_PIECE_BYTES)))
+        yield from map(bytes, pieces)
 
 
 def _read(sink: Sink, name: str, size_bytes: int) -> bytes:

@@ -73,6 +73,25 @@ def cut(text: str, limit: int = LONGEST_TEXT) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "\u2026"
 
 
+def fitting(elements: Iterable[Element], most_bytes: int) -> tuple[list[Element], int]:
+    """Elements from the first on as long as there is room for them, and how many there are beside them.
+
+    Parameters
+    ----------
+    elements : iterable of Element
+    most_bytes : int
+        As they are written.
+    """
+    kept: list[Element] = []
+    left = 0
+    for element in elements:
+        if left == 0 and (most_bytes := most_bytes - len(tostring(element, "utf-8", method="html"))) >= 0:
+            kept.append(element)
+        else:
+            left += 1
+    return kept, left
+
+
 def link(url: str, text: str | None = None) -> Element | str:
     """A link to a page of the web, which learns nothing of this one; anything but http and https stays text."""
     label = url if text is None else text

@@ -41,6 +41,9 @@ MOST_CONFLICTS: Final = 300
 MOST_DETAILED: Final = 40
 """Assets whose fields are all listed."""
 
+MOST_DETAIL_BYTES: Final = 48 << 10
+"""Of one of these lists: some hundred fields."""
+
 _ZYX: Final = ("z", "y", "x")
 _UNITS: Final = ("nm", "um", "hz", "kv", "na", "us", "s", "mhz")
 
@@ -115,8 +118,8 @@ def _conflicts(assets: Sequence[DescribedAsset]) -> Child:
     if not rows:
         return tag("p", "No two sources disagree.")
     heads = ("Asset", "Field", "Taken", "Others say", "Because")
-    more = tag("p", f"and {count - len(rows):,} more") if count > len(rows) else None
-    return tag("div", table(f"Where sources disagree: {counted(count, 'field')}", heads, rows), more, id="conflicts")
+    title = f"Where sources disagree: {counted(count, 'field')}"
+    return tag("div", table(title, heads, rows, more=count - len(rows)), id="conflicts")
 
 
 def _conflict(asset: DescribedAsset, conflict: Conflict) -> tuple[Child, ...]:
@@ -135,7 +138,8 @@ def _details(asset: DescribedAsset) -> Element:
     heads = ("Field", "Value", "As published", "Who says so", "Where")
     levels = f", {asset.arrays} arrays and levels" if asset.arrays > 1 else ""
     title = f"{_name(asset)}: {counted(len(asset.fields), 'field')}{levels}"
-    return tag("details", tag("summary", title), table(f"All fields of {_name(asset)}", heads, _fields(asset)))
+    fields = table(f"All fields of {_name(asset)}", heads, _fields(asset), most_bytes=MOST_DETAIL_BYTES)
+    return tag("details", tag("summary", title), fields)
 
 
 def _fields(asset: DescribedAsset) -> Iterator[tuple[Child, ...]]:

@@ -17,7 +17,7 @@ from emasync.hooks.report import plots
 from emasync.hooks.report.boxes import box_pictures
 from emasync.hooks.report.cards import DatasetView, card
 from emasync.hooks.report.described import DescribedAsset
-from emasync.hooks.report.markup import Child, cut, document, tag
+from emasync.hooks.report.markup import Child, cut, document, fitting, tag
 from emasync.hooks.report.metadata_tables import metadata_section
 from emasync.hooks.report.pictures import ArrayPictures
 from emasync.hooks.report.showing import show, show_boxes
@@ -29,6 +29,9 @@ from emasync.model.version import VERSION
 
 MOST_CARDS: Final = 300
 """Datasets with a card; all are in receipt.json."""
+
+MOST_CARD_BYTES: Final = 12 << 20
+"""Of all cards and their pictures, as they are written: base64 takes a third more than PNG."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +46,8 @@ class PageFacts:
     runs : tuple of RunRecord
         The newest first.
     assets : tuple of DescribedAsset
-    indexes : tuple of str
-        Generations of what pictures are made from, one a dataset.
+    indexes : mapping of str to str
+        Generation of what pictures are made from, by dataset, for those that have pictures.
     notes : mapping of str to tuple of str
         By hook.
     charts : bool
@@ -56,7 +59,7 @@ class PageFacts:
     datasets: tuple[DatasetView, ...] = ()
     runs: tuple[RunRecord, ...] = ()
     assets: tuple[DescribedAsset, ...] = ()
-    indexes: tuple[str, ...] = ()
+    indexes: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     charts: bool = False
     tool: str = f"emasync {VERSION}"
@@ -79,7 +82,7 @@ def render(facts: PageFacts, inputs: str, pictures: Mapping[str, Sequence[ArrayP
         By dataset.
     """
     drawn = pictures or {}
-    shown = facts.datasets[:MOST_CARDS]
+    cards, left = fitting((_card(view, facts, drawn) for view in facts.datasets[:MOST_CARDS]), MOST_CARD_BYTES)
     body: list[Child] = [
         _header(facts),
         tag(
@@ -87,10 +90,10 @@ def render(facts: PageFacts, inputs: str, pictures: Mapping[str, Sequence[ArrayP
             tag(
                 "section",
                 tag("h2", "Datasets"),
-                tag("div", [_card(view, facts, drawn) for view in shown], class_="cards"),
+                tag("div", cards, class_="cards"),
+                _more(left + max(0, len(facts.datasets) - MOST_CARDS)),
                 id="datasets",
             ),
-            _more(len(facts.datasets) - len(shown)),
             speed_section(facts.runs, charts=facts.charts),
             metadata_section(facts.assets),
             failures_section([view.receipt for view in facts.datasets]),

@@ -87,8 +87,7 @@ def _hosts(run: RunRecord) -> Child:
         return None
     heads = ("Origin", "Requests", "Tried again", "Gone silent", "Received", "Connections at once")
     rows = [_host(host) for host in run.hosts]
-    more = tag("p", f"and {run.more_hosts:,} more origins") if run.more_hosts else None
-    return [table(f"Whom the run of {run.started} asked", heads, rows, numbers=range(1, 6)), more]
+    return table(f"Whom the run of {run.started} asked", heads, rows, numbers=range(1, 6), more=run.more_hosts)
 
 
 def _host(host: HostRecord) -> tuple[Child, ...]:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 from xml.etree.ElementTree import Element
 
-from emasync.hooks.report.markup import Child, tag
+from emasync.hooks.report.markup import Child, fitting, tag
+
+MOST_TABLE_BYTES: Final = 768 << 10
+"""Of a table, as it is written: some thousand rows."""
 
 
 def table(
-    caption: str, heads: Sequence[str], rows: Iterable[Sequence[Child]], *, numbers: Sequence[int] = ()
+    caption: str,
+    heads: Sequence[str],
+    rows: Iterable[Sequence[Child]],
+    *,
+    numbers: Sequence[int] = (),
+    more: int = 0,
+    most_bytes: int = MOST_TABLE_BYTES,
 ) -> Element:
-    """A table whose first column names the row.
+    """A table whose first column names the row; it says how many rows it has no room for.
 
     Parameters
     ----------
@@ -20,16 +30,22 @@ def table(
     rows : iterable of sequence of children
     numbers : sequence of int
         Columns of numbers, aligned to the right.
+    more : int
+        Rows that there are beside these.
+    most_bytes : int
+        As it is written.
     """
     right = frozenset(numbers)
+    shown, left = fitting((_row(cells, right) for cells in rows), most_bytes)
     return tag(
         "div",
         tag(
             "table",
             tag("caption", caption),
             tag("thead", tag("tr", [_head(text, at in right) for at, text in enumerate(heads)])),
-            tag("tbody", [_row(cells, right) for cells in rows]),
+            tag("tbody", shown),
         ),
+        tag("p", f"and {left + more:,} more") if left + more else None,
         class_="wide",
         tabindex="0",
         role="region",

@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from emasync.hooks.report.markup import Child, cut, tag
+from emasync.hooks.report.markup import cut, fitting, tag
 from emasync.hooks.report.tables import table
+from emasync.model.amounts import counted
 from emasync.model.receipt import DatasetReceipt
 from emasync.model.run_record import RunRecord
 
@@ -18,8 +19,8 @@ MOST_FAILURES: Final = 1_000
 MOST_NOTES: Final = 200
 """Of one hook."""
 
-SHOWN_NOTES: Final = 20
-"""Before somebody asks for all."""
+MOST_NOTE_BYTES: Final = 64 << 10
+"""Of the notes of one hook, as they are written."""
 
 
 def failures_section(datasets: Sequence[DatasetReceipt]) -> Element | None:
@@ -32,38 +33,30 @@ def failures_section(datasets: Sequence[DatasetReceipt]) -> Element | None:
         (cut(dataset, 200), str(failure.kind), failure.message, failure.location, failure.attempts)
         for dataset, failure in islice(named, MOST_FAILURES)
     ]
-    more = tag("p", f"and {count - len(rows):,} more failures") if count > len(rows) else None
     heads = ("Dataset", "Kind", "What happened", "Where", "Attempts")
     return tag(
         "section",
         tag("h2", "Failures"),
         tag("p", "Run the manifest again: it tries what failed once more, and leaves the rest as it is."),
-        table(f"{count:,} failed", heads, rows, numbers=(4,)),
-        more,
+        table(f"{count:,} failed", heads, rows, numbers=(4,), more=count - len(rows)),
         id="failures",
     )
 
 
 def notes_section(run: RunRecord | None, hooks: Mapping[str, Sequence[str]]) -> Element | None:
     """Warnings of the last run, and what hooks passed over; None where all was well."""
-    warnings = () if run is None else run.warnings
-    parts = [_notes("Warnings of the last run", warnings, 0 if run is None else run.more_warnings)]
-    parts += [
-        _notes(f"Passed over by the hook {cut(name, 100)}", notes[:MOST_NOTES], len(notes) - MOST_NOTES)
-        for name, notes in hooks.items()
-    ]
-    if not any(parts):
-        return None
-    return tag("section", tag("h2", "Notes"), parts, id="notes")
+    warned = None if run is None else _notes("Warnings of the last run", run.warnings, run.more_warnings, open_=True)
+    passed = [_notes(f"Passed over by the hook {cut(name, 100)}", notes) for name, notes in hooks.items()]
+    parts = [part for part in (warned, *passed) if part is not None]
+    return tag("section", tag("h2", "Notes"), parts, id="notes") if parts else None
 
 
-def _notes(title: str, notes: Sequence[str], more: int) -> Child:
+def _notes(title: str, notes: Sequence[str], more: int = 0, *, open_: bool = False) -> Element | None:
+    """A list that opens where somebody asks for it: hooks have much to say of odd files."""
     if not notes:
         return None
-    rest = tag("li", f"and {more:,} more") if more > 0 else None
-    items = [*(tag("li", note) for note in notes), rest]
-    first, others = items[:SHOWN_NOTES], items[SHOWN_NOTES:]
-    hidden = (
-        tag("details", tag("summary", "All"), tag("ul", others)) if any(item is not None for item in others) else None
-    )
-    return [tag("h3", title), tag("ul", first), hidden]
+    shown, _ = fitting((tag("li", note) for note in notes[:MOST_NOTES]), MOST_NOTE_BYTES)
+    left = len(notes) - len(shown) + more
+    rest = tag("li", f"and {left:,} more") if left else None
+    summary = tag("summary", f"{title}: {counted(len(notes) + more, 'note')}")
+    return tag("details", summary, tag("ul", shown, rest), open="open" if open_ else None)
