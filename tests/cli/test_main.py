@@ -26,6 +26,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (("run",), "manifest"),
         (("run", "m.yaml", "--bogus"), "--bogus"),
         (("fetch",), "fetch"),
+        (("stats",), "Did you mean 'status'?"),
         (("run", "m.yaml", "--workers", "many"), "expected a number from 1 to 256, or auto"),
         (("run", "m.yaml", "--executor", "cloud"), "expected local or processes"),
         (("run", "m.yaml", "--executor", "dask"), "--executor dask is not built yet"),
@@ -44,7 +45,7 @@ def test_wrong_command_lines(arguments: tuple[str, ...], says: str, capsys: pyte
 def test_help_tells_newcomers_where_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for word in ("emasync demo", "emasync catalog", "emasync run MANIFEST"):
+    for word in ("emasync demo", "emasync catalog", "emasync run MANIFEST", "Print the JSON Schema of the manifest"):
         assert word in out
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from emasync.cli.commands import COMMANDS
+
 NOT_FOR_HELP = (
     *("aiohttp", "anyio", "numpy", "sqlite3", "uvloop", "yaml", "zarr"),
     *(
@@ -58,6 +60,16 @@ finally:
 """
 
 
+ENDED = """
+import atexit, gc, sys
+atexit.register(lambda: print(gc.get_freeze_count() > 0, gc.get_threshold()[0] > 700, file=sys.stderr))
+from emasync.__main__ import program
+sys.argv = ["emasync", "--version"]
+program()
+"""
+"""A process that says, as it ends, how its garbage collector stands."""
+
+
 def modules_of(code: str, *arguments: str, folder: Path) -> set[str]:
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=True, timeout=60)
@@ -69,6 +81,16 @@ def test_help_does_not_wait_for_what_it_does_not_use(tmp_path: Path) -> None:
 
     assert "emasync.cli.run" in imported
     assert not imported.intersection(NOT_FOR_HELP)
+
+
+def test_a_command_does_not_wait_for_the_others(tmp_path: Path) -> None:
+    imported = modules_of(HELPED, folder=tmp_path)
+
+    assert imported.isdisjoint(f"emasync.cli.{name}" for name in COMMANDS if name != "run")
+
+
+def test_the_collector_searches_neither_start_nor_end(tmp_path: Path) -> None:
+    assert modules_of(ENDED, folder=tmp_path) == {"True"}
 
 
 @pytest.mark.parametrize("source", ["bucket", "web"])
