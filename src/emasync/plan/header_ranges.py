@@ -6,6 +6,11 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from emasync.errors import FormatError
+from emasync.formats.dm.format import DmFormat
+from emasync.formats.known_stretches import KnownStretches, UnreadError
+from emasync.formats.stored import BLOCK_BYTES
+from emasync.formats.tiff.format import TiffFormat
 from emasync.model.digest import Span
 
 STRETCH_BYTES: Final = 64 << 10
@@ -58,7 +63,8 @@ def dm_places(head: bytes, size_bytes: int | None) -> tuple[Span, ...]:
     """The end of the file: Digital Micrograph writes tags of the image behind its data."""
     if size_bytes is None or size_bytes <= len(head):
         return ()
-    return (Span(max(len(head), size_bytes - STRETCH_BYTES), size_bytes),)
+    at = size_bytes - STRETCH_BYTES
+    return (Span(max(len(head), at - at % BLOCK_BYTES), size_bytes),)
 
 
 PLACES: Final[Mapping[str, Places]] = {
@@ -69,6 +75,15 @@ PLACES: Final[Mapping[str, Places]] = {
 }
 """By the end of a file's name."""
 
+READERS: Final[Mapping[str, Callable[[KnownStretches], object]]] = {
+    **dict.fromkeys((".tif", ".tiff", ".btf"), TiffFormat().describe_first),
+    **dict.fromkeys((".dm3", ".dm4"), DmFormat().describe),
+}
+"""What reads headers that lie in more places than a few bytes can tell, by the end of a file's name."""
+
+MORE_STRETCHES: Final = 4
+"""That such a reader may ask for: the tags of a DM file lie around its pictures, the values of a TIFF anywhere."""
+
 
 def suffix_of(path: str) -> str | None:
     """The end of a name that says which header a file has; None when it says nothing."""
@@ -77,9 +92,28 @@ def suffix_of(path: str) -> str | None:
     return suffix if suffix in PLACES else None
 
 
+def missing(suffix: str, known: KnownStretches) -> Span | None:
+    """What a reader of such headers misses first; None where it misses nothing, or it is no such file."""
+    reader = READERS.get(suffix)
+    if reader is None:
+        return None
+    try:
+        reader(known)
+    except UnreadError as error:
+        return _stretch(error.offset, known.size_bytes)
+    except FormatError:
+        return None  # not such a file, or a damaged one
+    return None
+
+
 def _elsewhere(at: int, head: bytes, size_bytes: int | None) -> tuple[Span, ...]:
     """The stretch at an offset that a header names, unless it was read already or cannot be."""
     if at < len(head) or at >= 1 << 62 or (size_bytes is not None and at >= size_bytes):
         return ()
+    return (_stretch(at, size_bytes),)
+
+
+def _stretch(at: int, size_bytes: int | None) -> Span:
+    """The bytes from an offset on, and those of its block before it: readers take whole blocks."""
     stop = at + STRETCH_BYTES
-    return (Span(at, stop if size_bytes is None else min(stop, size_bytes)),)
+    return Span(at - at % BLOCK_BYTES, stop if size_bytes is None else min(stop, size_bytes))

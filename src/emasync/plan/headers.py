@@ -2,33 +2,40 @@
 
 ``<id>.source-metadata/headers/<path>.ranges`` holds the bytes of all stretches, one behind the other;
 ``<path>.ranges.json`` beside it says which they are. Whoever parses the header reads through
-:class:`HeaderRanges`, which knows what was not read.
+:class:`~emasync.formats.known_stretches.KnownStretches`, which knows what was not read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any, Final
 
 import orjson
 
-from emasync.errors import RangeNotSatisfiedError, SourceError
+from emasync.errors import RangeNotSatisfiedError
+from emasync.formats.known_stretches import SUFFIX, VERSION, KnownStretches
 from emasync.model.digest import Span, Validator
+from emasync.model.globs import translate
 from emasync.model.location import Location
 from emasync.model.redaction import redact
 from emasync.model.task import ObjectEntry, TaskSetSpec
-from emasync.plan.header_ranges import FIRST, PLACES, suffix_of
+from emasync.plan.header_ranges import FIRST, MORE_STRETCHES, PLACES, missing, suffix_of
 from emasync.plan.intake import Intake, path_of
 from emasync.plan.layout import kept_place
 from emasync.plan.tools import PlanTools
 from emasync.sources.interface import FilesFound
+from emasync.transport.interface import Fetcher
 
-VERSION: Final = 1
 FOLDER: Final = "headers"
+
+SERIES: Final = "series.json"
+"""Beside them: how many files the manifest's series has."""
 
 HEADERS_A_FOLDER: Final = 8
 """Files of one kind in one folder whose headers are read: the images of a series are alike."""
@@ -37,47 +44,6 @@ MAX_HEADERS: Final = 1_000
 """Of one dataset."""
 
 AT_ONCE: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderRanges:
-    """A file of which some stretches are known.
-
-    Attributes
-    ----------
-    size_bytes : int or None
-    ranges : tuple of (int, int, int)
-        First byte, end (exclusive), and where that stretch begins in `data`.
-    data : bytes
-    """
-
-    size_bytes: int | None
-    ranges: tuple[tuple[int, int, int], ...]
-    data: bytes
-
-    @classmethod
-    def of(cls, description: bytes, data: bytes) -> HeaderRanges:
-        """Put both files together again.
-
-        Raises
-        ------
-        SourceError
-            They are not what :class:`Headers` wrote.
-        """
-        try:
-            value: Any = orjson.loads(description)  # Any: JSON, checked here
-            rows = tuple((int(row["start"]), int(row["stop"]), int(row["at"])) for row in value["ranges"])
-            size_bytes = None if value["size_bytes"] is None else int(value["size_bytes"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise SourceError(f"a description of header ranges is broken: {error!r}") from error
-        return cls(size_bytes, rows, data)
-
-    def read(self, start: int, stop: int) -> bytes | None:
-        """Bytes from `start` to `stop` (exclusive); None where they were not all read."""
-        for low, high, at in self.ranges:
-            if low <= start and stop <= high:
-                return self.data[at + start - low : at + stop - low]
-        return None
 
 
 @dataclass(slots=True)
@@ -92,10 +58,16 @@ class Headers:
         Headers that lie beside the dataset now.
     left_out : int
         Files with a header that is like others.
+    series : str or None
+        Glob of files that are one volume.
+    in_series : int
+        Files of the series so far.
     """
 
     intake: Intake
     tools: PlanTools
+    series: str | None = None
+    in_series: int = 0
     kept: int = 0
     left_out: int = 0
     _of_folder: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -110,6 +82,7 @@ class Headers:
         MachineError
             Disk full, no permission.
         """
+        self._count(found, entries)
         chosen = [entry for entry in entries if self._choose(path_of(entry))]
         spec = TaskSetSpec(dataset=self.intake.dataset, base=found.base, destination="", encoded=found.encoded)
         waiting = iter(chosen)
@@ -122,6 +95,25 @@ class Headers:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(AT_ONCE, len(chosen))):
                 group.create_task(work())
+
+    def _count(self, found: FilesFound, entries: Sequence[ObjectEntry]) -> None:
+        if self.series is not None:
+            wanted = re.compile(translate(self.series), re.DOTALL)
+            lead = f"{found.path}/" if found.path else ""
+            self.in_series += sum(wanted.fullmatch(lead + path_of(entry)) is not None for entry in entries)
+
+    async def tell_series(self) -> None:
+        """Keep how many files the series has, once all were listed: the number of its slices.
+
+        Raises
+        ------
+        MachineError
+            Disk full, no permission.
+        """
+        if self.in_series:
+            place = kept_place(self.intake.dataset, f"{FOLDER}/{SERIES}")
+            counted = {"version": VERSION, "pattern": self.series, "files": self.in_series}
+            await self.tools.documents.write(place, orjson.dumps(counted, option=orjson.OPT_INDENT_2))
 
     def _choose(self, path: str) -> bool:
         suffix = suffix_of(path)
@@ -136,7 +128,7 @@ class Headers:
         return True
 
     async def _keep(self, path: str, location: Location, entry: ObjectEntry) -> None:
-        place = kept_place(self.intake.dataset, f"{FOLDER}/{path}") + ".ranges"
+        place = kept_place(self.intake.dataset, f"{FOLDER}/{path}") + SUFFIX
         facts = (str(location), entry.size_bytes, entry.listed, entry.digests)
         listed = blake2b(repr(facts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         if not self.tools.refresh and _listed(await self.tools.documents.read(f"{place}.json")) == listed:
@@ -169,15 +161,41 @@ class Headers:
             answer = await fetcher.read(location, span=first)
         except RangeNotSatisfiedError:
             return [], b"", 0, Validator()
-        size_bytes, validator = answer.head.total_bytes, answer.head.validator
-        spans, data = [Span(0, len(answer.data))], answer.data
+        validator, size_bytes = answer.head.validator, answer.head.total_bytes
+        kept = _Kept([Span(0, len(answer.data))], answer.data)
         for span in PLACES[suffix](answer.data, size_bytes):
-            more = await fetcher.read(location, span=span)
-            if not more.head.validator.same_object(validator):
+            if not await kept.add(fetcher, location, span, validator):
+                return kept.spans, kept.data, size_bytes, validator
+        for _ in range(MORE_STRETCHES if size_bytes is not None else 0):
+            more = await asyncio.to_thread(missing, suffix, kept.known(f"{location}", size_bytes or 0))
+            if more is None or not await kept.add(fetcher, location, more, validator):
                 break
-            spans.append(Span(span.start, span.start + len(more.data)))
-            data += more.data
-        return spans, data, size_bytes, validator
+        return kept.spans, kept.data, size_bytes, validator
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Stretches of one file (mutable: grows)."""
+
+    spans: list[Span]
+    data: bytes
+
+    async def add(self, fetcher: Fetcher, location: Location, span: Span, validator: Validator) -> bool:
+        """Read one more; False where it is of another object by now."""
+        more = await fetcher.read(location, span=span)
+        if not more.head.validator.same_object(validator):
+            return False
+        self.spans.append(Span(span.start, span.start + len(more.data)))
+        self.data += more.data
+        return True
+
+    def known(self, name: str, size_bytes: int) -> KnownStretches:
+        """The file, as far as it is known."""
+        ends = accumulate(span.size_bytes for span in self.spans)
+        ranges = tuple(
+            (span.start, span.stop, end - span.size_bytes) for span, end in zip(self.spans, ends, strict=True)
+        )
+        return KnownStretches(name, size_bytes, ranges, self.data)
 
 
 def _listed(description: bytes | None) -> str | None:

@@ -81,7 +81,8 @@ class Survey:
         make = await asyncio.to_thread(SOURCES.load, self.entry.source)  # imports read files
         source: Source = make(self.tools.context)
         shelves = FileShelves(self.intake, self.entry, self.tools)
-        headers = Headers(self.intake, self.tools)
+        series = self.entry.series
+        headers = Headers(self.intake, self.tools, None if series is None else str(series.pattern))
         trees = asyncio.Semaphore(TREES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             async for finding in source.resolve(self.entry):
@@ -96,6 +97,8 @@ class Survey:
         self._tell(headers)
         if self.setbacks:
             raise together(self.setbacks)
+        if not self.left_out:
+            await headers.tell_series()
         if not self.intake.count.objects and not self.described and not headers.kept:
             raise SourceError(f"dataset {self.entry.id!r}: nothing describes it; check its url and its globs")
 

@@ -26,7 +26,7 @@ MAX_SEGMENTS: Final = 1 << 24
 MAX_READ_SEGMENTS: Final = 1 << 27
 """Strips and tiles that are looked at; those of a page that are one chunk are not kept."""
 
-_DESCRIPTION, _RESOLUTION_UNIT, _LEVELS = 270, 296, 330
+_DESCRIPTION, _RESOLUTION_UNIT, _PAGE_NUMBER, _LEVELS = 270, 296, 297, 330
 _UNITS: Final = {2: "inch", 3: "cm"}
 
 
@@ -55,6 +55,35 @@ class TiffFormat:
         name = "bigtiff" if form.big else "tiff"
         return FileDescription(format=name, arrays=arrays, notes=pages.notes())
 
+    def describe_first(self, source: ByteSource) -> tuple[FileDescription, bool]:
+        """What the first directory tells of all pages: of a file of which no more is there.
+
+        How many pages there are follows from ImageJ, OME-XML or ``PageNumber`` (TIFF 6.0, section 12).
+
+        Returns
+        -------
+        FileDescription
+            Shapes and measures; places of chunks are not known.
+        bool
+            Whether it is known how many pages there are.
+
+        Raises
+        ------
+        FormatError
+            As :meth:`describe`.
+        """
+        file = HeaderBytes(source)
+        form = form_of(file.take(0, min(16, file.size_bytes)))
+        if form is None:
+            raise file.broken(0, "no header of TIFF or BigTIFF")
+        first, more = Directories(file, form).read(form.first)
+        pages = _Pages(file)
+        pages.take_first(first)
+        told = max(1, int([*first.numbers(_PAGE_NUMBER, 2), 0, 0][1]))
+        arrays = pages.outlines(told) if pages.readable else ()
+        counted = not more or told > 1 or pages.described
+        return FileDescription(format="bigtiff" if form.big else "tiff", arrays=arrays, notes=pages.notes()), counted
+
 
 class _Pages:
     """Collects the pages of one file by their layout."""
@@ -78,11 +107,44 @@ class _Pages:
     def take(self, number: int, directory: Directory, directories: Directories) -> None:
         """One page, and what lies below it."""
         if not number:
-            self._description = directory.text(_DESCRIPTION, MAX_XML_BYTES)
+            self.take_first(directory)
+        else:
+            self._add(number, directory, 0)
         self._count = number + 1
-        self._add(number, directory, 0)
         for level, offset in enumerate(directory.numbers(_LEVELS, MAX_LEVELS), start=1):
             self._add(number, directories.read(int(offset))[0], level)
+
+    def take_first(self, directory: Directory) -> None:
+        """The first page, without what lies below it."""
+        self._description = directory.text(_DESCRIPTION, MAX_XML_BYTES)
+        self._count = 1
+        self._add(0, directory, 0)
+
+    @property
+    def described(self) -> bool:
+        """Whether a program says how many pages there are."""
+        return is_ome(self._description) or imagej_of(self._description) is not None
+
+    @property
+    def readable(self) -> bool:
+        """Whether any page so far has a layout that is known."""
+        return bool(self._stacks)
+
+    def outlines(self, pages: int) -> tuple[StoredArray, ...]:
+        """Arrays as the first page tells of them, without places."""
+        (stack,) = self._stacks.values()
+        if is_ome(self._description):
+            try:
+                images = ome_images(self._description, None)
+            except OmeError as error:
+                self._said.append(str(error))
+            else:
+                return tuple(_ome_outline(stack, image) for image in images if (image.pages == 0).any())
+        told = imagej_of(self._description)
+        if told is not None:
+            axes = [(name, length, told.depth() if name == "z" else None) for name, length in told.lead]
+            return (stack.outlined("0", axes, plane_of(stack.first, told.unit)),)
+        return (stack.outlined("0", [("z", pages, None)] if pages > 1 else [], _printed(stack.first)),)
 
     def _add(self, number: int, directory: Directory, level: int) -> None:
         raster = self._raster(directory, level)
@@ -189,6 +251,12 @@ class _Pages:
             if not raster.level and raster.size[1:] == image.size and (_rows(stack, ours[:1]) >= 0).all():
                 return stack
         return None
+
+
+def _ome_outline(stack: Stack, image: OmeImage) -> StoredArray:
+    return stack.outlined(
+        "0", [(name, length, image.measures.get(name)) for name, length in image.lead], image.measures
+    )
 
 
 def _rows(stack: Stack, pages: Order) -> Order:

@@ -61,14 +61,14 @@ def is_ome(description: bytes) -> bool:
     return description.rstrip().endswith(b"OME>") and b"<" in description[:16]
 
 
-def ome_images(description: bytes, pages: int) -> tuple[OmeImage, ...]:
+def ome_images(description: bytes, pages: int | None) -> tuple[OmeImage, ...]:
     """The images of a document.
 
     Parameters
     ----------
     description : bytes
-    pages : int
-        Of the file: what ``TiffData`` without numbers counts.
+    pages : int or None
+        Of the file: what ``TiffData`` without numbers counts. None: as many as an image has planes.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def _children(node: Element, name: str) -> Iterator[Element]:
     return (child for child in node if _local(child) == name)
 
 
-def _image(node: Element, number: int, uuid: str, *, pages: int, room: int) -> OmeImage:
+def _image(node: Element, number: int, uuid: str, *, pages: int | None, room: int) -> OmeImage:
     pixels = next(_children(node, "Pixels"), None)
     if pixels is None:
         raise OmeError(f"image {number} has no Pixels")
@@ -141,7 +141,9 @@ def _measure(pixels: Element, axis: str) -> Measure | None:
     return Measure(value, pixels.get(f"{name}Unit", "µm")[:50], f"ImageDescription: Pixels/{name}")
 
 
-def _pages(pixels: Element, lead: tuple[tuple[str, int], ...], uuid: str, pages: int) -> tuple[Order, tuple[str, ...]]:
+def _pages(
+    pixels: Element, lead: tuple[tuple[str, int], ...], uuid: str, pages: int | None
+) -> tuple[Order, tuple[str, ...]]:
     """The page of each plane; without ``TiffData`` they come as they are counted."""
     found = np.full(math.prod(length for _, length in lead), -1, np.int64)
     elsewhere: dict[str, None] = {}
@@ -152,13 +154,13 @@ def _pages(pixels: Element, lead: tuple[tuple[str, int], ...], uuid: str, pages:
         if file is not None and (file.text or "").strip() != uuid:
             elsewhere[file.get("FileName", "")[:200]] = None
             continue
-        first, page, count = _block(block, lead, pages)
+        first, page, count = _block(block, lead, len(found) if pages is None else pages)
         room -= count
-        if first + count > len(found) or page + count > pages or room < 0:
+        if first + count > len(found) or (pages is not None and page + count > pages) or room < 0:
             raise OmeError(f"TiffData puts {count} planes from page {page}; the file has {pages}")
         found[first : first + count] = np.arange(page, page + count)
     if not blocks:
-        count = min(pages, len(found))
+        count = len(found) if pages is None else min(pages, len(found))
         found[:count] = np.arange(count)
     return found, tuple(elsewhere)
 

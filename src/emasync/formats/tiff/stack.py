@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -111,22 +112,33 @@ class Stack:
         order : ndarray of int64
             For each place of `lead`, which page of the stack it has; -1 for none.
         """
-        names, shape, chunks = self._page()
+        outline = self.outlined(path, lead, plane)
         outer = tuple(length for _, length, _ in lead)
         starts, sizes = self._rows_of(order)
-        grid = outer + tuple(-(-whole // part) for whole, part in zip(shape, chunks, strict=True))
         whole = self._whole(starts, sizes)
+        if whole:
+            return replace(outline, chunks=outline.shape, whole=whole)
+        inner = len(outer)
+        grid = outer + tuple(
+            -(-length // part) for length, part in zip(outline.shape[inner:], outline.chunks[inner:], strict=True)
+        )
+        return replace(outline, table=ChunkTable(starts=starts.reshape(grid), sizes=sizes.reshape(grid)))
+
+    def outlined(
+        self, path: str, lead: Sequence[tuple[str, int, Measure | None]], plane: dict[str, Measure | None]
+    ) -> StoredArray:
+        """As :meth:`stored`, without places."""
+        names, shape, chunks = self._page()
         return StoredArray(
             path=path,
-            shape=(*outer, *shape),
-            chunks=(*outer, *shape) if whole else ((1,) * len(outer) + chunks),
+            shape=(*(length for _, length, _ in lead), *shape),
+            chunks=(1,) * len(lead) + chunks,
             dtype=self.raster.dtype,
             axes=(*(name for name, _, _ in lead), *names),
             measures=(*(measure for _, _, measure in lead), *(plane.get(name) for name in names)),
-            whole=whole,
+            whole=None,
             codecs=self.raster.codecs,
             role="reduced" if self.raster.reduced or self.raster.level else "image",
-            table=None if whole else ChunkTable(starts=starts.reshape(grid), sizes=sizes.reshape(grid)),
             edges="full" if self.raster.tiled else "cut",
         )
 

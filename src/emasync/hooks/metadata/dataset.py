@@ -10,10 +10,13 @@ from typing import Any, Final, TypeVar
 
 from emasync.disk.names import map_segment
 from emasync.errors import EmasyncError, MachineError
+from emasync.formats.known_stretches import KnownStretches
 from emasync.formats.paths import ancestors
+from emasync.formats.stored import ByteSource
 from emasync.hooks.interface import DatasetFacts, HookContext
 from emasync.hooks.inventory import DataFile, Folder, Hierarchy, inventory
 from emasync.hooks.local import LocalFile, LocalTree, Own
+from emasync.hooks.metadata.claims import Claim
 from emasync.hooks.metadata.counting import Counts, count_objects
 from emasync.hooks.metadata.coverage import BOXES, Coverage, coverage_of, cut_of, read_boxes
 from emasync.hooks.metadata.description import VERSION, DescribedAsset, conflicts_list, describe, fields_dict
@@ -27,6 +30,7 @@ from emasync.hooks.metadata.files import describe_file
 from emasync.hooks.metadata.former import former_coverage, key_of
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
 from emasync.hooks.metadata.hierarchies import describe_hierarchy
+from emasync.hooks.metadata.kept_headers import KeptHeaders
 from emasync.hooks.metadata.merging import Chosen, merge
 from emasync.hooks.metadata.origin import origin_claims
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
@@ -81,6 +85,7 @@ class DatasetDescriber:
         self._hdf5 = hdf5
         self._disk = LocalTree(context.root, context.sink, facts.folder, Own(facts.folder, facts.places))
         self._originals = LocalTree(context.root, context.sink, facts.id + SOURCE_METADATA)
+        self._headers = KeptHeaders(self._originals)
         self._scopes = Scopes()
         self._documents = Documents(self._scopes)
         self._override = overridden(facts)
@@ -104,6 +109,9 @@ class DatasetDescriber:
             if not any(record.volume is not None for record in self._found):
                 for hierarchy, tree in surveyed(self._originals):
                     self._guarded(hierarchy, partial(self._take_hierarchy, disk=tree))
+            for item in self._headers.files():
+                if self._disk.file(item.path) is None:
+                    self._guarded(item, self._take)
         except OverflowError as error:
             self.notes.append(str(error))
         folders = [array.grid.folder for asset in self._found for array in asset.arrays if array.grid is not None]
@@ -192,15 +200,22 @@ class DatasetDescriber:
     def _records(self) -> Iterator[AssetRecord]:
         yield from self._found
         if self._series and self._facts.series is not None:
-            record = describe_series(self._facts.series.pattern, self._series, self._disk)
+            pattern = self._facts.series.pattern
+            here = all(self._disk.file(item.path) is not None for item in self._series)
+            count = len(self._series) if here else self._headers.series_files(pattern)
+            record = describe_series(pattern, self._series, self._opened, count)
             if record is not None:
                 yield record
         for item in self._files:
-            file = self._disk.file(item.path)
+            file = self._opened(item.path)
             if file is not None:
                 yield self._described(item, file)
 
-    def _described(self, item: DataFile, file: LocalFile) -> AssetRecord:
+    def _opened(self, path: str) -> LocalFile | KnownStretches | None:
+        """A file, or what a run for metadata alone kept of it."""
+        return self._disk.file(path) or self._headers.file(path)
+
+    def _described(self, item: DataFile, file: ByteSource) -> AssetRecord:
         """One file; whatever a stranger's file brings about, it is a note."""
         try:
             return self._file(item, file)
@@ -211,7 +226,7 @@ class DatasetDescriber:
             note = f"{type(error).__name__}: {error}; please report this"
             return AssetRecord(path=item.path, kind="file", format=item.kind, files=(item.path,), notes=(note,))
 
-    def _file(self, item: DataFile, file: LocalFile) -> AssetRecord:
+    def _file(self, item: DataFile, file: ByteSource) -> AssetRecord:
         if item.kind == "video":
             return describe_video(item.path, file)
         if item.kind != "hdf5":
@@ -229,10 +244,19 @@ class DatasetDescriber:
             dataset=self._facts.id,
             name=name,
             around=[*self._scopes.about(record.path), *name_claims(record.path).found],
-            own=origin_claims(record, self._disk, self._facts, self._counts),
+            own=self._origin(record),
             override=self._override,
             coverages=[self._coverage(array, former) for array in record.arrays],
         )
+
+    def _origin(self, record: AssetRecord) -> list[Claim]:
+        """Where an asset is from; of a file that was not fetched its own place, and not the dataset's."""
+        found = origin_claims(record, self._disk, self._facts, self._counts)
+        kept = self._headers.file(record.files[0]) if len(record.files) == 1 else None
+        if kept is None or self._disk.file(record.files[0]) is not None:
+            return found
+        place = Claim(field="access_url", value=kept.location, source="computed", where="header", scope=record.path)
+        return [place, *(claim for claim in found if claim.field != "access_url")]
 
     def _name(self, record: AssetRecord) -> str:
         """Unique in the dataset."""

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from emasync.errors import EmasyncError
-from emasync.formats.stored import HeaderBytes
-from emasync.hooks.local import LocalFile
+from emasync.formats.stored import ByteSource, HeaderBytes
 from emasync.hooks.metadata.claims import Claims, shown
 from emasync.hooks.metadata.files import not_of
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
@@ -21,14 +20,14 @@ _BRANDS: Final = (b"ftyp", b"moov", b"wide", b"mdat", b"free", b"skip")
 _MOST_SIDE: Final = 1 << 16
 
 
-def describe_video(path: str, file: LocalFile) -> AssetRecord:
+def describe_video(path: str, file: ByteSource) -> AssetRecord:
     """A video as an asset; one whose first bytes are of neither container is noted.
 
     Parameters
     ----------
     path : str
         Below the dataset's folder.
-    file : LocalFile
+    file : ByteSource
     """
     head = file.read(0, 12)
     claims = Claims("header", path, path)

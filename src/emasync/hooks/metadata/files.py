@@ -7,11 +7,11 @@ from typing import Final
 
 from emasync.errors import EmasyncError
 from emasync.formats.dm.format import DmFormat
+from emasync.formats.known_stretches import UnreadError
 from emasync.formats.mrc.format import MrcFormat
-from emasync.formats.stored import FileDescription, FileFormat, StoredArray
+from emasync.formats.stored import ByteSource, FileDescription, FileFormat, StoredArray
 from emasync.formats.tiff.format import TiffFormat
 from emasync.hooks.inventory import DataFile
-from emasync.hooks.local import LocalFile
 from emasync.hooks.metadata.claims import Claims
 from emasync.hooks.metadata.extract_dm import dm_claims
 from emasync.hooks.metadata.extract_mrc import mrc_claims
@@ -22,7 +22,7 @@ from emasync.hooks.metadata.storage import dtype_name, lossy
 MAX_ARRAYS: Final = 1_000
 """Of one file that get a row."""
 
-Extractor = Callable[[LocalFile, Claims], None]
+Extractor = Callable[[ByteSource, Claims], None]
 
 _FORMATS: Final[dict[str, tuple[FileFormat, Extractor]]] = {
     "tiff": (TiffFormat(), tiff_claims),
@@ -38,21 +38,22 @@ def not_of(kind: str, path: str) -> AssetRecord:
     return AssetRecord(path=path, kind="file", files=(path,), notes=(note,))
 
 
-def describe_file(item: DataFile, file: LocalFile) -> AssetRecord:
+def describe_file(item: DataFile, file: ByteSource) -> AssetRecord:
     """One file as an asset; one that is not what its name promises is noted.
 
     Parameters
     ----------
     item : DataFile
         Of kind ``tiff``, ``dm`` or ``mrc``.
-    file : LocalFile
+    file : ByteSource
+        The file, or what is known of it.
     """
     form, extract = _FORMATS[item.kind]
     if not form.recognises(file.read(0, _HEAD_BYTES)):
         return not_of(item.kind, item.path)
     claims = Claims("header", item.path, item.path)
     try:
-        found = form.describe(file)
+        found, counted = _description(form, file)
     except EmasyncError as error:
         return AssetRecord(path=item.path, kind="file", format=item.kind, files=(item.path,), notes=(error.message,))
     try:
@@ -60,16 +61,30 @@ def describe_file(item: DataFile, file: LocalFile) -> AssetRecord:
     except EmasyncError as error:
         claims.notes.append(error.message)
     pictures = [array for array in found.arrays if array.role != "thumbnail"]
+    if not counted:
+        claims.notes.append("how many pages it has is not known: only its first directory was read")
     claims.claim("format", found.format, "")
     return AssetRecord(
         path=item.path,
         kind="file",
         format=found.format,
         claims=tuple(claims.found),
-        arrays=tuple(_record(array, item.path, number) for number, array in enumerate(pictures[:MAX_ARRAYS])),
+        arrays=tuple(
+            _record(array, item.path, number, axes=counted) for number, array in enumerate(pictures[:MAX_ARRAYS])
+        ),
         files=(item.path,),
         notes=(*found.notes, *claims.notes, *_left_out(found, pictures)),
     )
+
+
+def _description(form: FileFormat, file: ByteSource) -> tuple[FileDescription, bool]:
+    """What a file holds, and whether all of its axes are told: of one that was not fetched, what its header tells."""
+    try:
+        return form.describe(file), True
+    except UnreadError:
+        if not isinstance(form, TiffFormat):
+            raise
+        return form.describe_first(file)
 
 
 def _left_out(found: FileDescription, pictures: list[StoredArray]) -> tuple[str, ...]:
@@ -77,10 +92,12 @@ def _left_out(found: FileDescription, pictures: list[StoredArray]) -> tuple[str,
     return (f"{more} more arrays of {found.format} get no row",) if more > 0 else ()
 
 
-def _record(array: StoredArray, document: str, number: int) -> ArrayRecord:
+def _record(array: StoredArray, document: str, number: int, *, axes: bool) -> ArrayRecord:
     """One array of a file; lower resolutions are further scales of it."""
     claims = Claims("header", document, document)
     stored_claims(array, claims)
+    if not axes:
+        claims.found = [claim for claim in claims.found if claim.field != "axes"]
     return ArrayRecord(path=array.path, scale=number if array.role == "reduced" else None, claims=tuple(claims.found))
 
 

@@ -14,6 +14,7 @@ import orjson
 from emasync.errors import FormatError, InputError
 from emasync.formats.hdf5.apart import answer_ask, ended, limits_for
 from emasync.formats.hdf5.message import receive, send
+from emasync.formats.known_stretches import UnreadError
 from emasync.formats.stored import ByteSource
 
 MAX_FACTS_BYTES: Final = 16 << 20
@@ -41,7 +42,7 @@ class Hdf5Reader:
         Raises
         ------
         FormatError
-            The file is damaged, or reading it crashed, or took too much.
+            The file is damaged, or reading it crashed, or took too much, or only a part of its header is known.
         InputError
             h5py is missing or too old.
         """
@@ -56,6 +57,9 @@ class Hdf5Reader:
             found = self._serve(source, asks, answers)
         except BrokenPipeError:
             found = None
+        except UnreadError:
+            self._stop()  # it waits for bytes that nobody has
+            raise
         if found is None:
             raise self._ended(source.name)
         return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from emasync.formats.stored import ByteSource
 from emasync.hooks.inventory import DataFile
-from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.claims import Claim, Claims
 from emasync.hooks.metadata.files import describe_file
 from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
@@ -33,7 +33,9 @@ def folder_of(pattern: str) -> str:
     return "/".join(fixed[: len(parts)]) if fixed == parts[: len(fixed)] else ""
 
 
-def describe_series(pattern: str, files: Sequence[DataFile], disk: LocalTree) -> AssetRecord | None:
+def describe_series(
+    pattern: str, files: Sequence[DataFile], opened: Callable[[str], ByteSource | None], count: int | None
+) -> AssetRecord | None:
     """One volume out of files; None where the first of them cannot be described.
 
     Parameters
@@ -42,12 +44,14 @@ def describe_series(pattern: str, files: Sequence[DataFile], disk: LocalTree) ->
         Of the manifest.
     files : sequence of DataFile
         At least one.
-    disk : LocalTree
-        Of the dataset.
+    opened : callable
+        Gives a file, or what is known of it, by path.
+    count : int or None
+        Files that the series has; None where nobody knows.
     """
     ordered = sorted(files, key=lambda item: natural(item.path))
     step = max(1, len(ordered) // LOOKED_INTO)
-    found = [(item, record) for item in ordered[::step] if (record := _described(item, disk)) is not None]
+    found = [(item, record) for item in ordered[::step] if (record := _described(item, opened)) is not None]
     if not found:
         return None
     item, first = found[0]
@@ -57,8 +61,10 @@ def describe_series(pattern: str, files: Sequence[DataFile], disk: LocalTree) ->
         if claim.field not in _FILE_ONLY:
             claims.add(replace(claim, scope=home))
     claims.claim("axes", "z,y,x", "")
-    claims.add(Claim(field="shape_z", value=len(ordered), source="computed", where=f"files of {pattern}"))
+    if count is not None:
+        claims.add(Claim(field="shape_z", value=count, source="computed", where=f"files of {pattern}"))
     claims.claim("chunk_z", 1, "")
+    unknown = () if count is not None else ("how many files the series has is not known: not all were listed",)
     return AssetRecord(
         path=home,
         kind="series",
@@ -66,13 +72,13 @@ def describe_series(pattern: str, files: Sequence[DataFile], disk: LocalTree) ->
         claims=tuple(replace(claim, scope=home) for claim in first.claims),
         arrays=(ArrayRecord(path="", claims=tuple(claims.found)),),
         files=tuple(item.path for item in ordered),
-        notes=(*first.notes, *_differences(found)),
+        notes=(*first.notes, *unknown, *_differences(found)),
         details={"pattern": pattern, "first": item.path, "looked_into": len(found)},
     )
 
 
-def _described(item: DataFile, disk: LocalTree) -> AssetRecord | None:
-    file = disk.file(item.path)
+def _described(item: DataFile, opened: Callable[[str], ByteSource | None]) -> AssetRecord | None:
+    file = opened(item.path)
     record = None if file is None or item.kind not in ("tiff", "dm", "mrc") else describe_file(item, file)
     return record if record is not None and record.arrays else None
 
