@@ -87,11 +87,11 @@ class Browser:
         self._process.terminate()
         self._process.wait(timeout=30)
 
-    def look(self, page: Path, expression: str, *, dark: bool = False) -> Seen:
+    def look(self, page: Path, expression: str, *, dark: bool = False, width: int = 1_200) -> Seen:
         """Open a page, wait until it is loaded, and evaluate an expression of JavaScript in it."""
-        return asyncio.run(self._look(page.as_uri(), expression, dark=dark))
+        return asyncio.run(self._look(page.as_uri(), expression, dark=dark, width=width))
 
-    async def _look(self, url: str, expression: str, *, dark: bool) -> Seen:
+    async def _look(self, url: str, expression: str, *, dark: bool, width: int) -> Seen:
         async with asyncio.timeout(OPEN_S), AsyncExitStack() as stack:
             while not (self._port_file.exists() and self._port_file.read_text().count("\n")):
                 if self._process.poll() is not None:
@@ -100,7 +100,7 @@ class Browser:
             port, path = self._port_file.read_text().split("\n")[:2]
             session = await stack.enter_async_context(aiohttp.ClientSession())
             socket = await stack.enter_async_context(session.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0))
-            return await _Conversation(socket).look(url, expression, dark=dark)
+            return await _Conversation(socket).look(url, expression, dark=dark, width=width)
 
 
 class _Conversation:
@@ -111,13 +111,15 @@ class _Conversation:
         self._seen = Seen()
         self._loaded = False
 
-    async def look(self, url: str, expression: str, *, dark: bool) -> Seen:
+    async def look(self, url: str, expression: str, *, dark: bool, width: int) -> Seen:
         target = (await self._call("Target.createTarget", url="about:blank"))["targetId"]
         self._session = (await self._call("Target.attachToTarget", targetId=target, flatten=True))["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
             await self._call(f"{domain}.enable")
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self._call("Emulation.setEmulatedMedia", features=[scheme])
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        await self._call("Emulation.setDeviceMetricsOverride", **screen)
         await self._call("Page.navigate", url=url)
         while not self._loaded:
             await self._hear()

@@ -53,6 +53,11 @@ class Page(HTMLParser):
     def text(self) -> str:
         return " ".join(" ".join(self.texts).split())
 
+    @property
+    def links(self) -> list[str]:
+        """To other pages."""
+        return [place for place in self.all("href") if not place.startswith("#")]
+
     def all(self, name: str) -> list[str]:
         return [value for found, value in self.attributes if found == name]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +58,17 @@ def test_a_run_leaves_a_page_and_one_that_found_all_in_its_place_leaves_it_as_it
     run_within(manifest, root)
     assert (root / "report.html").stat().st_mtime_ns == before.st_mtime_ns
     assert known_runs(root / ".emasync") == (run,)
+
+
+def test_a_short_run_does_not_wait_for_what_draws_charts(manifest: Path, tmp_path: Path) -> None:
+    run = (
+        "import sys, emasync; "
+        f"assert emasync.run({str(manifest)!r}, root={str(tmp_path / 'root')!r}).ok; "
+        "print([name for name in ('matplotlib', 'PIL') if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True)
+    assert (tmp_path / "root/report.html").exists()
+    assert told.stdout == "[]\n"
 
 
 def test_the_page_can_be_written_again_without_a_run(manifest: Path, tmp_path: Path) -> None:

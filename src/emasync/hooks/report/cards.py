@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -45,16 +46,15 @@ class DatasetView:
     asset: DescribedAsset | None = None
 
 
-def card(view: DatasetView, pictures: Child = None) -> Element:
-    """The card of a dataset."""
-    receipt = view.receipt
+def card(view: DatasetView, pictures: Sequence[Element | None] = ()) -> Element:
+    """The card of a dataset; one with pictures is as wide as the page."""
+    receipt, shown = view.receipt, [picture for picture in pictures if picture is not None]
     return tag(
         "article",
         tag("h3", receipt.id, " ", tag("span", WORDS[receipt.status], class_=f"status {receipt.status}")),
-        pictures,
-        facts(_amounts(receipt) + _rights(view)),
+        tag("div", shown, facts(_amounts(receipt) + _rights(view)), class_="parts"),
         id=f"dataset-{receipt.id}",
-        class_="card",
+        class_="card pictured" if shown else "card",
     )
 
 
@@ -89,10 +89,16 @@ def _rights(view: DatasetView) -> list[tuple[str, Child]]:
     return [
         ("Source", source_link(location) if location else _told(asset, "access_url")),
         ("Page", _told(asset, "source_url")),
-        ("Licence", _told(asset, "license_spdx") or _told(asset, "license_text") or _manifest(facts, "license")),
+        ("Licence", _licence(facts, asset)),
         ("Cite as", _told(asset, "citation") or _manifest(facts, "citation")),
         ("DOI", _doi(asset)),
     ]
+
+
+def _licence(facts: DatasetFacts | None, asset: DescribedAsset | None) -> Child:
+    """That nobody says is worth knowing, too: without a licence the author's permission is needed."""
+    said = _told(asset, "license_spdx") or _told(asset, "license_text") or _manifest(facts, "license")
+    return said or "unknown: nobody says"
 
 
 def _told(asset: DescribedAsset | None, name: str) -> Child:

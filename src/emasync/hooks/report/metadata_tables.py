@@ -97,7 +97,7 @@ def _along_axes(found: Sequence[tuple[str, Statement]]) -> str:
         return "; ".join(values)
     if len(axes) < len(_ZYX):
         values = [f"{axis} {value}" for axis, value in zip(axes, values, strict=True)]
-    return " \u00d7 ".join(values)
+    return "\u00a0\u00d7\u00a0".join(values)
 
 
 def _doubt(asset: DescribedAsset, names: Sequence[str]) -> Child:

@@ -21,7 +21,7 @@ from emasync.hooks.report.markup import Child, cut, document, fitting, tag
 from emasync.hooks.report.metadata_tables import metadata_section
 from emasync.hooks.report.pictures import ArrayPictures
 from emasync.hooks.report.showing import show, show_boxes
-from emasync.hooks.report.speed import speed_section
+from emasync.hooks.report.speed import moment, speed_section
 from emasync.hooks.report.troubles import failures_section, notes_section
 from emasync.model.amounts import counted, megabytes
 from emasync.model.run_record import RunRecord
@@ -83,24 +83,16 @@ def render(facts: PageFacts, inputs: str, pictures: Mapping[str, Sequence[ArrayP
     """
     drawn = pictures or {}
     cards, left = fitting((_card(view, facts, drawn) for view in facts.datasets[:MOST_CARDS]), MOST_CARD_BYTES)
-    body: list[Child] = [
-        _header(facts),
-        tag(
-            "main",
-            tag(
-                "section",
-                tag("h2", "Datasets"),
-                tag("div", cards, class_="cards"),
-                _more(left + max(0, len(facts.datasets) - MOST_CARDS)),
-                id="datasets",
-            ),
-            speed_section(facts.runs, charts=facts.charts),
-            metadata_section(facts.assets),
-            failures_section([view.receipt for view in facts.datasets]),
-            notes_section(facts.runs[0] if facts.runs else None, facts.notes),
-        ),
-        _footer(facts),
-    ]
+    more = _more(left + max(0, len(facts.datasets) - MOST_CARDS))
+    sections = (
+        tag("section", tag("h2", "Datasets"), tag("div", cards, class_="cards"), more, id="datasets"),
+        failures_section([view.receipt for view in facts.datasets]),
+        speed_section(facts.runs, charts=facts.charts),
+        metadata_section(facts.assets),
+        notes_section(facts.runs[0] if facts.runs else None, facts.notes),
+    )
+    there = [section for section in sections if section is not None]
+    body: list[Child] = [_header(facts), _contents(there), tag("main", there), _footer(facts)]
     return document(f"{facts.root}: what is here", _style(), body, inputs=inputs)
 
 
@@ -113,22 +105,29 @@ def _more(count: int) -> Child:
     return tag("p", f"and {count:,} more datasets: see receipt.json") if count > 0 else None
 
 
+def _contents(sections: Sequence[Element]) -> Element:
+    """Links to the sections: a page of many datasets is long."""
+    links = [tag("li", tag("a", section[0].text, href=f"#{section.get('id')}")) for section in sections]
+    return tag("nav", tag("ul", links), aria_label="Contents")
+
+
 def _header(facts: PageFacts) -> Element:
     receipts = [view.receipt for view in facts.datasets]
     states = [(word, sum(receipt.status == word for receipt in receipts)) for word in ("complete", "partial", "failed")]
     told = ", ".join(f"{count:,} {word}" for word, count in states if count)
     datasets, objects = counted(len(receipts), "dataset"), counted(sum(item.objects for item in receipts), "object")
     size = megabytes(sum(item.bytes for item in receipts))
+    failed = f"; {count:,} failed" if (count := sum(item.failed for item in receipts)) else ""
     return tag(
         "header",
         tag("h1", cut(facts.root, 200)),
-        tag("p", f"{datasets} ({told or 'none'}), {objects}, {size}", class_="sum"),
+        tag("p", f"{datasets} ({told or 'none'}), {objects}, {size}{failed}", class_="sum"),
     )
 
 
 def _footer(facts: PageFacts) -> Element:
     hint = None if facts.charts else f"Charts and pictures need pip install 'emasync[{plots.EXTRA}]'. "
-    last = f"Last transfer: {facts.runs[0].started}. " if facts.runs else ""
+    last = f"Last transfer: {moment(facts.runs[0].started)}. " if facts.runs else ""
     return tag("footer", tag("p", hint, last, f"Written by {facts.tool}; loads nothing, runs nothing, asks nobody."))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final
@@ -13,12 +14,16 @@ from emasync.hooks.report.tables import table
 from emasync.model.amounts import megabytes
 from emasync.model.run_record import HostRecord, RunRecord, Sample
 
+_MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+
 ROWS: Final = 12
 """Spans of time in the table beside the chart."""
 
-
-WORTH_A_CHART: Final = 5
+WORTH_A_TABLE: Final = 5
 """Samples, two a second: less is told in a sentence."""
+
+CHARTED_S: Final = 5.0
+"""A shorter run has the table alone: a chart takes two thirds of a second, most of it the import of matplotlib."""
 
 
 def speed_section(runs: Sequence[RunRecord], *, charts: bool) -> Element | None:
@@ -46,13 +51,13 @@ def speed_section(runs: Sequence[RunRecord], *, charts: bool) -> Element | None:
 
 def _over_time(run: RunRecord, *, charts: bool) -> list[Child]:
     samples = distinct(run.samples)
-    told = f"Throughput of the run of {run.started}: {_mean(run)} on average over {duration(run.wall_s)}."
-    if len(samples) < WORTH_A_CHART:
+    told = f"Throughput of the run of {moment(run.started)}: {_mean(run)} on average over {duration(run.wall_s)}."
+    if len(samples) < WORTH_A_TABLE:
         return [tag("p", told)]
     rows = table(
         "Throughput", ("From", "To", "Received", "Bytes a second", "Objects"), _spans(samples), numbers=range(5)
     )
-    if not charts:
+    if not charts or run.wall_s < CHARTED_S:
         return [tag("p", told), rows]
     picture = tag("img", src=data_uri("image/svg+xml", plots.throughput(samples)), alt=told, class_="chart")
     return [
@@ -87,11 +92,11 @@ def _hosts(run: RunRecord) -> Child:
         return None
     heads = ("Origin", "Requests", "Tried again", "Gone silent", "Received", "Connections at once")
     rows = [_host(host) for host in run.hosts]
-    return table(f"Whom the run of {run.started} asked", heads, rows, numbers=range(1, 6), more=run.more_hosts)
+    return table(f"Whom the run of {moment(run.started)} asked", heads, rows, numbers=range(1, 6), more=run.more_hosts)
 
 
 def _host(host: HostRecord) -> tuple[Child, ...]:
-    most = f"{host.connections:,}" if host.connections else "not looked at"
+    most = f"{host.connections:,}" if host.connections else "not known"
     allowed = f" of {host.cap:,}" if host.connections and host.cap else ""
     received = megabytes(host.received_bytes)
     return cut(host.origin, 200), host.requests, host.retries, host.stalls, received, most + allowed
@@ -101,7 +106,7 @@ def _runs(runs: Sequence[RunRecord]) -> Element:
     heads = ("Began", "Took", "Received", "On average", "Requests", "Tried again", "Ended")
     rows = [
         (
-            run.started,
+            moment(run.started),
             duration(run.wall_s),
             megabytes(run.bytes_fetched),
             _mean(run),
@@ -120,6 +125,12 @@ def _end(run: RunRecord) -> str:
 
 def _mean(run: RunRecord) -> str:
     return f"{megabytes(run.bytes_fetched / run.wall_s)}/s" if run.wall_s > 0 else "at once"
+
+
+def moment(text: str) -> str:
+    """A moment of RFC 3339 as people read it, to the second; any other text as it is."""
+    found = _MOMENT.fullmatch(text)
+    return text if found is None else f"{found[1]} {found[2]} UTC"
 
 
 def duration(time_s: float) -> str:
