@@ -103,6 +103,7 @@ async def open_resources(
     clock: Clock | None = None,
     make_sink: Callable[[Path], Sink] = open_root,
     surroundings: Surroundings | None = None,
+    fetcher: GovernedFetcher | None = None,
 ) -> AsyncIterator[Resources]:
     """Open root, lock, ledger, threads and network; close them in reverse order.
 
@@ -115,6 +116,8 @@ async def open_resources(
         Opens the root for writing.
     surroundings : Surroundings, optional
         Of this machine; read here by default.
+    fetcher : GovernedFetcher, optional
+        Open already, and left open: who opens a root again and again keeps its connections.
 
     Raises
     ------
@@ -141,11 +144,14 @@ async def open_resources(
         )
         for note in notes:
             on_event(Event("warning", {"message": note}))
-        known = from_note(await anyio.to_thread.run_sync(read_note, state_dir / HOSTS))
-        fetcher = await stack.enter_async_context(
-            GovernedFetcher(spec.settings, clock=clock, on_event=on_event, surroundings=surroundings, remembered=known)
-        )
-        stack.push_async_callback(_remember, fetcher, known, state_dir)
+        if fetcher is None:
+            known = from_note(await anyio.to_thread.run_sync(read_note, state_dir / HOSTS))
+            fetcher = await stack.enter_async_context(
+                GovernedFetcher(
+                    spec.settings, clock=clock, on_event=on_event, surroundings=surroundings, remembered=known
+                )
+            )
+            stack.push_async_callback(_remember, fetcher, known, state_dir)
         yield Resources(
             lock=lock,
             sink=sink,

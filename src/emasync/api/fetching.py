@@ -11,19 +11,17 @@ from typing import Any, Final, TypeVar, final
 from emasync.api.blocking import blocking
 from emasync.api.manifests import manifests_of
 from emasync.api.options import RunOptions, load
-from emasync.api.remote_file import RemoteContent
 from emasync.assembly import Resources, RunSpec, open_resources
 from emasync.engine.engine import Engine
 from emasync.errors import ErrorKind, MachineError, NotDownloaded
-from emasync.ledger.interface import Absent, Failed, LedgerCalls, PlannedSet, Row
+from emasync.ledger.interface import Absent, Failed, LedgerCalls, PlannedSet
 from emasync.ledger.placement import place_ledger
-from emasync.ledger.store import SqliteLedger
+from emasync.model.digest import Span
 from emasync.model.events import ignore_event
 from emasync.model.task import TaskKey
 from emasync.settings import Settings
+from emasync.transport.governed import GovernedFetcher
 from emasync.volume.lazy import Fetch
-from emasync.volume.opening import Lazy, Wanted, open_wanted
-from emasync.volume.volume import Volume
 
 T = TypeVar("T")
 
@@ -35,10 +33,8 @@ LOOK_S: Final = 0.1
 Keys = Mapping[int, Sequence[TaskKey]]
 """Task set → objects."""
 
-
-def open_lazily(wanted: Wanted) -> Volume:
-    """Open a volume that fetches what it is asked for; see :func:`emasync.open_volume`."""
-    return open_wanted(wanted, Lazy(fetch=fetching(Path(wanted.root), wanted.dataset), reopen=open_lazily))
+Wants = Mapping[tuple[int, TaskKey], Sequence[Span]]
+"""(Task set, object) → bytes of it."""
 
 
 def fetching(root: Path, dataset: str) -> Fetch:
@@ -61,46 +57,29 @@ def _fetch(root: Path, dataset: str, paths: Sequence[str]) -> frozenset[str]:
 
 async def _afetch(root: Path, dataset: str, paths: Sequence[str]) -> frozenset[str]:
     settings = await asyncio.to_thread(settings_of, root, dataset)
-    return await _owning(root, settings, lambda resources: _fetch_with(resources, settings, dataset, paths))
+    return await owning(root, settings, lambda resources: _fetch_with(resources, settings, dataset, paths))
 
 
-def open_remote(root: Path, dataset: str, path: str) -> RemoteContent:
-    """Find out where a file that is planned comes from.
+async def owning(
+    root: Path,
+    settings: Settings,
+    work: Callable[[Resources], Coroutine[Any, Any, T]],
+    fetcher: GovernedFetcher | None = None,
+) -> T:
+    """Do something as the one owner of a root, as soon as nobody else is.
+
+    Any: what coroutines send and take is nobody's business.
 
     Raises
     ------
-    NotDownloaded
-        It is not planned, or is put together of parts.
     MachineError
         ``root_locked``: a run is going on.
-    TransportError
-        The source does not tell its size.
     """
-    settings = settings_of(root, dataset)
-
-    async def find() -> Row | None:
-        return await _owning(root, settings, lambda resources: resources.ledger.call(_row_of, dataset, path))
-
-    row = blocking(find)
-    if row is None or row.spec.slices is not None:
-        raise NotDownloaded(
-            f"{path} is neither here nor planned as a file of its own; `emasync volumes` and the receipt tell "
-            "what there is",
-            location=path,
-        )
-    return RemoteContent.at(row.spec.locate(row.key), row.size_bytes, settings)
-
-
-def _row_of(ledger: SqliteLedger, dataset: str, path: str) -> Row | None:
-    return next((row for row in ledger.listed_rows(dataset) if row.destination == path), None)
-
-
-async def _owning(root: Path, settings: Settings, work: Callable[[Resources], Coroutine[Any, Any, T]]) -> T:
-    """Do something as the one owner of a root (Any: what coroutines send and take is nobody's business)."""
     deadline_s = asyncio.get_running_loop().time() + PATIENCE_S
+    spec = RunSpec(root=root, state_dir=None, settings=settings)
     while True:
         try:
-            async with open_resources(RunSpec(root=root, state_dir=None, settings=settings), ignore_event) as resources:
+            async with open_resources(spec, ignore_event, fetcher=fetcher) as resources:
                 return await work(resources)
         except MachineError as error:
             if error.kind is not ErrorKind.ROOT_LOCKED or asyncio.get_running_loop().time() > deadline_s:
@@ -116,7 +95,23 @@ def settings_of(root: Path, dataset: str) -> Settings:
 
 async def _fetch_with(resources: Resources, settings: Settings, dataset: str, paths: Sequence[str]) -> frozenset[str]:
     planned: list[PlannedSet] = await resources.ledger.call("planned_sets", dataset)
-    keys = keys_of(planned, paths)
+    chosen = await move(resources, settings, dataset, keys_of(planned, paths))
+    places = {one.set_id: one.spec for one in planned}
+    return frozenset(places[absent.set_id].place(absent.key) for absent in chosen.absent)
+
+
+async def move(
+    resources: Resources, settings: Settings, dataset: str, keys: Keys, wanted: Wants | None = None
+) -> ChosenObjects:
+    """Fetch some objects of a dataset as a run does, or those parts of them that are wanted.
+
+    Raises
+    ------
+    NotDownloaded
+        One could not be fetched; says why.
+    MachineError
+        Disk full, no permission.
+    """
     chosen = ChosenObjects(resources.ledger, keys)
     engine = Engine(
         fetcher=resources.fetcher,
@@ -127,6 +122,7 @@ async def _fetch_with(resources: Resources, settings: Settings, dataset: str, pa
         settings=settings,
         on_event=ignore_event,
         datasets=(dataset,),
+        wanted=wanted,
     )
     outcome = await engine.run()
     if outcome.stopped is not None:
@@ -135,8 +131,7 @@ async def _fetch_with(resources: Resources, settings: Settings, dataset: str, pa
     troubles += [(one.location, one.message) for one in chosen.failed]
     for location, message in troubles:
         raise NotDownloaded(f"{location}: {message}", location=location)
-    places = {one.set_id: one.spec for one in planned}
-    return frozenset(places[absent.set_id].place(absent.key) for absent in chosen.absent)
+    return chosen
 
 
 def keys_of(planned: Sequence[PlannedSet], paths: Sequence[str]) -> Keys:

@@ -17,11 +17,11 @@ from emasync.api.scratch import scratch_ledger
 from emasync.errors import ErrorKind, InterruptedRunError
 from emasync.ledger.interface import PlanFacts, Tally
 from emasync.manifest.crop import SameAsCrop
+from emasync.model.cut import BOXES
 from emasync.model.events import Event, EventValue
 from emasync.model.receipt import Failure
 from emasync.plan.compile import compile_datasets
 from emasync.plan.layout import kept_place
-from emasync.plan.lending import BOXES
 from emasync.plan.lock import Hurry
 from emasync.plan.lock_drift import Drift, drift_between
 from emasync.plan.lock_file import DatasetLock, Lock

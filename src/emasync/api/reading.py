@@ -82,7 +82,7 @@ def open_volume(
         check=check,
     )
     if lazy:
-        from emasync.api.fetching import open_lazily  # noqa: PLC0415 - the engine; readers of what is here need none
+        from emasync.api.lazy_volumes import open_lazily  # noqa: PLC0415 - the engine; readers of what is here need none
 
         return open_lazily(wanted)
     return open_wanted(wanted)
@@ -122,9 +122,9 @@ def open_file(root: str | os.PathLike[str], dataset: str, path: str, *, lazy: bo
     files = shared_files(str(folder))
     if not lazy or files.has(inside):
         return buffered(files.content(inside))
-    from emasync.api.fetching import open_remote  # noqa: PLC0415 - as above
+    from emasync.api.planned_files import open_planned  # noqa: PLC0415 - as above
 
-    return buffered(open_remote(folder, dataset, inside))
+    return buffered(open_planned(folder, dataset, inside))
 
 
 def _folder_of(root: Path, dataset: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from emasync.disk.interface import Sink
@@ -13,7 +13,8 @@ from emasync.engine.interface import Threads
 from emasync.engine.memory import Buffers, Slabs
 from emasync.ledger.interface import LedgerCalls
 from emasync.model.clock import Clock
-from emasync.model.task import Task
+from emasync.model.digest import Span
+from emasync.model.task import Task, TaskKey
 from emasync.settings import HostPolicy, Settings
 from emasync.transport.interface import Fetcher
 
@@ -33,6 +34,8 @@ class MoveContext:
         Told of long work that shows in no count.
     seen_part_bytes : dict of int to int
         Part size of the last upload of each task set whose cut was found out.
+    wanted : mapping of (set id, key) to (sequence of Span)
+        Large objects of which so much is to be fetched and no more: they stay unfinished. All others are fetched whole.
     """
 
     fetcher: Fetcher
@@ -48,6 +51,7 @@ class MoveContext:
     suspect_after_epoch: int | None = None
     activities: Activities = field(default_factory=Activities)
     seen_part_bytes: dict[int, int] = field(default_factory=dict)
+    wanted: Mapping[tuple[int, TaskKey], Sequence[Span]] = field(default_factory=dict)
     _hedges: dict[str, HedgeBudget] = field(default_factory=dict)
     _policies: dict[int, HostPolicy] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -33,8 +33,9 @@ from emasync.errors import (
 from emasync.ledger.interface import LedgerCalls
 from emasync.ledger.rebuild import KnownFiles
 from emasync.model.clock import Clock, SystemClock
+from emasync.model.digest import Span
 from emasync.model.events import OnEvent
-from emasync.model.task import Task
+from emasync.model.task import Task, TaskKey
 from emasync.settings import MIB, Settings
 from emasync.transport.interface import Fetcher
 
@@ -76,6 +77,8 @@ class Engine:
         Tells which ranges are slow.
     known : KnownFiles, optional
         What tables of checksums say of files that a lost ledger knew.
+    wanted : mapping of (set id, key) to (sequence of Span), optional
+        Large objects of which only these bytes are fetched: the parts are kept, the object stays unfinished.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Engine:
         place: WriterPlace | None = None,
         clock: Clock | None = None,
         known: KnownFiles | None = None,
+        wanted: Mapping[tuple[int, TaskKey], Sequence[Span]] | None = None,
     ) -> None:
         self._wake = asyncio.Event()
         self._settings = settings
@@ -130,6 +134,7 @@ class Engine:
             settings=settings,
             on_received=self._endings.received,
             clock=clock or SystemClock(),
+            wanted=wanted or {},
         )
         self._denials = Denials(fetcher)
         self._workers: set[str] = set()

@@ -12,7 +12,7 @@ from emasync.engine.context import MoveContext
 from emasync.engine.digests import check_size
 from emasync.engine.hedging import Flight, Flights
 from emasync.engine.judging import Judge
-from emasync.engine.parts import missing_spans
+from emasync.engine.parts import Aim
 from emasync.engine.receiver import PartReceiver
 from emasync.engine.sealing import LargeObjectDone
 from emasync.engine.version import Version, trusted_parts
@@ -51,7 +51,7 @@ class LargeObject:
         self._context = context
         self._on_fan_out = on_fan_out
         policy = context.policy(task)
-        self._part_bytes = policy.part_bytes
+        self._aim = Aim(policy.part_bytes, context.wanted.get((task.set_id, task.key)))
         self._judge = Judge(task, context.settings.checksums, policy.etag_is_md5, context.seen_part_bytes)
         self._version = Version(generation=0)
         self._flights = Flights(context.hedges(task), policy.part_bytes, context.clock)
@@ -87,19 +87,23 @@ class LargeObject:
 
     def _first_span(self, version: Version) -> Span:
         if version.total_bytes is not None:
-            missing = missing_spans(version.total_bytes, version.spans, self._part_bytes)
-            return next(missing, Span(0, 0))
-        size_bytes = self.task.size_bytes
-        return Span(0, self._part_bytes if size_bytes is None else min(size_bytes, self._part_bytes))
+            return next(self._aim.missing(version.total_bytes, version.spans), Span(0, 0))
+        return self._aim.first(self.task.size_bytes)
+
+    def _has_all(self, version: Version) -> bool:
+        """Whether all that is wanted is here: mostly the whole object."""
+        if self._aim.wanted is None or version.complete or version.total_bytes is None:
+            return version.complete
+        return next(self._aim.missing(version.total_bytes, version.spans), None) is None
 
     def settled(self) -> bool:
         """Whether nothing is in flight and nothing is left to start."""
         if self._in_flight:
             return False
         version = self._version
-        if self._error is None and not version.complete and version.todo is not None:
+        if self._error is None and not self._has_all(version) and version.todo is not None:
             self._require_rest(version, version.todo)
-        return self._error is not None or version.complete
+        return self._error is not None or self._has_all(version)
 
     def _require_rest(self, version: Version, todo: Iterator[Span]) -> None:
         """An object that is not whole has spans left, else it would wait for ever: say so instead."""
@@ -154,7 +158,7 @@ class LargeObject:
             version.ranged = False  # "*" is allowed there (RFC 9110, section 14.4); a whole body ends by itself
             raise PreconditionFailedError(f"{self.task.location}: a range was answered without the object's size")
         version.total_bytes = total_bytes
-        return missing_spans(total_bytes, (*version.spans, first), self._part_bytes)
+        return self._aim.missing(total_bytes, (*version.spans, first))
 
     def _changed(self, version: Version, error: EmasyncError) -> bool:
         """The object is another one: begin the next generation. True for the first who notices."""
@@ -225,7 +229,7 @@ class LargeObject:
         version = self._version
         version.users += 1
         try:
-            if span.size_bytes or not version.complete:
+            if span.size_bytes or not self._has_all(version):
                 await self._fetch(version, span, slow)
         except (PreconditionFailedError, RangeNotSatisfiedError) as error:
             await self._restart(version, error)
@@ -336,8 +340,11 @@ class LargeObject:
                 raise PreconditionFailedError(f"{self.task.location} changed meanwhile")
             if version.partial is None:
                 name = partial_name(self.task.set_id, self.task.key, version.generation)
+                room_bytes = (
+                    version.total_bytes if self._aim.wanted is None else None
+                )  # the rest may never be asked for
                 version.partial = await self._context.threads.submit(
-                    self._context.sink.reserve, name, version.total_bytes, self.task.destination
+                    self._context.sink.reserve, name, room_bytes, self.task.destination
                 )
                 await self._tell_started(version)
             return version.partial
@@ -365,7 +372,7 @@ class LargeObject:
         self._release_unused(version)
 
     async def finish(self) -> None:
-        """Judge the digests of a settled object and hand it to the committer.
+        """Judge the digests of a settled object and hand it to the committer, or put it back where parts were wanted.
 
         Raises
         ------
@@ -377,6 +384,10 @@ class LargeObject:
         if self._error is not None:
             self.abandon()
             raise self._error
+        if self._aim.wanted is not None and not version.complete:
+            self.abandon()
+            await self._context.ledger.call("release", [self.task])
+            return
         partial = await self.reserve(version)
         try:
             with self._context.activities.on("hashing", redact(self.task.location)):

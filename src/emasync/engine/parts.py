@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from emasync.model.digest import Span
 
@@ -28,6 +29,36 @@ def missing_spans(total_bytes: int, done: Iterable[Span], part_bytes: int) -> It
     for span in (*sorted(done, key=lambda span: span.start), Span(total_bytes, total_bytes)):
         yield from _cut(position, min(span.start, total_bytes), part_bytes)
         position = max(position, span.stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What is to be fetched of an object: all of it, or some bytes.
+
+    Attributes
+    ----------
+    part_bytes : int
+        Longest part.
+    wanted : sequence of Span, optional
+        Disjoint, in order, not empty; None: the whole object.
+    """
+
+    part_bytes: int
+    wanted: Sequence[Span] | None = None
+
+    def missing(self, total_bytes: int, done: Collection[Span]) -> Iterator[Span]:
+        """Parts to fetch of an object of so many bytes, as :func:`missing_spans`; nothing beyond its end."""
+        if self.wanted is None:
+            yield from missing_spans(total_bytes, done, self.part_bytes)
+        for span in self.wanted or ():
+            before = Span(0, min(span.start, total_bytes))
+            yield from missing_spans(min(span.stop, total_bytes), (before, *done), self.part_bytes)
+
+    def first(self, size_bytes: int | None) -> Span:
+        """What to ask for first of an object of which nothing is here; None: nobody said how long it is."""
+        if size_bytes is None:
+            size_bytes = self.part_bytes if self.wanted is None else self.wanted[0].stop
+        return next(self.missing(size_bytes, ()), Span(0, 0))
 
 
 def _cut(start: int, stop: int, part_bytes: int) -> Iterator[Span]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from emasync.errors import SourceError
 from emasync.formats.interface import MultiscaleDescription
+from emasync.model.cut import BOXES, BOXES_VERSION
 from emasync.model.geometry import Box
 from emasync.plan.choice import Choice
 from emasync.plan.choose import Picked, at_box
@@ -19,11 +20,6 @@ from emasync.plan.intake import Intake
 from emasync.plan.layout import kept_place
 from emasync.plan.select import Chosen
 from emasync.plan.tools import PlanTools
-
-BOXES: Final = "boxes.json"
-"""Name inside ``<dataset>.source-metadata/``; no metadata document of any format has it."""
-
-VERSION: Final = 1
 
 
 async def keep_boxes(intake: Intake, picked: Sequence[Picked], choice: Choice, tools: PlanTools) -> None:
@@ -46,7 +42,7 @@ async def keep_boxes(intake: Intake, picked: Sequence[Picked], choice: Choice, t
     place = kept_place(intake.dataset, BOXES)
     before = _read(await tools.documents.read(place), choice.digest) or {}
     rows = {**before, **{_name(intake, item): _row(item) for item in picked}}
-    document = {"version": VERSION, "digest": choice.digest, "images": rows}
+    document = {"version": BOXES_VERSION, "digest": choice.digest, "images": rows}
     data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     if await tools.documents.read(place) != data:
         await tools.documents.write(place, data)
@@ -153,7 +149,7 @@ def _read(data: bytes | None, digest: str) -> dict[str, Any] | None:
         value: Any = orjson.loads(data or b"{}")
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(value, dict) or value.get("version") != VERSION or value.get("digest") != digest:
+    if not isinstance(value, dict) or value.get("version") != BOXES_VERSION or value.get("digest") != digest:
         return None
     images = value.get("images")
     return images if isinstance(images, dict) else None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from emasync.model.cut import BOXES
 from emasync.plan.layout import SOURCE_METADATA
-from emasync.plan.lending import BOXES
 from emasync.plan.lock_tree import DIGEST_BYTES
 from emasync.plan.tools import Documents, RemovesDocuments
 from emasync.plan.written import RECORD

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emasync.ledger.interface import Admission, Clash, LedgerCalls, Tally
+from emasync.model.cut import BOXES
 from emasync.model.location import Location
 from emasync.model.receipt import MAX_NAMED_FAILURES, Failure
 from emasync.model.task import ObjectEntry, TaskSetSpec
 from emasync.plan.compile import compile_datasets
 from emasync.plan.guards import Demand, Guard
 from emasync.plan.layout import SOURCE_METADATA
-from emasync.plan.lending import BOXES
 from emasync.plan.tools import Documents, PlanTools
 from emasync.plan.written import RECORD, MemoryDocuments
 from emasync.settings import Settings

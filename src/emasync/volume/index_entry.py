@@ -124,6 +124,10 @@ class ArrayEntry:
 
     def indexed(self, dataset: str, root: Path, columns: Columns) -> IndexedArray:
         """The array with its chunk map."""
+        return self.over(dataset, chunk_map(self.chunks, root, columns))
+
+    def over(self, dataset: str, chunks: ChunkMap) -> IndexedArray:
+        """The array over a chunk map."""
         return IndexedArray(
             dataset=dataset,
             asset=self.asset,
@@ -134,7 +138,7 @@ class ArrayEntry:
             shape=self.shape,
             axes=self.axes,
             layout=self.layout,
-            chunks=chunk_map(self.chunks, root, columns),
+            chunks=chunks,
             origin=self.origin,
             bounds=self.bounds,
             measures=self.measures,

@@ -8,10 +8,9 @@ from typing import Literal, final
 
 import numpy as np
 
-from emasync.errors import InputError, NotDownloaded
-from emasync.volume.absence import name_of
+from emasync.errors import NotDownloaded
 from emasync.volume.forking import begin_anew_after_fork
-from emasync.volume.interface import ABSENT, NOT_DOWNLOADED, WHOLE_FILE, ChunkMap, ChunkPlaces, IndexedArray, Numbers
+from emasync.volume.interface import ABSENT, NOT_DOWNLOADED, WHOLE_FILE, ChunkMap, ChunkPlaces, Numbers
 
 Fetch = Callable[[Sequence[str]], frozenset[str]]
 """Fetches files of a root by path, and says which of them the publisher left out.
@@ -26,24 +25,15 @@ class LazyMap:
 
     Parameters
     ----------
-    array : IndexedArray
+    chunks : ChunkMap
+        Of kind ``formula``.
     fetch : callable
     here : callable
         Whether there is a file of that path now.
-
-    Raises
-    ------
-    InputError
-        Chunks of this array lie together in files.
     """
 
-    def __init__(self, array: IndexedArray, fetch: Fetch, here: Callable[[str], bool]) -> None:
-        if array.chunks.kind != "formula":
-            raise InputError(
-                f"{name_of(array)}: lazy=True reads arrays whose chunks are files of their own; run the manifest again "
-                "to fetch this one"
-            )
-        self._chunks: ChunkMap = array.chunks
+    def __init__(self, chunks: ChunkMap, fetch: Fetch, here: Callable[[str], bool]) -> None:
+        self._chunks = chunks
         self._fetch = fetch
         self._here = here
         self._absent: set[int] = set()

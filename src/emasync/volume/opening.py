@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from weakref import WeakValueDictionary
 
 from emasync.errors import EmasyncError, ErrorKind, InputError
@@ -16,10 +16,11 @@ from emasync.model.task import escape_for_log
 from emasync.volume.absence import name_of
 from emasync.volume.cache import ChunkCache
 from emasync.volume.files import LocalFiles
-from emasync.volume.index import DatasetIndex, open_index
+from emasync.volume.index import open_index
 from emasync.volume.index_entry import ArrayEntry
-from emasync.volume.interface import IndexedArray
-from emasync.volume.lazy import Fetch, LazyMap
+from emasync.volume.interface import ChunkMap, IndexedArray
+from emasync.volume.lazy_blocks import LazyEngine
+from emasync.volume.lazy_files import LazyFiles
 from emasync.volume.orientation import orient
 from emasync.volume.reading import BlockEngine, DirectEngine
 from emasync.volume.threads import Threads
@@ -66,19 +67,35 @@ class Wanted:
     check: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Lazy:
-    """What fetches chunks that are not here.
+class Catalogue(Protocol):
+    """Arrays of one dataset: of its index, or of a file that is not here."""
 
-    Attributes
-    ----------
-    fetch : callable
-    reopen : callable
-        Opens the same volume, lazy too; picklable.
-    """
+    def entries(self, asset: str | None = None) -> Iterator[ArrayEntry]:
+        """Arrays, or those of one asset."""
+        ...
 
-    fetch: Fetch
-    reopen: Callable[[Wanted], Volume]
+    def indexed(self, entry: ArrayEntry) -> IndexedArray:
+        """One of them with its chunk map."""
+        ...
+
+
+class Lazy(Protocol):
+    """What reads arrays of which not all is here."""
+
+    files: LazyFiles
+
+    def catalogue(self, wanted: Wanted) -> Catalogue:
+        """Where the array that is meant may be found; raises as :func:`open_wanted`."""
+        ...
+
+    def chunks(self, array: IndexedArray) -> ChunkMap:
+        """The map of an array's chunks, which finds those that are not here, too."""
+        ...
+
+    @property
+    def reopen(self) -> Callable[[Wanted], Volume]:
+        """Opens a volume in the same way; picklable."""
+        ...
 
 
 def open_wanted(wanted: Wanted, lazy: Lazy | None = None) -> Volume:
@@ -99,24 +116,24 @@ def open_wanted(wanted: Wanted, lazy: Lazy | None = None) -> Volume:
     SourceError
         ``stale_index``: files changed since they were indexed; ``format``: nothing decodes the chunks.
     """
-    index = open_index(Path(wanted.root), wanted.dataset)
-    return volume_of(index, chosen(index, wanted), wanted, lazy)
+    catalogue = open_index(Path(wanted.root), wanted.dataset) if lazy is None else lazy.catalogue(wanted)
+    return volume_of(catalogue, chosen(catalogue, wanted), wanted, lazy)
 
 
-def volume_of(index: DatasetIndex, entry: ArrayEntry, wanted: Wanted, lazy: Lazy | None = None) -> Volume:
-    """The volume over one array of an index."""
-    array = index.indexed(entry)
+def volume_of(catalogue: Catalogue, entry: ArrayEntry, wanted: Wanted, lazy: Lazy | None = None) -> Volume:
+    """The volume over one array."""
+    array = catalogue.indexed(entry)
     if lazy is not None:
-        array = replace(array, chunks=LazyMap(array, lazy.fetch, shared_files(wanted.root).has))
+        array = replace(array, chunks=lazy.chunks(array))
     exact = replace(wanted, asset=entry.asset, array=entry.array, scale=entry.scale)
 
     def levels() -> Sequence[Volume]:
-        own = [one for one in index.entries(entry.asset) if one.array == entry.array and one.role == entry.role]
-        return [volume_of(index, one, wanted, lazy) for one in own]
+        own = [one for one in catalogue.entries(entry.asset) if one.array == entry.array and one.role == entry.role]
+        return [volume_of(catalogue, one, wanted, lazy) for one in own]
 
     return Volume(
         array,
-        _engine(wanted, array),
+        _engine(wanted, array, lazy),
         orient(array, wanted.select),
         reopen=partial(open_wanted if lazy is None else lazy.reopen, exact),
         levels=levels,
@@ -141,24 +158,30 @@ def shared_files(root: str) -> LocalFiles:
     return files
 
 
-def _engine(wanted: Wanted, array: IndexedArray) -> BlockEngine:
+def _engine(wanted: Wanted, array: IndexedArray, lazy: Lazy | None) -> BlockEngine:
+    in_files = array.chunks.kind != "formula"
+    if wanted.engine == "tensorstore" and lazy is not None and in_files:
+        raise InputError(
+            f"{name_of(array)}: engine='tensorstore' with lazy=True is for chunks that are files of their own"
+        )
     if wanted.engine == "tensorstore":
         from emasync.volume.tensorstore import TensorStoreEngine  # noqa: PLC0415 - an extra, and forks are over with it
 
         return TensorStoreEngine(array, wanted.root)
     if wanted.engine != "direct":
         raise InputError(f"engine={wanted.engine!r}: expected 'direct' or 'tensorstore'")
-    return DirectEngine(
+    engine = DirectEngine(
         array,
-        shared_files(wanted.root),
+        shared_files(wanted.root) if lazy is None else lazy.files,
         decoder_for(array.layout, name_of(array)),
         cache=_shared_cache() if wanted.cache_bytes is None else ChunkCache(wanted.cache_bytes),
         threads=_shared_threads() if wanted.threads is None else Threads(wanted.threads),
         check=wanted.check,
     )
+    return LazyEngine(array, engine, lazy.files) if lazy is not None and in_files else engine
 
 
-def chosen(index: DatasetIndex, wanted: Wanted) -> ArrayEntry:
+def chosen(index: Catalogue, wanted: Wanted) -> ArrayEntry:
     """The array that is meant.
 
     Thumbnails and reduced copies are meant only by name. An array is named by its image, or by its own path.
@@ -185,7 +208,7 @@ def chosen(index: DatasetIndex, wanted: Wanted) -> ArrayEntry:
     raise InputError(f"{wanted.dataset}: no array has {said}; there are {_listed(others) or 'none'}")
 
 
-def _matching(index: DatasetIndex, wanted: Wanted) -> Iterator[ArrayEntry]:
+def _matching(index: Catalogue, wanted: Wanted) -> Iterator[ArrayEntry]:
     for entry in index.entries(wanted.asset):
         if wanted.array is None:
             meant = entry.scale == wanted.scale and entry.role in ("image", "labels")

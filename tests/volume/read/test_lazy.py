@@ -19,7 +19,7 @@ from tests.integration.folders import run_within
 from tests.volume.read.desk import Array, store, voxels
 
 import emasync
-from emasync.errors import InputError, NotDownloaded
+from emasync.errors import NotDownloaded
 from emasync.testing import Archive
 from emasync.volume.interface import NOT_DOWNLOADED
 from emasync.volume.lazy import LazyMap
@@ -149,13 +149,6 @@ def test_threads_and_pickled_volumes_fetch_each_chunk_once(bench: Bench) -> None
     assert len(bench.asked()) == len(set(bench.asked()))
 
 
-def test_arrays_whose_chunks_lie_together_are_not_lazy(tmp_path: Path) -> None:
-    stored = store(tmp_path, voxels((8, 8, 8)), (4, 4, 4), files="one")
-
-    with pytest.raises(InputError, match="chunks are files of their own"):
-        LazyMap(stored.array, lambda _: frozenset(), lambda _: False)
-
-
 def test_what_the_publisher_left_out_meanwhile_is_fill_value(tmp_path: Path) -> None:
     stored = store(tmp_path, voxels((8, 8, 8)), (4, 4, 4), fill_value=9)
     stored.places.kind = "formula"
@@ -166,7 +159,7 @@ def test_what_the_publisher_left_out_meanwhile_is_fill_value(tmp_path: Path) -> 
         fetched.append(list(paths))
         return frozenset(paths)
 
-    stored.array = replace(stored.array, chunks=LazyMap(stored.array, fetch, lambda _: False))
+    stored.array = replace(stored.array, chunks=LazyMap(stored.array.chunks, fetch, lambda _: False))
     volume = stored.volume()
 
     for _ in range(2):
@@ -189,7 +182,7 @@ def test_one_thread_fetches_and_the_other_finds_it_there(tmp_path: Path) -> None
         fetched.extend(paths)
         return frozenset()
 
-    stored.array = replace(stored.array, chunks=LazyMap(stored.array, fetch, lambda path: path in fetched))
+    stored.array = replace(stored.array, chunks=LazyMap(stored.array.chunks, fetch, lambda path: path in fetched))
     volume = stored.volume()
 
     with ThreadPoolExecutor(2) as pool:
@@ -202,7 +195,7 @@ def test_what_nobody_wants_any_more_is_not_made_up(tmp_path: Path) -> None:
     stored = store(tmp_path, voxels((8, 8, 8)), (4, 4, 4))
     stored.places.kind = "formula"
     stored.places.files[0] = NOT_DOWNLOADED
-    stored.array = replace(stored.array, chunks=LazyMap(stored.array, lambda _: frozenset(), lambda _: False))
+    stored.array = replace(stored.array, chunks=LazyMap(stored.array.chunks, lambda _: frozenset(), lambda _: False))
 
     with pytest.raises(NotDownloaded, match="set/a/0 is not among what the manifest wants"):
         stored.volume()[:]

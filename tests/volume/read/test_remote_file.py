@@ -14,14 +14,11 @@ from tests.integration.folders import run_within
 from tests.volume.read.test_workers import in_child
 
 import emasync
-from emasync.api.remote_file import BLOCK_BYTES, RemoteContent
 from emasync.errors import NotDownloaded
-from emasync.model.location import Location
-from emasync.settings import Settings
 from emasync.testing import Archive
-from emasync.volume.streams import buffered
+from emasync.volume.lazy_files import BLOCK_BYTES
 
-DATA = np.random.default_rng(1).bytes(5 * BLOCK_BYTES + 1_000)
+DATA = np.random.default_rng(1).bytes(13 * BLOCK_BYTES + 1_000)
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +45,6 @@ def root(server: Archive, tmp_path: Path) -> Path:
     assert not run_within(manifest, tmp_path / "root").ok
     server.set_faults({})
     return tmp_path / "root"
-
-
-def remote(server: Archive, size_bytes: int | None = len(DATA)) -> RemoteContent:
-    return RemoteContent.at(Location.parse(f"{server.url}/b/set/x.bin"), size_bytes, Settings())
 
 
 def ranges(server: Archive, since: int = 0) -> list[str | None]:
@@ -88,31 +81,52 @@ def test_what_is_not_planned_is_not_asked_for(root: Path) -> None:
         emasync.open_file(root, "set", "y.bin", lazy=True)
 
 
-@pytest.mark.parametrize("size_bytes", [None, len(DATA)])
-def test_who_reads_on_asks_for_more_at_once(server: Archive, size_bytes: int | None) -> None:
-    with buffered(remote(server, size_bytes)) as file:
-        assert file.read() == DATA
+def test_who_reads_on_asks_for_more_at_once(root: Path, server: Archive) -> None:
+    before = len(server.requests)
+    with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
+        assert b"".join(iter(lambda: file.read(50_000), b"")) == DATA
         file.seek(BLOCK_BYTES - 5)
         assert file.read(10) == DATA[BLOCK_BYTES - 5 : BLOCK_BYTES + 5]
 
-    assert [span_bytes(one) for one in ranges(server) if one != "bytes=0-0"] == [
+    assert list(map(span_bytes, ranges(server, before))) == [
         BLOCK_BYTES,
         2 * BLOCK_BYTES,
-        2 * BLOCK_BYTES + 1_000,
+        4 * BLOCK_BYTES,
+        6 * BLOCK_BYTES + 1_000,
     ]
 
 
-def test_a_file_that_changed_at_its_source_is_not_mixed(server: Archive) -> None:
-    with buffered(remote(server)) as file:
+def test_what_was_read_stays_for_other_readers_and_the_next_run(root: Path, server: Archive) -> None:
+    with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
+        file.seek(5 * BLOCK_BYTES)
+        assert file.read(10) == DATA[5 * BLOCK_BYTES :][:10]
+    before = len(server.requests)
+
+    with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
+        file.seek(5 * BLOCK_BYTES + 100)
+        assert file.read(1_000) == DATA[5 * BLOCK_BYTES + 100 :][:1_000]
+    assert ranges(server, before) == []
+
+    assert run_within(root.parent / "manifest.yaml", root).ok
+    fetched = [span_bytes(seen.range) for seen in server.requests[before:] if seen.path == "b/set/x.bin"]
+    assert sum(fetched) == len(DATA) - BLOCK_BYTES
+    assert (root / "set/x.bin").read_bytes() == DATA
+
+
+def test_a_file_that_changed_at_its_source_is_not_mixed(root: Path, server: Archive) -> None:
+    with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
         assert file.read(10) == DATA[:10]
         server.store.put("b/set/x.bin", DATA[::-1])  # type: ignore[attr-defined]
-        file.seek(4 * BLOCK_BYTES)
-        with pytest.raises(OSError, match=r"x\.bin"):
+        file.seek(8 * BLOCK_BYTES)
+        with pytest.raises(OSError, match=r"x\.bin changed at its source"):
             file.read(10)
 
+    with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
+        assert file.read() == DATA[::-1]
 
-def test_closing_ends_its_thread(server: Archive) -> None:
-    with buffered(remote(server)) as file:
+
+def test_closing_ends_its_thread(root: Path) -> None:
+    with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
         assert file.read(3) == DATA[:3]
         assert "emasync-reader" in [thread.name for thread in threading.enumerate()]
     assert not [thread for thread in threading.enumerate() if thread.name == "emasync-reader" and not _ended(thread)]
@@ -123,8 +137,8 @@ def _ended(thread: threading.Thread) -> bool:
     return not thread.is_alive()
 
 
-def test_a_forked_child_asks_by_itself(server: Archive) -> None:
-    with buffered(remote(server)) as file:
+def test_a_forked_child_asks_by_itself(root: Path) -> None:
+    with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
         assert file.read(3) == DATA[:3]
 
         def read_all() -> None:

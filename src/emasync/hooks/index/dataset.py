@@ -12,7 +12,6 @@ from emasync.errors import EmasyncError, MachineError, SourceError
 from emasync.formats.interface import Format
 from emasync.formats.paths import join
 from emasync.hooks.index.chunk_states import LedgerView
-from emasync.hooks.index.cuts import BOXES, read_cuts
 from emasync.hooks.index.file_writer import write_file_array
 from emasync.hooks.index.files import arrays_of, describe
 from emasync.hooks.index.found_file import FoundArray
@@ -28,6 +27,7 @@ from emasync.hooks.inventory import DataFile, Folder, Hierarchy, inventory
 from emasync.hooks.local import LocalTree, Own
 from emasync.hooks.metadata.dataset import SOURCE_METADATA
 from emasync.ledger.interface import Row
+from emasync.model.cut import BOXES, read_cuts
 from emasync.model.task import State
 from emasync.registry import FORMATS
 from emasync.volume.index_entry import ArrayEntry
@@ -125,15 +125,8 @@ class DatasetIndexer:
 
     def _tree(self, item: Hierarchy) -> None:
         form: Format = FORMATS.load(item.format)()
-        published = self._published.below(item.path)
-        place = TreeOnDisk(
-            tree=self._disk.below(item.path),
-            published=published,
-            asset=item.path,
-            cuts=self._cuts,
-            mirror=self._facts.subset == "mirror",
-            kept=form.recognises((), published.names().objects),
-            labels=self._facts.role == "labels",
+        place = TreeOnDisk.of(
+            item.path, form, disk=self._disk, published=self._published, cuts=self._cuts, facts=self._facts
         )
         arrays, notes = tree_arrays(place, form)
         self._trees += arrays

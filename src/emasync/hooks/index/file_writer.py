@@ -48,7 +48,7 @@ def write_file_array(array: FoundArray, writer: IndexWriter) -> Coverage:
         coverage, places = _slices(array, array.slices, files, writer)
     else:
         raise AssertionError(f"{array.asset}: {array.path} is nowhere")
-    writer.add(_entry(array, places, coverage, tuple(files[:MAX_SOURCES])))
+    writer.add(entry_of(array, places, coverage, tuple(files[:MAX_SOURCES])))
     return coverage
 
 
@@ -108,7 +108,8 @@ def _is_stack(array: FoundArray) -> bool:
     return planes and prod(chunks[:deepest]) == 1 and chunks[deepest + 1 :] == shape[deepest + 1 :]
 
 
-def _entry(array: FoundArray, places: JsonObject, coverage: Coverage, sources: tuple[int, ...]) -> ArrayEntry:
+def entry_of(array: FoundArray, places: JsonObject, coverage: Coverage, sources: tuple[int, ...]) -> ArrayEntry:
+    """What is written of an array that lies in files."""
     origin = (0,) * len(array.shape)
     return ArrayEntry(
         asset=array.asset,

@@ -7,10 +7,9 @@ from typing import Final
 
 from emasync.errors import EmasyncError
 from emasync.formats.decoding import layout_of_stored
-from emasync.formats.stored import FileDescription, FileFormat, StoredArray
+from emasync.formats.stored import ByteSource, FileDescription, FileFormat, StoredArray
 from emasync.hooks.index.found_file import FoundArray
 from emasync.hooks.inventory import DataFile
-from emasync.hooks.local import LocalFile
 from emasync.registry import FORMATS
 
 HEAD_BYTES: Final = 16 << 10
@@ -19,13 +18,13 @@ MAX_FILE_NOTES: Final = 20
 """Of one file: an NWB file has hundreds of datasets of text."""
 
 
-def describe(item: DataFile, file: LocalFile) -> tuple[FileDescription | None, list[str]]:
+def describe(item: DataFile, file: ByteSource) -> tuple[FileDescription | None, list[str]]:
     """What a file holds; None where its bytes are not of the format that its name promises.
 
     Parameters
     ----------
     item : DataFile
-    file : LocalFile
+    file : ByteSource
 
     Returns
     -------

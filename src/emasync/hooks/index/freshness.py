@@ -9,10 +9,10 @@ from typing import Final
 import orjson
 
 from emasync.errors import EmasyncError
-from emasync.hooks.index.cuts import BOXES
 from emasync.hooks.interface import DatasetFacts, HookContext
 from emasync.hooks.local import LocalTree
 from emasync.hooks.metadata.dataset import SOURCE_METADATA
+from emasync.model.cut import BOXES
 from emasync.model.version import VERSION
 from emasync.volume.index import DatasetIndex, open_index
 

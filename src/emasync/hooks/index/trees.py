@@ -14,10 +14,11 @@ from emasync.formats.interface import ArrayDescription, Format
 from emasync.formats.json_document import Json
 from emasync.formats.paths import join
 from emasync.formats.stored import Measure
-from emasync.hooks.index.cuts import Cut
 from emasync.hooks.index.telling import Told, same_layout, told_of
 from emasync.hooks.index.walks import found_in
+from emasync.hooks.interface import DatasetFacts
 from emasync.hooks.local import LocalTree
+from emasync.model.cut import Cut
 from emasync.model.geometry import Box
 from emasync.model.grid import ChunkGrid
 from emasync.volume.index_entry import Role
@@ -104,6 +105,39 @@ class TreeOnDisk:
     mirror: bool
     kept: bool
     labels: bool
+
+    @classmethod
+    def of(
+        cls,
+        asset: str,
+        form: Format,
+        *,
+        disk: LocalTree,
+        published: LocalTree,
+        cuts: Mapping[str, Cut],
+        facts: DatasetFacts,
+    ) -> TreeOnDisk:
+        """The tree of an asset.
+
+        Parameters
+        ----------
+        asset : str
+        form : Format
+        disk, published : LocalTree
+            Of the dataset.
+        cuts : mapping of str to Cut
+        facts : DatasetFacts
+        """
+        originals = published.below(asset)
+        return cls(
+            tree=disk.below(asset),
+            published=originals,
+            asset=asset,
+            cuts=cuts,
+            mirror=facts.subset == "mirror",
+            kept=form.recognises((), originals.names().objects),
+            labels=facts.role == "labels",
+        )
 
 
 def tree_arrays(place: TreeOnDisk, form: Format) -> tuple[list[TreeArray], list[str]]:
