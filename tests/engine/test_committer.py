@@ -250,6 +250,27 @@ async def test_intake_waits_while_half_of_what_a_crash_may_cost_is_queued(tmp_pa
     assert bench.committer.idle
 
 
+async def test_what_is_on_its_way_counts_as_queued(tmp_path: Path) -> None:
+    """It will arrive whatever is full then: together that may not be more than a crash may cost."""
+    bench = await off(Bench, tmp_path, 8)
+    bench.committer.expect(2, 20)
+    await bench.add(small("1", b""))
+    assert not bench.committer.full
+    await bench.add(small("2", b""))
+    assert bench.committer.full, "two are here and two are coming: half of eight"
+
+    bytes_bench = await off(Bench, tmp_path, 8, 100)
+    bytes_bench.committer.expect(1, 20)
+    await bytes_bench.add(small("3", b"x" * 29))
+    assert not bytes_bench.committer.full
+    bytes_bench.committer.expect(-1, -20)
+    await bytes_bench.add(small("4", b""))
+    assert not bytes_bench.committer.full
+    bytes_bench.committer.expect(1, 21)
+    await bytes_bench.add(small("5", b""))
+    assert bytes_bench.committer.full
+
+
 async def test_a_wrong_digest_places_nothing_and_the_others_go_on(tmp_path: Path) -> None:
     async with running(await off(Bench, tmp_path)) as bench:
         await bench.add(small("bad", b"hello", Digest("md5", "0" * 32)))

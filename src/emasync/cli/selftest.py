@@ -12,7 +12,7 @@ import typer
 from emasync.errors import InputError
 
 if TYPE_CHECKING:
-    from emasync.testing.selftest.program import Form, Line, SelftestReport
+    from emasync.testing.selftest.program import Form, Line, Part, SelftestReport
 
 EXIT_WRONG = 1
 
@@ -23,7 +23,11 @@ def selftest(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="A small part of it: half a minute.")] = False,
     full: Annotated[bool, typer.Option("--full", help="All of it: a quarter of an hour and more.")] = False,
-    kills: Annotated[int | None, typer.Option(min=0, help="Kill at least so many processes.")] = None,
+    kills: Annotated[
+        int | None, typer.Option(min=0, help="Kill at least so many processes, and cut the power so often.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another one, other kills: several runs add up.")] = 0,
+    only: Annotated[list[str] | None, typer.Option(help="faults, machine, power or kills; may be repeated.")] = None,
     root: Annotated[Path | None, typer.Option(help="An empty folder to work in; a temporary one by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -36,17 +40,21 @@ def selftest(
     """
     from tempfile import mkdtemp  # noqa: PLC0415 - random numbers and more come with it
 
-    from emasync.testing.selftest.program import selftest as run  # noqa: PLC0415 - servers and faults
+    from emasync.testing.selftest.program import PARTS  # noqa: PLC0415 - servers and faults
+    from emasync.testing.selftest.program import selftest as run  # noqa: PLC0415 - as above
 
     if quick and full:
         raise InputError("--quick or --full: use one of them")
+    if unknown := sorted(set(only or ()) - set(PARTS)):
+        raise InputError(f"--only {unknown[0]}: there are {', '.join(PARTS)}")
+    parts: list[Part] = [part for part in PARTS if not only or part in only]
     if root is not None and root.exists() and any(root.iterdir()):
         raise InputError(f"--root {root}: there is something in it already; choose an empty folder")
     folder = root if root is not None else Path(mkdtemp(prefix="emasync-selftest-"))
     form: Form = "quick" if quick else "full" if full else "usual"
     if not as_json:
         typer.echo(HEADER)
-    report = run(folder, form, kills=kills, on_line=None if as_json else _show)
+    report = run(folder, form, kills=kills, seed=seed, only=parts, on_line=None if as_json else _show)
     typer.echo(json.dumps(report.to_dict()) if as_json else end_text(report))
     if root is None and report.ok:
         shutil.rmtree(folder, ignore_errors=True)
@@ -61,7 +69,8 @@ def _show(line: Line) -> None:
 def line_text(line: Line) -> str:
     """A line of the table, and what it has to say below."""
     row = f"{line.part:<34} {line.tried:>6,} {line.identical:>10,} {line.named:>6,} {line.wrong:>6,}"
-    return "\n".join((row, *(f"    {note}" for note in line.notes)))
+    figures = "; ".join(f"{name} {value:,}" for name, value in line.figures.items())
+    return "\n".join((row, *(f"    {note}" for note in (*line.notes, figures) if note)))
 
 
 def end_text(report: SelftestReport) -> str:

@@ -140,6 +140,8 @@ class Committer:
         self._on_outcome = on_outcome
         self._on_committed = on_committed
         self._batch = _Batch()
+        self._coming_objects = 0
+        self._coming_bytes = 0
         self.full = False
         self._linger_s = linger_s
         self._linger: asyncio.TimerHandle | None = None
@@ -176,6 +178,14 @@ class Committer:
             self._room.clear()
             await self._room.wait()
 
+    def expect(self, objects: int, size_bytes: int) -> None:
+        """So many small objects were asked for; negative: they have come, or never will.
+
+        Nobody can send them back once the batch is full: they count as if they were in it.
+        """
+        self._coming_objects += objects
+        self._coming_bytes += size_bytes
+
     def add(self, item: SmallObject) -> None:
         """Take a whole small object; its memory comes back through ``give_back`` once it is written."""
         batch = self._batch
@@ -207,7 +217,9 @@ class Committer:
         await self._ledger.call("record", [replace(fact, epoch=self._epoch + 1)])
 
     def _look_whether_full(self) -> None:
-        self.full = self._batch.objects >= self._batch_objects or self._batch.size_bytes >= self._batch_bytes
+        objects = self._batch.objects + self._coming_objects
+        size_bytes = self._batch.size_bytes + self._coming_bytes
+        self.full = objects >= self._batch_objects or size_bytes >= self._batch_bytes
 
     def _add(self, item: Item) -> None:
         self._batch.items.append(item)

@@ -73,7 +73,18 @@ class SmallRun:
         Told when the queue runs low.
     """
 
-    __slots__ = ("_buffers", "_committer", "_context", "_dealt", "_limit", "_on_low", "_queue", "_set_id", "_vouched")
+    __slots__ = (
+        "_buffers",
+        "_coming_bytes",
+        "_committer",
+        "_context",
+        "_dealt",
+        "_limit",
+        "_on_low",
+        "_queue",
+        "_set_id",
+        "_vouched",
+    )
 
     def __init__(
         self, queue: OriginQueue, first: SmallParcel, context: MoveContext, on_low: Callable[[], None]
@@ -87,7 +98,14 @@ class SmallRun:
         self._on_low = on_low
         self._limit = context.settings.small_object_bytes
         self._dealt = 0
-        queue.in_flight += 1
+        self._coming_bytes = 0
+        self._expect(first)
+
+    def _expect(self, parcel: SmallParcel) -> None:
+        self._queue.in_flight += 1
+        size_bytes = parcel.size_bytes or 0
+        self._coming_bytes += size_bytes
+        self._committer.expect(1, size_bytes)
 
     def next(self) -> SmallParcel | None:
         """See :class:`~emasync.transport.interface.ParcelSource`."""
@@ -102,11 +120,12 @@ class SmallRun:
         if space is None:
             return None
         tasks.popleft()
-        queue.in_flight += 1
         self._dealt += 1
         if len(tasks) == LOW_WATER:
             self._on_low()
-        return SmallParcel(task, space)
+        parcel = SmallParcel(task, space)
+        self._expect(parcel)
+        return parcel
 
     def enlarge(self, parcel: SmallParcel, size_bytes: int) -> memoryview | None:
         """See :class:`~emasync.transport.interface.ParcelSource`."""
@@ -121,12 +140,17 @@ class SmallRun:
     def arrived(self, parcel: SmallParcel, body: memoryview, validator: Validator) -> None:
         """See :class:`~emasync.transport.interface.ParcelSource`."""
         self._queue.in_flight -= 1
+        size_bytes = parcel.size_bytes or 0
+        self._coming_bytes -= size_bytes
+        self._committer.expect(-1, -size_bytes)
         self._context.on_received(len(body))
         hand_over(parcel, body, validator, self._committer, vouched=self._vouched)
 
     def done(self) -> None:
-        """An object of the run ended outside of the lane."""
+        """The last object of the run ended outside of the lane."""
         self._queue.in_flight -= 1
+        self._committer.expect(-1, -self._coming_bytes)
+        self._coming_bytes = 0
 
 
 def hand_over(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -63,10 +64,31 @@ class Cut:
     wrong: str
 
 
-def _objects() -> dict[str, bytes]:
+def _small() -> dict[str, bytes]:
     random = Random(3)
-    small = {f"s/{number:03}": random.randbytes(number * 40) for number in range(150)}
-    return {**small, "large": random.randbytes(20 * PART_BYTES + 77), "large2": random.randbytes(3 * PART_BYTES)}
+    return {f"s/{number:03}": random.randbytes(number * 40) for number in range(150)}
+
+
+def _large() -> dict[str, bytes]:
+    random = Random(4)
+    return {"large": random.randbytes(20 * PART_BYTES + 77), "large2": random.randbytes(3 * PART_BYTES)}
+
+
+POWER_JOBS: Final[Mapping[str, Callable[[], dict[str, bytes]]]] = {
+    "small": _small,
+    "large in ranges": _large,
+    "mixed": lambda: _small() | _large(),
+}
+"""Objects by the shape of the job."""
+
+WEATHER: Final = {
+    "b/*": [
+        {"reset_after": 1_000, "probability": 0.02, "seed": 1},
+        {"close_after": 500, "probability": 0.02, "seed": 2},
+        {"short_body": 300, "probability": 0.02, "seed": 3},
+        {"status": 503, "probability": 0.02, "seed": 4},
+    ]
+}
 
 
 class PowerCuts:
@@ -76,17 +98,20 @@ class PowerCuts:
     ----------
     folder : Path
         Empty.
+    shape : str
+        Of :data:`POWER_JOBS`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shape: str = "mixed") -> None:
         self._folder = folder
-        self._objects = _objects()
+        self._objects = POWER_JOBS[shape]()
         self._archive: Archive | None = None
         self._disk: CrashDisk | None = None
         self._ledger: WatchedLedger | None = None
 
     def __enter__(self) -> Self:
-        self._archive = Archive.start(MemoryStore({f"b/{name}": data for name, data in self._objects.items()}))
+        store = MemoryStore({f"b/{name}": data for name, data in self._objects.items()})
+        self._archive = Archive.start(store, faults=WEATHER)
         asyncio.run(self._record())
         return self
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from itertools import count, product
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from emasync.testing.selftest.bad_days import BadDay
 from emasync.testing.selftest.kills import JOBS, Killed, kill
 from emasync.testing.selftest.machine import Trial, trials
 from emasync.testing.selftest.matrix import ALL_DAYS, Met, Often, Way, meet
-from emasync.testing.selftest.power import Cut, PowerCuts
+from emasync.testing.selftest.power import POWER_JOBS, Cut, PowerCuts
 
 Form = Literal["quick", "usual", "full"]
+Part = Literal["faults", "machine", "power", "kills"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 QUICK_DAYS: Final = frozenset({
     "reset after some bytes",
@@ -36,10 +39,14 @@ QUICK_DAYS: Final = frozenset({
 })  # fmt: skip
 """Over in a second each."""
 
+SEEDS: Final = 1_000_000
+"""Of jobs and cuts, for each seed of a self-test."""
+
 SIDE_BY_SIDE: Final = 3
 """Parts of the matrix at a time: they mostly wait."""
 
-KILLS_SIDE_BY_SIDE: Final = 2
+KILLS_SIDE_BY_SIDE: Final = 4
+"""Jobs at a time: between two kills they mostly wait, for the weather or for the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +90,9 @@ class Line:
         How often; how often it ended in identical bytes; in a failure that was named, and mended by the next run;
         in what must not be.
     notes : tuple of str
-        The first things that must not be, or figures.
+        The first things that must not be.
+    figures : mapping of str to int
+        What was done and what it cost; those of several self-tests may be added up, unless they are called ``most``.
     """
 
     part: str
@@ -92,6 +101,7 @@ class Line:
     named: int = 0
     wrong: int = 0
     notes: tuple[str, ...] = ()
+    figures: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +131,13 @@ class SelftestReport:
 
 
 def selftest(
-    folder: Path, form: Form = "usual", *, kills: int | None = None, on_line: Callable[[Line], None] | None = None
+    folder: Path,
+    form: Form = "usual",
+    *,
+    kills: int | None = None,
+    seed: int = 0,
+    only: Sequence[Part] = PARTS,
+    on_line: Callable[[Line], None] | None = None,
 ) -> SelftestReport:
     """Try what goes wrong with archives, processes, power and disks, on this machine; no network.
 
@@ -131,19 +147,24 @@ def selftest(
         Empty; for roots.
     form : {"quick", "usual", "full"}
     kills : int, optional
-        At least so many kills, whatever the form says.
+        At least so many kills, and so many power cuts, whatever the form says.
+    seed : int
+        Another one, other moments of kills and power cuts.
+    only : sequence of {"faults", "machine", "power", "kills"}
+        Parts to be tried.
     on_line : callable, optional
         Told of each line of the table as it is known.
     """
     began_s, extent, lines = time.monotonic(), EXTENTS[form], list[Line]()
-    parts: tuple[Iterator[Line], ...] = (
-        _matrix(extent, folder / "matrix"),
-        _machine(folder / "machine"),
-        _power(extent.cuts if kills is None else max(kills, 1), folder / "power"),
-        _kills(extent.kills if kills is None else kills, folder / "kills"),
-    )
-    for part in parts:
-        for line in part:
+    first = seed * SEEDS
+    parts: dict[Part, Iterator[Line]] = {
+        "faults": _matrix(extent, folder / "matrix"),
+        "machine": _machine(folder / "machine"),
+        "power": _power(extent.cuts if kills is None else kills, first, folder / "power"),
+        "kills": _kills(extent.kills if kills is None else kills, first, folder / "kills"),
+    }
+    for part in PARTS:
+        for line in parts[part] if part in only else ():
             lines.append(line)
             if on_line is not None:
                 on_line(line)
@@ -191,53 +212,83 @@ def _machine(folder: Path) -> Iterator[Line]:
     )
 
 
-def _power(cuts: int, folder: Path) -> Iterator[Line]:
-    with PowerCuts(folder) as power:
-        rows: list[Cut] = [power.cut(seed) for seed in range(cuts)]
+def _power(cuts: int, first_seed: int, folder: Path) -> Iterator[Line]:
+    """One line a shape of job; `cuts` in all."""
+    for number, shape in enumerate(POWER_JOBS):
+        wanted = cuts // len(POWER_JOBS) + (number < cuts % len(POWER_JOBS))
+        if wanted:
+            with PowerCuts(folder / f"{number}", shape) as power:
+                rows: list[Cut] = [power.cut(first_seed + seed) for seed in range(wanted)]
+            yield _power_line(shape, rows)
+
+
+def _power_line(shape: str, rows: Sequence[Cut]) -> Line:
     wrong = [f"cut {row.seed}: {row.wrong}" for row in rows if row.wrong]
-    again = max((row.again_bytes for row in rows), default=0)
-    yield Line(
-        part="power cuts",
+    return Line(
+        part=f"power cuts: {shape}",
         tried=len(rows),
         identical=len(rows) - len(wrong),
         wrong=len(wrong),
-        notes=(*wrong, f"fetched twice: {again:,} bytes at most"),
+        notes=tuple(wrong),
+        figures={"power cuts": len(rows), "most bytes again": max(row.again_bytes for row in rows)},
     )
 
 
-def _kills(kills: int, folder: Path) -> Iterator[Line]:
-    rows = _until(kills, folder)
+def _kills(kills: int, first_seed: int, folder: Path) -> Iterator[Line]:
+    rows = _until(kills, first_seed, folder)
     for job in JOBS:
         ours = [row for row in rows if row.job == job.name]
         if ours:
             yield _kills_line(job.name, ours)
 
 
-def _until(kills: int, folder: Path) -> list[Killed]:
-    """Jobs in turn until enough was killed."""
+def _until(kills: int, first_seed: int, folder: Path) -> list[Killed]:
+    """Jobs in turn until enough was killed; each place in the line takes the next job when it is done with one."""
     rows: list[Killed] = []
-    seeds = count()
-    with ThreadPoolExecutor(KILLS_SIDE_BY_SIDE) as pool:
+    seeds = count(first_seed)
+
+    def work(_place: int) -> None:
         while sum(row.kills for row in rows) < kills:
-            some = [next(seeds) for _ in JOBS]
-            rows += pool.map(partial(_kill, folder), some)
+            rows.append(_kill(folder, next(seeds)))
+
+    with ThreadPoolExecutor(KILLS_SIDE_BY_SIDE) as pool:
+        list(pool.map(work, range(KILLS_SIDE_BY_SIDE)))
     return rows
 
 
 def _kill(folder: Path, seed: int) -> Killed:
-    return kill(JOBS[seed % len(JOBS)], seed, folder / str(seed))
+    place = folder / str(seed)
+    killed = kill(JOBS[seed % len(JOBS)], seed, place)
+    if not killed.wrong:
+        shutil.rmtree(place)
+    return killed
 
 
 def _kills_line(job: str, rows: Iterable[Killed]) -> Line:
     rows = list(rows)
-    wrong = [f"seed {row.seed} ({', '.join(row.how)}): {row.wrong}" for row in rows if row.wrong]
+    wrong = [f"seed {row.seed} ({row.how}): {row.wrong}" for row in rows if row.wrong]
     kills, stops = sum(row.kills for row in rows), sum(row.stops for row in rows)
-    again = sum(row.again_bytes for row in rows)
-    figures = f"{len(rows)} jobs, {kills} killed, {stops} stopped for a while; {again:,} bytes again in all"
     return Line(
         part=f"kills: {job}",
         tried=kills + stops,
         identical=kills + stops - len(wrong),
         wrong=len(wrong),
-        notes=(*wrong, figures),
+        notes=tuple(wrong),
+        figures=_kill_figures(rows),
     )
+
+
+def _kill_figures(rows: Sequence[Killed]) -> dict[str, int]:
+    """What was done by kind and step, and what it cost."""
+    losses = [loss for row in rows for loss in row.losses]
+    done = Counter(f"killed {blow.where}" for row in rows for blow in row.blows if blow.struck)
+    return {
+        "jobs": len(rows),
+        "kills": sum(row.kills for row in rows),
+        "stops": sum(row.stops for row in rows),
+        "refused requests": sum(row.troubles for row in rows),
+        **dict(sorted(done.items())),
+        "bytes again": sum(loss.size_bytes for loss in losses),
+        "most small objects again": max((loss.small_objects for loss in losses), default=0),
+        "most bytes of large objects again": max((loss.large_bytes for loss in losses), default=0),
+    }

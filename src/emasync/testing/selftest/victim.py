@@ -1,17 +1,13 @@
-"""A run that kills itself (SIGKILL) at the n-th time of a named step of law 1.
-
-Usage: ``python -m emasync.testing.selftest.victim MANIFEST ROOT [STEP WHEN COUNT]``; without a step it runs to its end.
-"""
+"""A run that kills itself (SIGKILL) at the n-th time of a named step of law 1, or runs to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple
 
 from emasync import api
 from emasync.disk.interface import Sink
@@ -58,23 +54,3 @@ def live(manifest: str, root: str, trap: Trap | None = None, workers: int = 1) -
     with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
         receipt = runner.run(api.arun(manifest, root=root, options=options, make_sink=sink))
     return receipt.exit_code
-
-
-def trap_of(arguments: Sequence[str]) -> Trap | None:
-    """A trap from the command line.
-
-    Raises
-    ------
-    ValueError
-        There is no such step.
-    """
-    if not arguments:
-        return None
-    step, when, count = arguments
-    if step not in get_args(Step) or when not in ("before", "after"):
-        raise ValueError(f"no step {step!r} {when!r}")
-    return Trap(cast("Step", step), "before" if when == "before" else "after", int(count))
-
-
-if __name__ == "__main__":
-    sys.exit(live(sys.argv[1], sys.argv[2], trap_of(sys.argv[3:])))
