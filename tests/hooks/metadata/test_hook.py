@@ -187,5 +187,5 @@ def test_the_summary_tells_method_coverage_conflicts_and_what_is_unknown(shipped
         assert f"\n## {part}\n" in text
     assert "| empiar-11759 | 1 | 1 | dm3 | 16 x 344 x 343 | 50 x 7.99825 x 7.99825 | uint8 | CC0-1.0 | yes |" in text
     assert "| empiar-11759 | data | shape\\_y | 344 (header) | 5632 (api) |" in text
-    assert "- only in hemibrain: `is_label`, `doi_paper`" in text
+    assert "- only in hemibrain: `is_label`\n" in text
     assert "- epfl-hippocampus: `license_spdx`" in text.split("## Unknown")[1]

@@ -24,6 +24,10 @@ MAX_CLAIMS: Final = 20_000
 """Of one collector; beyond they are counted."""
 
 _SHOWN: Final = 100
+_SHORT: Final = 10
+_MARKS: Final = "#?-_.* "
+"""Short texts of nothing else hold a place: ``###``."""
+
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
 _MOST_NM: Final = 1e10
 """Ten metres: no voxel is longer."""
@@ -241,7 +245,7 @@ def tidy(value: float) -> float:
 
 
 def text_of(raw: object) -> str:
-    """A text without blanks around it, bounded, without control characters; empty for anything else."""
+    """A text without blanks around it, bounded, without control characters; empty for ``###`` and for anything else."""
     if isinstance(raw, int | float) and not isinstance(raw, bool):
         raw = f"{raw}"
     if not isinstance(raw, str):
@@ -250,6 +254,8 @@ def text_of(raw: object) -> str:
     if not kept.isprintable():
         kept = "".join(mark if mark.isprintable() or mark in "\n\t" else " " for mark in kept)
     found = kept.strip()
+    if len(found) <= _SHORT and not found.strip(_MARKS):
+        return ""
     return found if len(found) <= MAX_TEXT else found[:MAX_TEXT] + "..."
 
 

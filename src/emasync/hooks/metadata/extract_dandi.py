@@ -12,6 +12,22 @@ from emasync.hooks.metadata.claims import Claims, items, member, text_of
 from emasync.hooks.metadata.rights import doi_claims, license_claims
 
 _TAXON: Final = re.compile(r"(?:NCBITaxon[_:]|txid)(\d{1,9})")
+_SCIENTIFIC: Final = {
+    6239: "Caenorhabditis elegans",
+    7227: "Drosophila melanogaster",
+    7955: "Danio rerio",
+    9483: "Callithrix jacchus",
+    9544: "Macaca mulatta",
+    9606: "Homo sapiens",
+    9669: "Mustela putorius furo",
+    10090: "Mus musculus",
+    10116: "Rattus norvegicus",
+}
+"""By number in the NCBI taxonomy: records say ``Human``, ``House mouse``, and the number."""
+
+_COMMON: Final = {"human": 9606, "house mouse": 10090, "zebrafish": 7955, "norway rat": 10116, "brown rat": 10116}
+"""Names that are of one species only; ``mouse`` is not."""
+
 _KEPT: Final = (
     *("wasAttributedTo", "wasGeneratedBy", "wasDerivedFrom", "digest", "measurementTechnique", "approach"),
     *("encodingFormat", "identifier", "blobDateModified", "name"),
@@ -112,13 +128,20 @@ def _participant(agent: object, where: str, claims: Claims) -> None:
 
 def species_claims(species: object, where: str, claims: Claims) -> None:
     """A species: its scientific name without the common one, and its taxon."""
-    name = text_of(member(species, "name")) or text_of(species)
-    claims.claim("organism", name.partition(" - ")[0].strip(), where, original=name if " - " in name else "")
-    for place in (member(species, "identifier"), member(species, "registry_identifier")):
-        text = text_of(place)
-        found = _TAXON.search(text) or re.fullmatch(r"()(\d{1,9})", text)
-        if found is not None:
-            claims.claim("ncbi_taxon", int(found[found.lastindex or 1]), where)
+    said = text_of(member(species, "name")) or text_of(species)
+    taxon = next(filter(None, (_taxon(member(species, name)) for name in ("identifier", "registry_identifier"))), None)
+    plain = said.partition(" - ")[0].strip()
+    name = _SCIENTIFIC.get(taxon or _COMMON.get(plain.casefold(), 0), plain)
+    claims.claim("organism", name, where, original="" if name == said else said)
+    claims.claim("ncbi_taxon", taxon, where)
+
+
+def _taxon(raw: object) -> int | None:
+    """A number of the NCBI taxonomy, plain or at the end of an identifier or link."""
+    text = text_of(raw)
+    found = _TAXON.search(text)
+    number = found[1] if found is not None else text
+    return int(number) if number.isascii() and number.isdigit() and len(number) <= 9 else None  # noqa: PLR2004 - as in _TAXON
 
 
 def sex_claims(raw: object, where: str, claims: Claims) -> None:

@@ -7,11 +7,11 @@ usable one is the value. Candidates that differ from it are a conflict, and stay
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from emasync.hooks.metadata.claims import Claim, Source
+from emasync.hooks.metadata.claims import MAX_ITEMS, Claim, Source
 from emasync.hooks.metadata.fields import BY_NAME, Field, Value
 
 PRECEDENCE: Final[tuple[Source, ...]] = ("computed", "header", "sidecar", "api", "webpage", "manifest", "assumed")
@@ -74,6 +74,8 @@ def _choose(field: Field, found: list[Claim], override: Collection[str]) -> Chos
     first = field.name in override and not field.structural
     ranked = sorted(_nearest(field, found, manifest_first=first), key=lambda claim: _rank(claim, manifest_first=first))
     usable = [claim for claim in ranked if not claim.rejected]
+    if field.kind == "texts":
+        usable = _joined(usable)
     refused = [claim for claim in ranked if claim.rejected]
     if not usable:
         return Chosen(claim=None, others=tuple(refused[:MAX_CANDIDATES]), rule=NO_USE)
@@ -83,6 +85,21 @@ def _choose(field: Field, found: list[Claim], override: Collection[str]) -> Chos
         return Chosen(claim=chosen)
     rule = OVERRIDE if first and chosen.source == "manifest" else RULE
     return Chosen(claim=chosen, others=tuple(others[:MAX_CANDIDATES]), rule=rule)
+
+
+def _joined(claims: list[Claim]) -> list[Claim]:
+    """Lists that one source tells of one thing in several places are one list: each paper of an entry adds to it."""
+    found: dict[tuple[str, str], Claim] = {}
+    for claim in claims:
+        key = claim.source, claim.scope
+        known = found.get(key)
+        items = dict.fromkeys([*(_items(known) if known is not None else ()), *_items(claim)])
+        found[key] = replace(known or claim, value=tuple(items)[:MAX_ITEMS])
+    return list(found.values())
+
+
+def _items(claim: Claim) -> tuple[str, ...]:
+    return claim.value if isinstance(claim.value, tuple) else ()
 
 
 def _nearest(field: Field, found: list[Claim], *, manifest_first: bool) -> list[Claim]:
@@ -104,19 +121,26 @@ def _rank(claim: Claim, *, manifest_first: bool) -> int:
 
 
 def agree(one: Value | None, other: Value | None) -> bool:
-    """Whether two candidates say the same: numbers up to rounding, texts without regard to case and blanks."""
+    """Whether a candidate says nothing that the other one does not.
+
+    Numbers agree up to rounding, texts without regard to case and blanks; a list agrees with one that holds all of it.
+    """
     if isinstance(one, bool) or isinstance(other, bool):
         return one == other
     if isinstance(one, int | float) and isinstance(other, int | float):
         if isinstance(one, int) and isinstance(other, int):
             return one == other
         return abs(one - other) <= TOLERANCE * max(abs(one), abs(other))
-    if isinstance(one, str) and isinstance(other, str):
-        apart_s = _apart_s(one, other)
-        if apart_s is not None:
-            return apart_s <= MOMENT_S
-        return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
-    return one == other
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return {item.casefold() for item in one} <= {item.casefold() for item in other}
+    return _same_text(one, other) if isinstance(one, str) and isinstance(other, str) else one == other
+
+
+def _same_text(one: str, other: str) -> bool:
+    apart_s = _apart_s(one, other)
+    if apart_s is not None:
+        return apart_s <= MOMENT_S
+    return " ".join(one.split()).casefold() == " ".join(other.split()).casefold()
 
 
 def _apart_s(one: str, other: str) -> float | None:

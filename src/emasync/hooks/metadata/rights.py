@@ -29,12 +29,15 @@ _SAME: Final = {
 _URL: Final = re.compile(r"https?://[^\s)\]>\"']+")
 _CREATIVE_COMMONS: Final = re.compile(r"(?i)creativecommons\.org/(?:licenses|publicdomain)/([a-z-]+)/(\d\.\d)")
 _DOI: Final = re.compile(r"\b10\.\d{4,9}/[^\s\"'<>,;)\]]+")
+_PREPRINT: Final = re.compile(r"(10\.1101/\d{4}\.\d\d\.\d\d\.\d+)v\d+(\.full)?")
+"""What addresses of bioRxiv put behind the DOI: the version of the text."""
+
 _MARKDOWN: Final = re.compile(r"\[([^\]]{1,200})\]\((https?://[^)\s]{1,500})\)")
 _DATA_PREFIXES: Final = (
     *("10.6019/", "10.25378/", "10.17867/", "10.48324/"),
-    *("10.5281/", "10.5061/", "10.6084/", "10.7910/"),
+    *("10.5281/", "10.5061/", "10.6084/", "10.7910/", "10.17605/"),
 )
-"""Of registrants that name data: EMPIAR, Janelia's Figshare, IDR, DANDI, Zenodo, Dryad, Figshare, Dataverse."""
+"""Of registrants that name data: EMPIAR, Janelia's Figshare, IDR, DANDI, Zenodo, Dryad, Figshare, Dataverse, OSF."""
 
 
 def license_claims(raw: object, where: str, claims: Claims) -> None:
@@ -57,7 +60,7 @@ def license_claims(raw: object, where: str, claims: Claims) -> None:
     else:
         claims.claim("license_text", text, where)
     if link := _URL.search(text):
-        claims.claim("license_url", link[0], where)
+        claims.claim("license_url", link[0].rstrip(".,;"), where)
 
 
 def spdx(text: str) -> str:
@@ -89,7 +92,7 @@ def reference_claims(raw: object, where: str, claims: Claims) -> None:
 
 def doi_claims(raw: object, where: str, claims: Claims) -> None:
     """DOIs of a text."""
-    found = dict.fromkeys(doi.rstrip(".") for doi in _DOI.findall(text_of(raw)))
+    found = dict.fromkeys(_PREPRINT.sub(r"\1", doi.rstrip(".")) for doi in _DOI.findall(text_of(raw)))
     data = [doi for doi in found if doi.startswith(_DATA_PREFIXES)]
     claims.texts("doi_data", data, where)
     claims.texts("doi_paper", [doi for doi in found if doi not in data], where)
