@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from emasync.disk.writers import Turn, WriterPool, _Job, _Shared
+from emasync.disk.writers import Turn, WriterPool, WriterStatistics, _Job, _Shared
 
 WAIT_S = 60
 
@@ -253,3 +253,11 @@ async def test_closing_runs_what_waits_for_its_turn() -> None:
     await asyncio.gather(*blocked)
     assert sorted(log) == list(range(30))
     assert all_ended(pool)
+
+
+def test_pools_of_several_processes_as_one() -> None:
+    own = WriterStatistics(threads=16, waiting=0, running=0, done=10, failed=1)
+    stuck = WriterStatistics(threads=16, waiting=3, running=2, done=5, failed=0)
+    assert WriterStatistics.together((own,)) == own
+    assert WriterStatistics.together((own, stuck)) == WriterStatistics(32, 3, 2, 15, 1)
+    assert WriterStatistics.together((own, stuck.at_rest)) == WriterStatistics(16, 0, 0, 15, 1)

@@ -122,6 +122,9 @@ async def test_workers_on_the_standard_loop(archive: Callable[..., Archive], tmp
             await ledger.call("finish_plan", "d")
 
         outcome = await executor.run(planner)
+        own, all_of_them = resources.threads.statistics(), executor.disk()
+    assert all_of_them.done > own.done, "the disks of the workers are seen"
+    assert all_of_them.threads == own.threads, "theirs have ended"
     assert (outcome.stopped, outcome.placed, outcome.bytes_received) == (None, 50, 50 * 99)
     assert executor.statistics()[server.url].requests == 50
     check(tmp_path, {str(number): b"x" * 99 for number in range(50)})

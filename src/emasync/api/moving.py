@@ -68,6 +68,8 @@ class Move:
     stopper : Stopper
     make_sink : callable or None
         None: local files.
+    alone : bool
+        Whether something of the caller's own lives in this process only.
     """
 
     manifest: Manifest
@@ -77,6 +79,7 @@ class Move:
     options: RunOptions
     stopper: Stopper
     make_sink: Callable[[Path], Sink] | None
+    alone: bool = False
 
     async def run(self, surroundings: Surroundings) -> Receipt:
         """Plan, transfer and verify.
@@ -173,7 +176,7 @@ class Move:
         self.heartbeat.watch(
             lambda: Vitals(
                 origins=executor.statistics(),
-                disk=resources.threads.statistics(),
+                disk=executor.disk(),
                 activities=executor.activities(),
                 bandwidth_debt_s=resources.fetcher.bandwidth_debt_s,
             )
@@ -214,8 +217,10 @@ class Move:
         workers = choose(self.options.executor, settings.workers, spare=spare, connections=connections)
         if workers:
             await asyncio.to_thread(import_module, "emasync.executors.processes")  # reads files: not on the loop
-        if workers and self.make_sink is not None:
-            raise InputError("a sink of the caller's own lives in the caller's process: use workers: 1, executor local")
+        if workers and self.alone:
+            raise InputError(
+                "a sink or surroundings of the caller's own live in this process only: use workers: 1, executor local"
+            )
         return workers
 
     def _executor(self, resources: Resources, settings: Settings, wanted: tuple[str, ...], *, workers: int) -> Executor:

@@ -68,6 +68,7 @@ async def arun(
     stopper: Stopper | None = None,
     make_sink: Callable[[Path], Sink] | None = None,
     clock: Clock | None = None,
+    surroundings: Surroundings | None = None,
 ) -> Receipt:
     """Plan, transfer and verify; cancellable (what is whole is committed first). Otherwise as :func:`run`.
 
@@ -79,6 +80,13 @@ async def arun(
         Opens the root for writing; another implementation of :class:`~emasync.disk.interface.Sink` than local files.
     clock : Clock, optional
         Of the heartbeat that says what a silent run waits for.
+    surroundings : Surroundings, optional
+        Certificates, proxies, credentials and names of hosts; this machine's by default.
+
+    Raises
+    ------
+    InputError
+        As :func:`run`; also a sink or surroundings of the caller's own with worker processes, which have none of them.
     """
     ready = await _ready(manifest)
     heartbeat = ready.heartbeat(on_event, clock if clock is not None else SystemClock())
@@ -90,9 +98,10 @@ async def arun(
         options=options if options is not None else RunOptions(),
         stopper=stopper if stopper is not None else Stopper(),
         make_sink=make_sink,
+        alone=make_sink is not None or surroundings is not None,
     )
     async with heartbeat.beating():
-        return await move.run(ready.surroundings)
+        return await move.run(surroundings or ready.surroundings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Self, TypeVar, TypeVarTuple, final
@@ -37,6 +37,22 @@ class WriterStatistics:
     running: int
     done: int
     failed: int
+
+    @classmethod
+    def together(cls, pools: Iterable[WriterStatistics]) -> WriterStatistics:
+        """Pools of several processes as one.
+
+        Parameters
+        ----------
+        pools : iterable of WriterStatistics
+            At least one.
+        """
+        return cls(*map(sum, zip(*map(astuple, pools), strict=True)))
+
+    @property
+    def at_rest(self) -> WriterStatistics:
+        """What is left of it once its threads have ended."""
+        return replace(self, threads=0, waiting=0, running=0)
 
 
 @final

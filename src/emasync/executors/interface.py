@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from emasync.disk.writers import WriterStatistics
 from emasync.engine.activities import Activity
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Planner
@@ -33,6 +34,10 @@ class Executor(Protocol):
 
     def activities(self) -> tuple[Activity, ...]:
         """Long work of this process that shows in no count."""
+        ...
+
+    def disk(self) -> WriterStatistics:
+        """Jobs of the disks, all processes together."""
         ...
 
     def statistics(self) -> Mapping[str, OriginStatistics]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from emasync.assembly import Resources
+from emasync.disk.writers import WriterStatistics
 from emasync.engine.activities import Activity
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Engine, Planner
@@ -39,6 +40,7 @@ class LocalExecutor:
         objects: bool = False,
     ) -> None:
         self._fetcher = resources.fetcher
+        self._threads = resources.threads
         self._engine = Engine(
             fetcher=resources.fetcher,
             sink=resources.sink,
@@ -68,6 +70,10 @@ class LocalExecutor:
     def activities(self) -> tuple[Activity, ...]:
         """See :class:`~emasync.executors.interface.Executor`."""
         return self._engine.activities
+
+    def disk(self) -> WriterStatistics:
+        """See :class:`~emasync.executors.interface.Executor`."""
+        return self._threads.statistics()
 
     def statistics(self) -> Mapping[str, OriginStatistics]:
         """See :class:`~emasync.executors.interface.Executor`."""

@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 
+from emasync.disk.writers import WriterStatistics
 from emasync.model.slices import Packing
 from emasync.settings import Settings
 from emasync.transport.interface import BucketAccess
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Both ends are started from one installation; the numbers guard against one that changes under a running program."""
 
 VERSION = version("emasync")
@@ -383,6 +384,7 @@ class Report(Message, frozen=True, tag="report"):
 
     counts: CountsRow
     origins: list[OriginRow]
+    disk: WriterStatistics
 
 
 class Logged(Message, frozen=True, tag="logged"):

@@ -11,6 +11,7 @@ from itertools import count
 from typing import cast
 
 from emasync.assembly import Resources
+from emasync.disk.writers import WriterStatistics
 from emasync.engine.activities import Activities, Activity
 from emasync.engine.endings import EngineOutcome
 from emasync.engine.engine import Planner
@@ -101,6 +102,7 @@ class ProcessExecutor:
         self._numbers = count(OWNER + 1)
         self._employed: dict[int, Employment] = {}
         self._counts: dict[int, wire.CountsRow] = {}
+        self._disks: dict[int, WriterStatistics] = {}
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stop: EmasyncError | None = None
         self._complete = False
@@ -120,6 +122,10 @@ class ProcessExecutor:
     def activities(self) -> tuple[Activity, ...]:
         """See :class:`~emasync.executors.interface.Executor`."""
         return self._activities.going_on()
+
+    def disk(self) -> WriterStatistics:
+        """See :class:`~emasync.executors.interface.Executor`."""
+        return WriterStatistics.together((self._resources.threads.statistics(), *self._disks.values()))
 
     def statistics(self) -> Mapping[str, OriginStatistics]:
         """See :class:`~emasync.executors.interface.Executor`."""
@@ -234,6 +240,8 @@ class ProcessExecutor:
         by_itself = serving.done() and employment.wrong is None
         await employment.child.end(LEAVE_S if by_itself else 0.0)
         del self._employed[employment.worker]
+        if (disk := self._disks.get(employment.worker)) is not None:
+            self._disks[employment.worker] = disk.at_rest
         self._hosts.leave(employment.worker)
         await serving
 
@@ -313,6 +321,7 @@ class ProcessExecutor:
                     self._pass_on(Event(cast("EventName", name), fields))
             case wire.Report():
                 self._count(worker, notice.counts)
+                self._disks[worker] = notice.disk
                 self._hosts.report(worker, notice.origins)
             case wire.Logged():
                 logging.getLogger(notice.logger).log(notice.level, "worker %d: %s", worker, notice.text)

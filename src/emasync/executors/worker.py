@@ -136,7 +136,7 @@ class Worker:
         except UnicodeEncodeError:  # a name that is no Unicode
             self._send(wire.Told([(name, _sendable(fields)) for name, fields in events]))
 
-    def _report(self, engine: Engine, tenancy: Tenancy) -> None:
+    def _report(self, engine: Engine, tenancy: Tenancy, threads: WriterPool) -> None:
         done = engine.outcome
         counts = wire.CountsRow(
             done.placed,
@@ -147,13 +147,13 @@ class Worker:
             done.races_won,
             done.raced_bytes,
         )
-        self._send(wire.Report(counts, tenancy.rows()))
+        self._send(wire.Report(counts, tenancy.rows(), threads.statistics()))
 
-    async def _keep_reporting(self, engine: Engine, tenancy: Tenancy) -> None:
+    async def _keep_reporting(self, engine: Engine, tenancy: Tenancy, threads: WriterPool) -> None:
         while True:
             await asyncio.sleep(REPORT_S)
             tenancy.tick()
-            self._report(engine, tenancy)
+            self._report(engine, tenancy, threads)
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -165,18 +165,20 @@ class Worker:
         hello = await self._hello
         forward_log(self._send, asyncio.get_running_loop())
         async with AsyncExitStack() as stack:
-            engine, tenancy = await self._furnish(hello, self._questions, stack)
-            reporting = asyncio.create_task(self._keep_reporting(engine, tenancy))
+            threads = WriterPool(WRITER_THREADS)
+            engine, tenancy = await self._furnish(hello, self._questions, threads, stack)
+            reporting = asyncio.create_task(self._keep_reporting(engine, tenancy, threads))
             outcome = await engine.run(self._planned)
             reporting.cancel()
             self._flush()
-            self._report(engine, tenancy)
+            self._report(engine, tenancy, threads)
             self._send(_finished(outcome))
             await asyncio.Event().wait()  # the owner closes the socket
 
-    async def _furnish(self, hello: wire.Hello, questions: Questions, stack: AsyncExitStack) -> tuple[Engine, Tenancy]:
+    async def _furnish(
+        self, hello: wire.Hello, questions: Questions, threads: WriterPool, stack: AsyncExitStack
+    ) -> tuple[Engine, Tenancy]:
         settings, clock = hello.settings, SystemClock()
-        threads = WriterPool(WRITER_THREADS)
         sink = await threads.submit(open_root, Path(os.fsdecode(hello.root)))
         self._tenancy = tenancy = Tenancy(self._send, bandwidth_capped=settings.bandwidth_capped)
         self._fetcher = fetcher = await stack.enter_async_context(

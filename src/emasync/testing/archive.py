@@ -38,14 +38,14 @@ class Archive:
     Attributes
     ----------
     url : str
-        ``http://127.0.0.1:PORT``, without trailing slash.
+        ``http://127.0.0.1:PORT`` as a rule, without trailing slash.
     store : ObjectStore
     """
 
-    def __init__(self, host: Host, store: ObjectStore, scheme: str) -> None:
+    def __init__(self, host: Host, store: ObjectStore, scheme: str, address: str) -> None:
         self._host = host
         self.store = store
-        self.url = f"{scheme}://127.0.0.1:{host.port}"
+        self.url = f"{scheme}://{address}:{host.port}"
 
     @classmethod
     def start(
@@ -60,6 +60,8 @@ class Archive:
         page_limit: int = PAGE_LIMIT,
         log_limit: int = 100_000,
         tls: SSLContext | None = None,
+        address: str = "127.0.0.1",
+        port: int = 0,
         where: Literal["thread", "process"] = "thread",
     ) -> Self:
         """Start an archive on a free port.
@@ -84,6 +86,10 @@ class Archive:
             Requests kept in :attr:`requests`.
         tls : SSLContext, optional
             For https; in a thread only.
+        address : str
+            Another one of the loopback network (127.0.0.0/8), where the system has them.
+        port : int
+            0 for a free one.
         where : {"thread", "process"}
             A process of its own leaves the caller's core free; it sees a copy of the store.
 
@@ -100,9 +106,11 @@ class Archive:
             rate_bytes_per_s=rate_bytes_per_s,
             log_limit=log_limit,
             tls=tls,
+            address=address,
+            port=port,
         )
         host: Host = ThreadHost(serving) if where == "thread" else ProcessHost(serving)
-        return cls(host, served, "https" if tls else "http")
+        return cls(host, served, "https" if tls else "http", address)
 
     def __repr__(self) -> str:
         return f"<Archive {self.url} of {self.store!r}>"

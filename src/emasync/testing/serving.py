@@ -31,6 +31,10 @@ class Serving:
         Requests kept in the log.
     tls : SSLContext or None
         For https.
+    address : str
+        IPv4 address of this machine's loopback.
+    port : int
+        0 for a free one.
     """
 
     site: FaultySite
@@ -38,6 +42,8 @@ class Serving:
     rate_bytes_per_s: float | None = None
     log_limit: int = 100_000
     tls: SSLContext | None = None
+    address: str = "127.0.0.1"
+    port: int = 0
 
 
 class ArchiveServer:
@@ -128,8 +134,8 @@ class ArchiveServer:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: Connection(self),
-            "127.0.0.1",
-            0,
+            self._serving.address,
+            self._serving.port,
             family=socket.AF_INET,
             backlog=4096,
             ssl=self._serving.tls,

@@ -98,6 +98,7 @@ class GovernedFetcher:
     credentials : Credentials or None
         None: the usual chains, asked only where requests are signed.
     resolver : DaemonResolver or None
+        None: asks what the surroundings ask.
     rng : random.Random or None
         Jitter of the back-off.
     heartbeat_s : float
@@ -132,7 +133,7 @@ class GovernedFetcher:
         self._endpoints = endpoints or Endpoints()
         self._surroundings = surroundings
         self._credentials = credentials or CredentialChain(self._clock)
-        self._resolver = resolver or DaemonResolver()
+        self._resolver = resolver
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._wire = wire
         self._mirrors = Mirrors(settings.mirrors)
@@ -161,18 +162,19 @@ class GovernedFetcher:
         surroundings = self._surroundings
         if surroundings is None:
             surroundings = await anyio.to_thread.run_sync(Surroundings.read)
+        resolver = self._resolver or DaemonResolver(surroundings.lookup)
         self._neighbours = neighbours = Neighbourhood(
-            self._resolver,
+            resolver,
             surroundings,
             allow_private=self._settings.allow_private,
             named=self._mirrors.places(),
             judge=self._judge,
         )
-        self._general = general = GeneralSession(surroundings, self._resolver, neighbours.admit)
+        self._general = general = GeneralSession(surroundings, resolver, neighbours.admit)
         self._stores = ObjectStores(self._endpoints, self._credentials, surroundings, self._clock)
         for origin, access in self._granted.items():
             self._stores.grant(origin, access)
-        self._pool = pool = WirePool(surroundings, self._resolver, self._clock, neighbours.admit)
+        self._pool = pool = WirePool(surroundings, resolver, self._clock, neighbours.admit)
         wire = WireSession(pool, general, surroundings)
         self._exchange = Exchange(
             documents=WireSession(pool, general, surroundings, measured=False) if self._wire else general,

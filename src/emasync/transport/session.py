@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,8 @@ from emasync.errors import ErrorKind, RefusedError, TransientError
 from emasync.model.location import Location
 from emasync.settings import HostPolicy
 from emasync.transport import failures
+from emasync.transport.answers import OK
+from emasync.transport.closure import spoken_over, was_closed
 from emasync.transport.dialogue import CLOSE_TIMEOUT_S
 from emasync.transport.resolver import AddressInfo, Admit, DaemonResolver, everywhere
 from emasync.transport.surroundings import Surroundings, host_and_port
@@ -35,7 +38,7 @@ MAX_HEADERS = 128
 class Answer:
     """An :class:`~emasync.transport.dialogue.OpenAnswer` of aiohttp."""
 
-    __slots__ = ("_response", "headers", "name", "received", "status", "taken")
+    __slots__ = ("_announced", "_response", "headers", "name", "received", "status", "taken")
 
     def __init__(self, name: str, response: aiohttp.ClientResponse) -> None:
         self.name = name
@@ -44,12 +47,15 @@ class Answer:
         self.received = 0
         self.taken = 0
         self._response = response
+        self._announced = _announcement(response)
 
     async def read(self) -> bytes:
         """See :class:`~emasync.transport.dialogue.OpenAnswer`."""
         with translated(self.name):
             data = await self._response.content.readany()
         self.received += len(data)
+        if not data:
+            self._check_end()
         return data
 
     async def read_into(self, view: memoryview) -> int:
@@ -60,7 +66,19 @@ class Answer:
                 view[self.taken : self.taken + len(data)] = data
                 self.taken += len(data)
                 self.received += len(data)
+        if self.taken < len(view):
+            self._check_end()
         return self.taken
+
+    def _check_end(self) -> None:
+        """Refuse the end of a connection as the end of a body where nobody said that it is one.
+
+        Raises
+        ------
+        TransientError
+        """
+        if not self._announced():
+            raise failures.broken(self.name, ConnectionError("it ended without TLS saying so: it may be cut short"))
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,6 +91,16 @@ class Answer:
             self._response.close()
         else:
             self._response.release()
+
+
+def _announcement(response: aiohttp.ClientResponse) -> Callable[[], bool]:
+    """Tells at the end of the body whether it was meant: see :mod:`emasync.transport.closure`."""
+    ends_itself = "content-length" in response.headers or "transfer-encoding" in response.headers
+    if ends_itself or response.url.scheme != "https" or response.status != OK:
+        return lambda: True  # of a 206 Content-Range tells where it ends
+    connection = response.connection
+    tls = None if connection is None else spoken_over(connection.transport)
+    return (lambda: False) if tls is None else partial(was_closed, tls)  # ended already: nobody can tell any more
 
 
 class _Resolver(AbstractResolver):

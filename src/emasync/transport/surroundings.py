@@ -16,6 +16,7 @@ from emasync.errors import InputError
 from emasync.model.location import Location
 from emasync.model.version import VERSION
 from emasync.transport.dialogue import DEFAULT_PORTS
+from emasync.transport.resolver import Lookup, system_lookup
 from emasync.transport.tokens import name_of, read_tokens
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -36,6 +37,8 @@ class Surroundings:
         ``Authorization`` header by host, from netrc; named hosts only, no default entry.
     tokens : mapping of str to str
         ``Authorization`` header by host, from the environment; the host spelt as in a variable's name.
+    lookup : callable
+        Finds addresses of names.
     """
 
     user_agent: str = "emasync"
@@ -43,6 +46,7 @@ class Surroundings:
     proxies: Mapping[str, str] = field(default_factory=dict)
     logins: Mapping[str, str] = field(default_factory=dict, repr=False)
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lookup: Lookup = system_lookup
 
     @classmethod
     def read(cls) -> Surroundings:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol, cast, final
 
+from emasync.transport.closure import was_announced
 from emasync.transport.head_reader import HeadReader
 from emasync.transport.response_head import MAX_HEAD_BYTES, Framing, MalformedHeadError, ResponseHead
 
@@ -31,7 +32,8 @@ class BrokenConnectionError(ConnectionError):
     silent : bool
         Whether it was given up because nothing came.
     closed : bool
-        Whether the other side closed it in order: the end of a body that tells no length (RFC 9112, section 6.3).
+        Whether the other side closed it in order, over TLS with a word: the end of a body that tells no length
+        (RFC 9112, section 6.3).
     """
 
     def __init__(
@@ -282,7 +284,7 @@ class WireConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.BaseProtocol`."""
         reason = "the other side closed the connection" if exc is None else str(exc) or type(exc).__name__
-        self._lost(BrokenConnectionError(reason, closed=exc is None))
+        self._lost(BrokenConnectionError(reason, closed=exc is None and was_announced(self._transport)))
         if self._on_gone is not None:
             self._on_gone(self)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from emasync import api
+from emasync.model.location import Location
 from emasync.model.receipt import Receipt
 from emasync.testing.selftest.bad_days import BAD_DAYS, STRANGE_DAYS, WORSE_DAYS, BadDay, Shape
 from emasync.testing.selftest.stage import POLICY, SHAPES, Stage
+from emasync.transport.surroundings import Surroundings, host_of
 
 Way = Literal["wire", "fallback", "processes"]
 Often = Literal["once", "always"]
@@ -20,6 +24,8 @@ ALL_DAYS: Final = (*BAD_DAYS, *STRANGE_DAYS, *WORSE_DAYS)
 
 TRIES: Final[dict[Often, int]] = {"once": 6, "always": 2}
 """What happens once is mended, also on a machine that is busy with something else; what always happens is no wait."""
+
+NO_CHANGE: Final[Mapping[str, Any]] = {}
 
 OPTIONS: Final[dict[Way, api.RunOptions]] = {
     "wire": api.RunOptions(hooks=False),
@@ -53,7 +59,16 @@ class Met:
     wrong: str
 
 
-def meet(days: Sequence[BadDay], way: Way, often: Often, folder: Path) -> Iterator[Met]:
+def meet(
+    days: Sequence[BadDay],
+    way: Way,
+    often: Often,
+    folder: Path,
+    *,
+    stage_of: Callable[[int, BadDay], Stage] = Stage,
+    surroundings: Surroundings | None = None,
+    policy: Mapping[str, Any] = NO_CHANGE,
+) -> Iterator[Met]:
     """Run a manifest over all `days` at once, and once more in good weather.
 
     Parameters
@@ -64,16 +79,23 @@ def meet(days: Sequence[BadDay], way: Way, often: Often, folder: Path) -> Iterat
         The first request for each key is spoilt, or all are.
     folder : Path
         For the root.
+    stage_of : callable
+        Where each day is met.
+    surroundings : Surroundings, optional
+        Of another machine than this one; not with processes.
+    policy : mapping of str to object
+        What is different for all hosts (Any: as in a manifest).
     """
+    run = partial(_run, folder, OPTIONS[way], surroundings)
     with ExitStack() as stack:
-        stages = [stack.enter_context(closing(Stage(number, day))) for number, day in enumerate(days)]
-        manifest = _manifest(stages, way, often)
+        stages = [stack.enter_context(closing(stage_of(number, day))) for number, day in enumerate(days)]
+        manifest = _manifest(stages, way, often, policy)
         for stage in stages:
             stage.spoil(once=often == "once")
-        first = _verdicts(stages, api.run(manifest, root=folder, options=OPTIONS[way]), folder)
+        first = _verdicts(stages, run(manifest), folder)
         for stage in stages:
             stage.clear()
-        second = _verdicts(stages, api.run(manifest, root=folder, options=replace(OPTIONS[way], refresh=True)), folder)
+        second = _verdicts(stages, run(manifest, refresh=True), folder)
     for (stage, shape), met in first.items():
         mended = second[stage, shape]
         wrong = met.wrong or mended.wrong or ("" if mended.complete else f"not mended: {', '.join(mended.kinds)}")
@@ -82,11 +104,26 @@ def meet(days: Sequence[BadDay], way: Way, often: Often, folder: Path) -> Iterat
         yield Met(day=stage.day.name, shape=shape, way=way, often=often, kinds=met.kinds, wrong=wrong)
 
 
-def _manifest(stages: Sequence[Stage], way: Way, often: Often) -> dict[str, Any]:
+def _run(
+    folder: Path,
+    options: api.RunOptions,
+    surroundings: Surroundings | None,
+    manifest: dict[str, Any],
+    *,
+    refresh: bool = False,
+) -> Receipt:
     """Any: JSON."""
-    policy = POLICY | {"wire": way != "fallback", "max_attempts": TRIES[often]}
+    options = replace(options, refresh=refresh)
+    with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
+        return runner.run(api.arun(manifest, root=folder, options=options, surroundings=surroundings))
+
+
+def _manifest(stages: Sequence[Stage], way: Way, often: Often, policy: Mapping[str, Any]) -> dict[str, Any]:
+    """Any: JSON."""
+    policy = {**POLICY, "wire": way != "fallback", "max_attempts": TRIES[often], **policy}
     datasets = [entry for stage in stages for entry in stage.datasets()]
-    return {"version": 1, "settings": {"hosts": {"127.0.0.1": policy}}, "datasets": datasets}
+    hosts = dict.fromkeys((host_of(Location.parse(stage.url)) for stage in stages), policy)
+    return {"version": 1, "settings": {"hosts": hosts}, "datasets": datasets}
 
 
 def _verdicts(stages: Sequence[Stage], receipt: Receipt, root: Path) -> dict[tuple[Stage, Shape], Any]:

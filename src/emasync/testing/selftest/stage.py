@@ -99,11 +99,21 @@ class Stage:
         twin.version(DANDISET)
         for name, data in EXPECTED["api"].items():
             twin.add_blob(DANDISET, name, data)
-        self.archive = Archive.start(store, apps=(twin,), page_limit=PAGE_LIMIT)
-        twin.api, twin.bucket_url = f"{self.archive.url}/api", f"{self.archive.url}/dandiarchive"
+        self._store, self._twin = store, twin
+        self.archive = self._open()
+        twin.api, twin.bucket_url, twin.next_host = f"{self.url}/api", f"{self.url}/dandiarchive", self.url
 
     def __repr__(self) -> str:
         return f"<Stage {self.number}: {self.day.name} at {self.archive.url}>"
+
+    @property
+    def url(self) -> str:
+        """Of the archive, as the datasets name it."""
+        return self.archive.url
+
+    def _open(self, **options: Any) -> Archive:
+        """Any: of :meth:`Archive.start`."""
+        return Archive.start(self._store, apps=(self._twin,), page_limit=PAGE_LIMIT, **options)
 
     def spoil(self, *, once: bool) -> None:
         """Let the bad day begin."""
@@ -121,7 +131,7 @@ class Stage:
 
     def datasets(self) -> list[dict[str, Any]]:
         """Entries of a manifest (Any: JSON)."""
-        url = self.archive.url
+        url = self.url
         entries: dict[Shape, dict[str, Any]] = {
             shape: {"source": "bucket", "format": "raw", "url": f"{url}/{place}"} for shape, place in _PLACES.items()
         }
