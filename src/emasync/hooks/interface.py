@@ -14,6 +14,9 @@ from emasync.model.events import OnEvent
 if TYPE_CHECKING:
     from emasync.formats.json_document import Json  # a run begins without formats
 
+SOURCE_METADATA: Final = ".source-metadata"
+"""Follows a dataset's id in the name of the folder of documents as its source gave them."""
+
 FACTS: Final = "dataset.json"
 """What a manifest says of a dataset, inside ``<dataset>.source-metadata/``: hooks need no manifest."""
 

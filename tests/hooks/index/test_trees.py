@@ -287,6 +287,25 @@ def test_chunks_that_globs_leave_out_are_not_absent(fetched: Callable[..., Path]
     assert (all_places(levels[1]).files != NOT_DOWNLOADED).all()
 
 
+def test_metadata_count_as_absent_what_the_index_does(source: Source, tmp_path: Path) -> None:
+    """Chunks that globs leave out are missing, of an array that lacks none but the publisher's all are told."""
+    root = tmp_path / "root"
+    globs = {"include": ["image.zarr/**"], "exclude": ["image.zarr/s0/1/**"]}
+    entry = {"id": "d", "source": "bucket", "url": f"file://{source.folder}/zarr", **globs}
+    assert run_within({"version": 1, "datasets": [entry]}, root).ok
+    document = json.loads(next((root / "metadata/d").rglob("*.json")).read_text())
+    told = {array["path"]: array["coverage"] for array in document["arrays"]}
+    counted = {entry.path: entry.coverage for entry in open_index(root, "d").entries()}
+    assert counted["s0"].not_downloaded > 0
+    for path, coverage in counted.items():
+        assert told[path]["chunks"] == {
+            "expected": coverage.chunks,
+            "present": coverage.present,
+            "absent": coverage.absent,
+        }
+        assert told[path]["state"] == ("complete" if coverage.complete else "partial")
+
+
 def test_a_plan_without_the_bulk_has_nothing(source: Source, tmp_path: Path) -> None:
     root = tmp_path / "root"
     manifest = root.with_suffix(".yaml")

@@ -22,10 +22,9 @@ from emasync.hooks.index.series import Series
 from emasync.hooks.index.shard_writer import ShardRoom, write_sharded
 from emasync.hooks.index.tree_writer import Memory, write_tree_array
 from emasync.hooks.index.trees import TreeArray, TreeOnDisk, tree_arrays
-from emasync.hooks.interface import DatasetFacts, HookContext
+from emasync.hooks.interface import SOURCE_METADATA, DatasetFacts, HookContext
 from emasync.hooks.inventory import DataFile, Folder, Hierarchy, inventory
 from emasync.hooks.local import LocalTree, Own
-from emasync.hooks.metadata.dataset import SOURCE_METADATA
 from emasync.ledger.interface import Row
 from emasync.model.cut import BOXES, read_cuts
 from emasync.model.task import State

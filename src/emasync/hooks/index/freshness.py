@@ -9,9 +9,8 @@ from typing import Final
 import orjson
 
 from emasync.errors import EmasyncError
-from emasync.hooks.interface import DatasetFacts, HookContext
+from emasync.hooks.interface import SOURCE_METADATA, DatasetFacts, HookContext
 from emasync.hooks.local import LocalTree
-from emasync.hooks.metadata.dataset import SOURCE_METADATA
 from emasync.model.cut import BOXES
 from emasync.model.version import VERSION
 from emasync.volume.index import DatasetIndex, open_index

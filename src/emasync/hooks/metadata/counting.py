@@ -72,7 +72,7 @@ def count_objects(ledger: Ledger, dataset: str, folders: Collection[str], files:
     for planned in ledger.planned_sets(dataset):
         if planned.spec.grid is not None and (count := _around(planned.spec.destination, counts.arrays)) is not None:
             count.present += planned.placed
-            count.absent += planned.absent
+            count.absent += 0 if planned.spec.accepted else planned.absent
             count.bytes += planned.placed_bytes
     if folders or wanted:
         _scan(ledger.listed_rows(dataset), counts, wanted)
@@ -102,7 +102,7 @@ def _scan(rows: Iterable[Row], counts: Counts, wanted: frozenset[str]) -> None:
             places[folder] = _around(folder, counts.arrays)
         count = places[folder]
         if count is not None and name not in _NO_CHUNKS:
-            count.absent += absent
+            count.absent += absent and not row.spec.accepted  # which says nothing of what the publisher has
             count.present += not absent
             count.bytes += 0 if absent else row.size_bytes or 0
         elif row.destination in wanted:

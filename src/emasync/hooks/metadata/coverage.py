@@ -5,21 +5,15 @@ It goes into the documents, so that it survives a ledger that was deleted (law 9
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, Literal
 
-import orjson
-
 from emasync.hooks.metadata.counting import Count
 from emasync.hooks.metadata.records import Grid
+from emasync.model.cut import Cut
 from emasync.model.geometry import Box
-
-BOXES: Final = "boxes.json"
-"""Inside ``<dataset>.source-metadata/``; written by the planner."""
-
-BOXES_VERSION: Final = 1
+from emasync.volume.index_entry import Coverage as IndexedChunks
 
 State = Literal["complete", "partial", "unknown"]
 
@@ -80,7 +74,15 @@ class Coverage:
             return None
 
 
-def coverage_of(grid: Grid, count: Count | None, cut: tuple[Box, Box] | None, *, done: bool) -> Coverage:
+def coverage_of(
+    grid: Grid,
+    count: Count | None,
+    cut: Cut | None,
+    *,
+    done: bool,
+    globs: bool = False,
+    indexed: IndexedChunks | None = None,
+) -> Coverage:
     """Put together what is known of one array.
 
     Parameters
@@ -88,18 +90,27 @@ def coverage_of(grid: Grid, count: Count | None, cut: tuple[Box, Box] | None, *,
     grid : Grid
     count : Count or None
         Of its objects; None where the ledger knows nothing of the dataset.
-    cut : (Box, Box) or None
-        Box and hull, where something was cut out.
+    cut : Cut or None
+        What was cut out of it; passed over where it is none of this array's axes.
     done : bool
         Whether all of the dataset that was asked for is on disk, or absent.
+    globs : bool
+        Whether the manifest leaves files out: what is missing may be one of them then, and is fill value only where
+        the index says so.
+    indexed : Coverage or None
+        Of the index.
     """
     whole = Box.from_shape(grid.origin, grid.shape)
-    box, hull = cut or (whole, whole)
+    cut = cut if cut is not None and len(cut.box.start) == len(grid.axes) else None
+    box, hull = (whole, whole) if cut is None else (cut.box, cut.hull)
     expected = _objects(grid, hull)
     if count is None:
         return Coverage(axes=grid.axes, box=box, hull=hull, cropped=cut is not None, expected=expected)
-    known = count.present + count.absent
-    full = done or (expected is not None and known >= expected)
+    whole_list = done and (not globs or (indexed is not None and indexed.complete))
+    absent = count.absent if indexed is None or indexed.complete else indexed.absent
+    if whole_list and expected is not None:
+        absent = max(absent, expected - count.present)  # what a listing that came to its end does not name
+    full = whole_list or (expected is not None and count.present + absent >= expected)
     return Coverage(
         axes=grid.axes,
         box=box,
@@ -107,17 +118,10 @@ def coverage_of(grid: Grid, count: Count | None, cut: tuple[Box, Box] | None, *,
         cropped=cut is not None,
         expected=expected,
         present=count.present,
-        absent=_absent(count, expected, done=done),
+        absent=absent,
         state="complete" if full else "partial",
         bytes_on_disk=count.bytes,
     )
-
-
-def _absent(count: Count, expected: int | None, *, done: bool) -> int:
-    """In a listing that came to its end, what is not named is left out by the publisher."""
-    if done and expected is not None:
-        return max(count.absent, expected - count.present)
-    return count.absent
 
 
 def _objects(grid: Grid, hull: Box) -> int | None:
@@ -126,40 +130,3 @@ def _objects(grid: Grid, hull: Box) -> int | None:
         return None
     spans = zip(hull.start, hull.stop, grid.origin, grid.chunks, strict=True)
     return prod(-(-(stop - first) // chunk) - (start - first) // chunk for start, stop, first, chunk in spans)
-
-
-def read_boxes(data: bytes | None) -> tuple[tuple[str, str, Box, Box], ...]:
-    """Image, array path, box and hull of everything that was cut out; what cannot be read is passed over."""
-    try:
-        document: Any = orjson.loads(data or b"{}")  # Any: JSON that anybody may have edited
-    except orjson.JSONDecodeError:
-        return ()
-    if not isinstance(document, Mapping) or document.get("version") != BOXES_VERSION:
-        return ()
-    images = document.get("images")
-    rows = images.items() if isinstance(images, Mapping) else ()
-    arrays = ((str(name), array) for name, row in rows if isinstance(row, Mapping) for array in row.get("arrays", ()))
-    return tuple((name, *boxes) for name, array in arrays if (boxes := _boxes(array)) is not None)
-
-
-def _boxes(array: Any) -> tuple[str, Box, Box] | None:
-    """One array's (Any: JSON that anybody may have edited)."""
-    try:
-        box, hull = (
-            Box.from_shape([int(at) for at in part["start"]], [int(size) for size in part["shape"]])
-            for part in (array["box"], array["hull"])
-        )
-        return str(array["path"]), box, hull
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def cut_of(path: str, axes: int, boxes: Sequence[tuple[str, str, Box, Box]]) -> tuple[Box, Box] | None:
-    """Box and hull of the array at `path` below the dataset's folder."""
-    for image, array, box, hull in boxes:
-        if len(box.start) != axes or not (path == array or path.endswith(f"/{array}") or not array):
-            continue
-        lead = path[: len(path) - len(array)]
-        if image.startswith(lead):
-            return box, hull
-    return None

@@ -13,12 +13,12 @@ from emasync.errors import EmasyncError, MachineError
 from emasync.formats.known_stretches import KnownStretches
 from emasync.formats.paths import ancestors
 from emasync.formats.stored import ByteSource
-from emasync.hooks.interface import DatasetFacts, HookContext
+from emasync.hooks.interface import SOURCE_METADATA, DatasetFacts, HookContext
 from emasync.hooks.inventory import DataFile, Folder, Hierarchy, inventory
 from emasync.hooks.local import LocalFile, LocalTree, Own
 from emasync.hooks.metadata.claims import Claim
 from emasync.hooks.metadata.counting import Counts, count_objects
-from emasync.hooks.metadata.coverage import BOXES, Coverage, coverage_of, cut_of, read_boxes
+from emasync.hooks.metadata.coverage import Coverage, coverage_of
 from emasync.hooks.metadata.description import VERSION, DescribedAsset, conflicts_list, describe, fields_dict
 from emasync.hooks.metadata.documents import Documents
 from emasync.hooks.metadata.extract_manifest import manifest_claims, overridden, unknown_keys
@@ -30,6 +30,7 @@ from emasync.hooks.metadata.files import describe_file
 from emasync.hooks.metadata.former import former_coverage, key_of
 from emasync.hooks.metadata.hdf5_reader import Hdf5Reader
 from emasync.hooks.metadata.hierarchies import describe_hierarchy
+from emasync.hooks.metadata.indexed import indexed_coverage
 from emasync.hooks.metadata.kept_headers import KeptHeaders
 from emasync.hooks.metadata.merging import Chosen, merge
 from emasync.hooks.metadata.origin import origin_claims
@@ -37,7 +38,9 @@ from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
 from emasync.hooks.metadata.scopes import Scopes
 from emasync.hooks.metadata.series import describe_series
 from emasync.hooks.metadata.surveyed import surveyed
+from emasync.model.cut import BOXES, read_cuts
 from emasync.model.globs import translate
+from emasync.volume.index_entry import Coverage as IndexedChunks
 
 _log = logging.getLogger("emasync")
 
@@ -48,9 +51,6 @@ MAX_NOTES: Final = 1_000
 
 FOLDER: Final = "metadata"
 """Of the documents of assets, below the root."""
-
-SOURCE_METADATA: Final = ".source-metadata"
-"""Ends the name of the folder beside a dataset that keeps documents as the source gave them."""
 
 
 def document_of(dataset: str, asset: str) -> str:
@@ -96,7 +96,8 @@ class DatasetDescriber:
         self.dataset = facts.id
         self._counts = Counts()
         self._names: set[str] = set()
-        self._boxes = read_boxes(self._originals.document(BOXES))
+        self._cuts = read_cuts(self._originals.document(BOXES))
+        self._indexed: Mapping[str, IndexedChunks] = {}
         self.notes: list[str] = []
 
     def look(self) -> None:
@@ -118,6 +119,7 @@ class DatasetDescriber:
         files = [f"{self._facts.folder}/{file.path}" for file in self._files]
         files += [f"{self._facts.folder}/{path}" for asset in self._found for path in asset.files]
         self._counts = count_objects(self._context.ledger, self._facts.id, folders, files)
+        self._indexed = indexed_coverage(self._context, self._facts)
         if self._scopes.left_out:
             self.notes.append(f"{self._scopes.left_out:,} statements of documents are more than is kept")
         self.notes.extend(self._documents.notes)
@@ -275,7 +277,14 @@ class DatasetDescriber:
             return kept
         path = grid.folder[len(self._facts.folder) :].lstrip("/")
         count = self._counts.arrays.get(grid.folder) if self._counts.known else None
-        return coverage_of(grid, count, cut_of(path, len(grid.axes), self._boxes), done=self._counts.done)
+        return coverage_of(
+            grid,
+            count,
+            self._cuts.get(path),
+            done=self._counts.done,
+            globs=bool(self._facts.include or self._facts.exclude),
+            indexed=self._indexed.get(grid.folder),
+        )
 
 
 def _matcher(facts: DatasetFacts) -> Any:
