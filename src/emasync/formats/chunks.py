@@ -44,7 +44,14 @@ class ChunkDecoder(Protocol):
     """Bytes of one chunk → its voxels. Holds no state that calls change: threads and forked processes share it."""
 
     def decode(
-        self, key: str, data: Buffer, shape: Sequence[int], *, skipped: int = 0, out: npt.NDArray[Any] | None = None
+        self,
+        key: str,
+        data: Buffer,
+        shape: Sequence[int],
+        *,
+        skipped: int = 0,
+        out: npt.NDArray[Any] | None = None,
+        planes: range | None = None,
     ) -> npt.NDArray[Any]:
         """The voxels of a chunk.
 
@@ -60,6 +67,9 @@ class ChunkDecoder(Protocol):
             Bit n: these bytes went without the n-th codec.
         out : ndarray, optional
             C-contiguous, of a whole chunk's shape and dtype: voxels are put there where that saves a copy.
+        planes : range, optional
+            Positions on the first axis that are wanted; the others may be anything where that saves time, and nothing
+            is said of damage to them.
 
         Returns
         -------

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Final, final
 
+import numpy as np
 import numpy.typing as npt
 
 from emasync.volume.forking import begin_anew_after_fork
@@ -135,3 +136,12 @@ class ChunkCache:
             flight = self._flights.pop(key, None)
         if flight is not None:
             flight.land(None)
+
+
+def of_its_own(voxels: Voxels) -> Voxels:
+    """Voxels that keep no more memory alive than their own: a view of what was read does."""
+    base: object = voxels
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    owned = isinstance(base, np.ndarray) and base.nbytes <= 2 * voxels.nbytes
+    return voxels if owned else voxels.copy()

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import mmap
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final, Protocol, final
 
 import numpy as np
-from typing_extensions import Buffer
 
-from emasync.errors import FormatError
 from emasync.formats.chunks import ChunkDecoder
 from emasync.model.geometry import Box
-from emasync.volume.absence import fill_of, inside_of, require_here
-from emasync.volume.cache import ChunkCache, Flight, Voxels
-from emasync.volume.checking import MOST_CHECKED_BYTES, Checks, require_crc
-from emasync.volume.interface import ABSENT, WHOLE_FILE, FileReader, IndexedArray
-from emasync.volume.planning import LOCAL, Plan, Read, ReadSizes, coalesce, plan_of, portions
+from emasync.volume.absence import fill_of, inside_of
+from emasync.volume.cache import ChunkCache, Voxels
+from emasync.volume.checking import Checks
+from emasync.volume.copying import put
+from emasync.volume.filling import Filling
+from emasync.volume.interface import FileReader, IndexedArray
+from emasync.volume.planning import LOCAL, ReadSizes, plan_of, portions
 from emasync.volume.stacks import MOST_BYTES, Stack, stack_of
 from emasync.volume.threads import Threads
-from emasync.volume.uncompressed import Patch, is_uncompressed, patch_of, stored_strides
+from emasync.volume.uncompressed import Patch, stored_strides
 
 WORTH_A_THREAD_S: Final = 100e-6
 """A chunk that is decoded faster than this costs more when two threads pass the interpreter to each other."""
@@ -142,7 +141,7 @@ class DirectEngine:
             gone_on()
             plan = plan_of((box for _, box in portion), chunks, grid)
             views = [_part(targets[number], boxes[number], box) for number, box in portion]
-            _Filling(self, plan, views, gone_on).run()
+            Filling(self, plan, views, gone_on).run()
 
     @cached_property
     def _stack(self) -> Stack | None:
@@ -152,7 +151,7 @@ class DirectEngine:
         """Copy a box out of the file's memory."""
         if not box.empty:
             data = self.files.mapped(stack.path, stack.first(box), stack.span(box, self.dtype.itemsize))
-            target[...] = stack.view(data, box, self.dtype)
+            put(target, stack.view(data, box, self.dtype))
 
     def note_chunk(self, chunk_s: float) -> None:
         """Remember what a chunk took its thread (not waiting for others): whether more threads pay depends on it."""
@@ -161,6 +160,11 @@ class DirectEngine:
     def note_read(self, read_s: float) -> None:
         """Remember how long a read took on the clock."""
         self.read_s += (read_s - self.read_s) / 8
+
+    @property
+    def threads_pay(self) -> bool:
+        """Whether several threads read and decode faster than one."""
+        return self.slow or (self.chunk_s or 0) >= WORTH_A_THREAD_S
 
     @property
     def slow(self) -> bool:
@@ -175,6 +179,10 @@ class DirectEngine:
         if room is None:
             room = self._scratch.room = np.empty(self.array.layout.chunks, self.dtype)
         return room
+
+    def inside(self, number: int) -> tuple[int, ...]:
+        """Shape of what a chunk has to bring: of the whole one, where all are stored whole."""
+        return self.array.layout.chunks if self._strides is not None else inside_of(number, self.array)
 
     def strides(self, number: int) -> tuple[int, ...]:
         """Bytes from voxel to voxel of an uncompressed chunk."""
@@ -192,156 +200,3 @@ def _part(target: Voxels, whole: Box, box: Box) -> Voxels:
         return target
     inner = box.moved([-low for low in whole.start])
     return target[tuple(map(slice, inner.start, inner.stop))]
-
-
-class _Filling:
-    """One plan at work: what it does not find in the cache it reads."""
-
-    def __init__(self, engine: DirectEngine, plan: Plan, targets: list[Voxels], gone_on: Callable[[], None]) -> None:
-        self._engine = engine
-        self._targets = targets
-        self._gone_on = gone_on
-        self._numbers = sorted(plan)
-        self._pieces = [plan[number] for number in self._numbers]
-        self._places = engine.array.chunks.find(np.array(self._numbers, np.int64))
-        self._own: set[int] = set()  # rows that other threads may wait for
-
-    def run(self) -> None:
-        engine, there = self._engine, self._there()
-        if is_uncompressed(engine.array.layout):
-            for row in there:
-                self._gone_on()
-                self._copy(row)
-        elif engine.cache.limit_bytes:
-            self._run_cached(there)
-        else:
-            self._read(there)
-
-    def _there(self) -> Sequence[int]:
-        """Rows of chunks that have bytes; those that were left out are done with this."""
-        files = self._places.files
-        require_here(self._engine.array, self._numbers, files)
-        if files.min(initial=0) != ABSENT:
-            return range(len(self._numbers))
-        for row in np.flatnonzero(files == ABSENT).tolist():
-            self._put(row, self._engine.fill_value)
-        rows: list[int] = np.flatnonzero(files != ABSENT).tolist()
-        return rows
-
-    def _put(self, row: int, voxels: Voxels) -> None:
-        """Give a chunk's voxels to all boxes that want some."""
-        for block, source, target in self._pieces[row]:
-            self._targets[block][target] = voxels[source]
-
-    def _run_cached(self, rows: Sequence[int]) -> None:
-        cache, awaited = self._engine.cache, list[tuple[int, Flight]]()
-        try:
-            for row in rows:
-                self._own.add(row)  # before it is: an interrupt in between must leave nobody waiting
-                found = cache.take(self._key(row))
-                if found is None:
-                    continue
-                self._own.discard(row)
-                if isinstance(found, Flight):
-                    awaited.append((row, found))
-                else:
-                    self._put(row, found)
-            self._read(sorted(self._own))
-        finally:
-            for row in self._own:
-                cache.fail(self._key(row))
-        for row, flight in awaited:
-            voxels = flight.wait()
-            if voxels is None:
-                self._read([row])
-            else:
-                self._put(row, voxels)
-
-    def _key(self, row: int) -> tuple[object, int]:
-        return self._engine.identity, self._numbers[row]
-
-    def _read(self, rows: Sequence[int]) -> None:
-        """Read and decode chunks, by several threads where that pays."""
-        engine = self._engine
-        reads = coalesce(self._places, rows, engine.sizes)
-        if reads and engine.chunk_s is None:
-            self._decode(reads.pop())
-        if len(reads) > 1 and (engine.slow or (engine.chunk_s or 0) >= WORTH_A_THREAD_S):
-            engine.threads.run(self._decode, reads, waits=engine.slow)
-            return
-        for read in reads:
-            self._decode(read)
-
-    def _decode(self, read: Read) -> None:
-        """Read some chunks that lie together, decode each and hand it out."""
-        engine, places = self._engine, self._places
-        path = engine.array.chunks.path(read.file)
-        began_s = time.perf_counter()
-        data = memoryview(engine.files.read(path, read.start, read.size))
-        engine.note_read(time.perf_counter() - began_s)
-        for row in read.rows:
-            self._gone_on()
-            began_s = time.thread_time()
-            start, size = int(places.starts[row]), int(places.sizes[row])
-            stored = data if size == WHOLE_FILE else data[start - read.start : start - read.start + size]
-            self._hand_out(row, self._decoded(row, path, start, stored))
-            engine.note_chunk(time.thread_time() - began_s)
-
-    def _decoded(self, row: int, path: str, start: int, stored: memoryview) -> Voxels:
-        engine, places, number = self._engine, self._places, self._numbers[row]
-        self._check(row, path, start, stored)
-        return engine.decoder.decode(
-            path if not start else f"{path}, byte {start}",
-            stored,
-            inside_of(number, engine.array),
-            skipped=0 if places.skipped is None else int(places.skipped[row]),
-            out=engine.room(),
-        )
-
-    def _hand_out(self, row: int, voxels: Voxels) -> None:
-        self._put(row, voxels)
-        if self._engine.cache.limit_bytes:
-            self._engine.cache.put(self._key(row), of_its_own(voxels))
-            self._own.discard(row)
-
-    def _due(self, row: int) -> int | None:
-        """CRC-32C that the chunk is to be compared with; None where nobody knows it, or it was compared before."""
-        known = self._places.crc32c
-        return None if known is None or self._numbers[row] in self._engine.checks else int(known[row])
-
-    def _check(self, row: int, path: str, start: int, stored: Buffer) -> None:
-        expected = self._due(row)
-        if expected is not None:
-            require_crc(path, start, stored, expected)
-            self._engine.checks.add(self._numbers[row])
-
-    def _copy(self, row: int) -> None:
-        """Hand out an uncompressed chunk, reading no more of it than is wanted."""
-        engine = self._engine
-        path = engine.array.chunks.path(int(self._places.files[row]))
-        start, size = int(self._places.starts[row]), int(self._places.sizes[row])
-        strides = engine.strides(self._numbers[row])
-        if self._due(row) is not None and size <= MOST_CHECKED_BYTES:
-            self._check(row, path, start, engine.files.read(path, start, size))
-        for block, source, target in self._pieces[row]:
-            patch = patch_of(source, strides, engine.dtype.itemsize)
-            if size != WHOLE_FILE and patch.first + patch.span > size:
-                raise _too_short(path, start, size, patch)
-            self._targets[block][target] = engine.patch(path, start + patch.first, patch)
-
-
-def of_its_own(voxels: Voxels) -> Voxels:
-    """Voxels that keep no more memory alive than their own: a view of what was read does."""
-    base: object = voxels
-    while isinstance(base, np.ndarray) and base.base is not None:
-        base = base.base
-    owned = isinstance(base, np.ndarray) and base.nbytes <= 2 * voxels.nbytes
-    return voxels if owned else voxels.copy()
-
-
-def _too_short(path: str, start: int, size: int, patch: Patch) -> FormatError:
-    return FormatError(
-        f"{path}: the chunk at byte {start} has {size} bytes, {patch.first + patch.span} or more were expected; its "
-        "metadata speaks of another array",
-        location=path,
-    )

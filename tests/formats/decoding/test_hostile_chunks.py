@@ -52,7 +52,7 @@ def test_chunks_that_would_be_larger_than_a_chunk_take_no_memory() -> None:
 
 
 def test_without_imagecodecs_common_codecs_work_and_others_name_the_extra() -> None:
-    run("without_images", "sys.modules['imagecodecs'] = None")
+    run("without_images", "sys.modules['imagecodecs'] = sys.modules['zstandard'] = None")
 
 
 def hdf5(name: str) -> tuple[Codec, bytes]:

@@ -143,7 +143,7 @@ def store(
     """Write `data` below `root`: a file a chunk, or all in one."""
     stored = [cell.tobytes() for cell in chunk_cells(data, chunks, edges)]
     if codecs:
-        stored = [gzip.compress(one, 1) for one in stored]
+        stored = [packed(codecs[0], one) for one in stored]
     names = [f"set/a/{number}" for number in range(len(stored))] if files == "chunk" else ["set/a/all"]
     (root / "set/a").mkdir(parents=True)
     if files == "chunk":
@@ -175,6 +175,15 @@ def store(
         measures=tuple(measures or [None] * data.ndim),
     )
     return Stored(root, data, array, places)
+
+
+def packed(codec: Codec, chunk: bytes) -> bytes:
+    """By gzip, or by what numcodecs has under that name."""
+    if codec == GZIP[0]:
+        return gzip.compress(chunk, 1)
+    from numcodecs import get_codec
+
+    return bytes(get_codec({"id": codec.name, **codec.configuration}).encode(chunk))
 
 
 def with_bounds(stored: Stored, start: Sequence[int], stop: Sequence[int]) -> Stored:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from tests.volume.read.desk import Array
 
-from emasync.volume.cache import ChunkCache, Flight
-from emasync.volume.reading import of_its_own
+from emasync.volume.cache import ChunkCache, Flight, of_its_own
 
 
 def chunk(value: int, size_bytes: int = 100) -> Array:

@@ -13,11 +13,12 @@ from typing import Final
 
 from emasync.formats.compression import decompress
 from emasync.formats.content import NoDecoderError
+from emasync.formats.decoding.blosc import Blosc
 from emasync.formats.decoding.form import Bytes, Data, Form, Step, as_bytes
 from emasync.formats.decoding.native import Function, native
+from emasync.formats.decoding.zstd import Zstd, content_bytes, unpacker
 from emasync.formats.stored import Codec
 
-_ZSTD_MAGIC: Final = 0xFD2FB528
 _BLOSC_HEADER_BYTES: Final = 16
 _LZ4_HEADER_BYTES: Final = 4
 
@@ -129,18 +130,6 @@ def _lz4_bytes(packed: Bytes) -> int:
     return int.from_bytes(packed[:_LZ4_HEADER_BYTES].tobytes(), "little")
 
 
-def _zstd_bytes(packed: Bytes) -> int:
-    """RFC 8878, section 3.1.1.1, ``Frame_Content_Size``; frames that follow are not asked."""
-    head = packed[:18].tobytes()
-    if len(head) < 6 or int.from_bytes(head[:4], "little") != _ZSTD_MAGIC:  # noqa: PLR2004 - magic, descriptor, one more
-        return -1
-    flag, single, dictionary = head[4] >> 6, head[4] >> 5 & 1, head[4] & 3
-    at = 5 + (not single) + (0, 1, 2, 4)[dictionary]
-    width = (single, 2, 4, 8)[flag]
-    size_bytes = int.from_bytes(head[at : at + width], "little") + (256 if flag == 1 else 0)
-    return size_bytes if width else -1
-
-
 def _lzma(codec: Codec) -> Step:
     """Streams that say how they were written; a raw one (format 3 of the standard library) does not."""
     form = codec.configuration.get("format", lzma.FORMAT_XZ)
@@ -153,6 +142,16 @@ def _framed(codec: str, claimed: Callable[[Bytes], int], **options: int) -> Call
     return lambda _: Framed(codec, claimed, native(codec), options)
 
 
+def _zstd(codec: Codec) -> Step:
+    others, unpack = _framed("zstd", content_bytes)(codec), unpacker()
+    return others if unpack is None else Zstd(others, unpack)
+
+
+def _blosc(codec: Codec) -> Step:
+    others, unpack = _framed("blosc", _blosc_bytes)(codec), unpacker()
+    return others if unpack is None else Blosc(others, unpack)
+
+
 def _deflated(codec: str, function: str) -> Callable[[Codec], Step]:
     return lambda _: Deflated(codec, native(function))
 
@@ -162,7 +161,7 @@ STEPS: Final[Mapping[str, Callable[[Codec], Step]]] = {
     "zlib": _deflated("zlib", "deflate"),
     "bz2": lambda _: Streamed("bz2"),
     "lzma": _lzma,
-    "zstd": _framed("zstd", _zstd_bytes),
-    "blosc": _framed("blosc", _blosc_bytes),
+    "zstd": _zstd,
+    "blosc": _blosc,
     "lz4": _framed("lz4", _lz4_bytes, header=True),
 }

@@ -20,7 +20,7 @@ from emasync.formats.content import NoDecoderError
 from emasync.formats.decoding import arrays, checksums, compressors, hdf5, pictures, segmentation, tiff
 from emasync.formats.decoding.blosc2 import blosc2
 from emasync.formats.decoding.compresso import compresso
-from emasync.formats.decoding.form import Bytes, Data, Form, Step, Voxels, as_bytes
+from emasync.formats.decoding.form import Bytes, Data, Form, PartStep, Step, Voxels, as_bytes
 from emasync.formats.decoding.lz4_stream import lz4_stream
 from emasync.formats.decoding.scaleoffset import scale_offset
 from emasync.formats.n5.block import header_bytes, read_header
@@ -82,11 +82,12 @@ def decoder_for(layout: ChunkLayout, array: str = "") -> ChunkDecoder:
     """
     try:
         steps = tuple(_step(codec) for codec in layout.codecs)
-        work = tuple(_work(steps, Form.of_voxels(layout.chunks, voxel_type(layout.dtype))))
+        whole = Form.of_voxels(layout.chunks, voxel_type(layout.dtype))
+        work = tuple(_work(steps, whole))
     except NoDecoderError as error:
         place = f"{escape_for_log(array)}: " if array else ""
         raise NoDecoderError(f"{place}{error.message}", location=array or None) from error
-    return Decoder(layout, array, steps, work)
+    return Decoder(layout, array, steps, whole, work, _partly(steps))
 
 
 def _step(codec: Codec) -> Step:
@@ -97,6 +98,10 @@ def _step(codec: Codec) -> Step:
         return make(codec)
     except NoDecoderError as error:
         raise NoDecoderError(f"codec {codec.name} {error.message}") from error
+
+
+def _partly(steps: Sequence[Step]) -> PartStep | None:
+    return steps[0] if steps and isinstance(steps[0], PartStep) else None
 
 
 def _work(steps: Sequence[Step], form: Form) -> Iterator[Work]:
@@ -116,29 +121,42 @@ class Decoder:
     array : str
     steps : tuple of Step
         One a codec.
+    whole : Form
+        Of the voxels of a whole chunk.
     work : tuple of Work
         For a whole chunk that went through all codecs.
+    partly : PartStep or None
+        The first codec, where it makes bytes of voxels and can be undone for some of them.
     """
 
     layout: ChunkLayout
     array: str
     steps: tuple[Step, ...] = field(compare=False, repr=False)
+    whole: Form = field(compare=False, repr=False)
     work: tuple[Work, ...] = field(compare=False, repr=False)
+    partly: PartStep | None = field(compare=False, repr=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return decoder_for, (self.layout, self.array)
 
     def decode(
-        self, key: str, data: Buffer, shape: Sequence[int], *, skipped: int = 0, out: npt.NDArray[Any] | None = None
+        self,
+        key: str,
+        data: Buffer,
+        shape: Sequence[int],
+        *,
+        skipped: int = 0,
+        out: npt.NDArray[Any] | None = None,
+        planes: range | None = None,
     ) -> Voxels:
         """The voxels of a chunk; see :class:`~emasync.formats.chunks.ChunkDecoder`."""
         stored, packed = self._stored(key, data, tuple(shape))
-        whole = Form.of_voxels(stored, np.dtype(self.layout.dtype))
-        work = self.work
+        whole, work = self.whole, self.work
         if skipped or stored != self.layout.chunks:
+            whole = Form.of_voxels(stored, np.dtype(self.layout.dtype))
             work = tuple(_work([step for n, step in enumerate(self.steps) if not skipped >> n & 1], whole))
         try:
-            found = _undone(work, whole, packed, out if stored == self.layout.chunks else None)
+            found = self._undone(work, whole, packed, out if stored == self.layout.chunks else None, planes)
         except DAMAGE as error:
             what = f"{escape_for_log(key)}: the chunk cannot be decoded: {escape_for_log(str(error))}"
             raise FormatError(f"{what}; it is damaged, or the metadata speaks of another", location=key) from error
@@ -152,19 +170,25 @@ class Decoder:
         header = read_header(key, block[: header_bytes(len(inside))].tobytes(), self.layout.chunks)
         return header.shape, block[header.size_bytes :]
 
+    def _undone(
+        self, work: Sequence[Work], whole: Form, data: Data, out: Voxels | None, planes: range | None
+    ) -> Voxels:
+        into: Bytes | None = None if out is None else out.reshape(-1).view(np.uint8)
+        for number in range(len(work) - 1, -1, -1):
+            step, form = work[number]
+            if step is self.partly and planes is not None:
+                plane_bytes = form.most_bytes // whole.of()[0][0]
+                wanted = range(planes.start * plane_bytes, min(planes.stop * plane_bytes, form.most_bytes))
+                data = self.partly.undo_some(data, form, into, wanted)
+            else:
+                data = step.undo(data, form, None if number else into)
+        if out is not None and data is into:
+            return out
+        return whole.voxels(data)
+
 
 def _grown(found: Voxels, shape: tuple[int, ...]) -> Voxels:
     """A block that was cut at an edge of the dataset before the dataset grew: what is missing was never written."""
     grown = np.zeros(shape, found.dtype)
     grown[tuple(map(slice, found.shape))] = found[tuple(map(slice, shape))]
     return grown
-
-
-def _undone(work: Sequence[Work], whole: Form, data: Data, out: Voxels | None) -> Voxels:
-    into: Bytes | None = None if out is None else out.reshape(-1).view(np.uint8)
-    for number in range(len(work) - 1, -1, -1):
-        step, form = work[number]
-        data = step.undo(data, form, None if number else into)
-    if out is not None and data is into:
-        return out
-    return whole.voxels(data)

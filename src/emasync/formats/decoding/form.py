@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +124,23 @@ class Step(Protocol):
         ------
         Exception
             Those in :data:`DAMAGE`: the data are not what the codec makes.
+        """
+        ...
+
+
+@runtime_checkable
+class PartStep(Step, Protocol):
+    """A codec that can be undone for a part of its data alone."""
+
+    def undo_some(self, data: Data, form: Form, into: Bytes | None, wanted: range) -> Data:
+        """Give back what the codec was given, as far as it is wanted.
+
+        Parameters
+        ----------
+        data, form, into
+            As :meth:`Step.undo`.
+        wanted : range
+            Bytes that must be right; of all others nothing is said, nor of damage to them.
         """
         ...
 
