@@ -9,6 +9,7 @@ from emasync.hooks.metadata.claims import Claims, items
 from emasync.hooks.metadata.fields import BY_NAME
 from emasync.hooks.metadata.rights import license_claims, reference_claims
 
+_LETTERS: Final = frozenset("tczyx")
 _KNOWN: Final = frozenset(("axes", "voxel_size", "unit", "license", "citation", "override"))
 
 
@@ -23,10 +24,12 @@ def manifest_claims(facts: DatasetFacts) -> Claims:
     told = facts.metadata
     unit = told.get("unit")
     axes = told.get("axes")
-    letters = axes if isinstance(axes, str) else "zyx"
-    if isinstance(axes, str):
-        claims.claim("axes", ",".join(axes), "metadata.axes")
-    for axis, size in zip(letters, items(told.get("voxel_size")), strict=False):
+    letters = axes if isinstance(axes, str) and sorted(axes) == sorted(_LETTERS.intersection(axes)) else ""
+    if letters:
+        claims.claim("axes", ",".join(letters), "metadata.axes")
+    elif axes:
+        claims.reject("axes", axes, "not letters of tczyx, each once", "metadata.axes")
+    for axis, size in zip(letters or "zyx", items(told.get("voxel_size")), strict=False):
         claims.voxel(axis, size, unit, f"metadata.voxel_size ({axis})")
     if facts.series is not None:
         claims.voxel("z", facts.series.spacing, facts.series.unit, "series.spacing")
@@ -52,8 +55,10 @@ def _direct(name: str, value: object, claims: Claims) -> None:
         claims.texts(name, value if isinstance(value, list) else [value], where)
     elif kind == "text":
         claims.text(name, value, where)
+    elif name.startswith(("voxel_size_", "origin_")):
+        claims.length(name, value, "nanometer", where)
     else:
-        claims.number(name, value, where, positive=not name.startswith(("origin_", "value_")))
+        claims.number(name, value, where, positive=not name.startswith("value_"))
 
 
 def overridden(facts: DatasetFacts) -> frozenset[str]:
