@@ -5,15 +5,24 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from tests.hooks.metadata.desk import described
 from tests.hooks.metadata.tables import Root
 
 import emasync
+from emasync.disk.sink import LocalSink
 from emasync.errors import InputError
+from emasync.hooks.croissant import Croissant
+from emasync.hooks.export_files import ExportFile
+from emasync.hooks.metadata.claims import Claims
+from emasync.hooks.metadata.description import describe
+from emasync.hooks.metadata.records import ArrayRecord, AssetRecord
+from emasync.hooks.metadata.writers import TableWriter
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the reference implementation's own libraries
 
@@ -71,3 +80,68 @@ def test_without_metadata_it_says_what_to_do(shipped: Callable[[str], Root], tmp
     finally:
         (tmp_path / "aside.csv").rename(table)
     assert not (tmp_path / "cell").exists()
+
+
+def written(folder: Path, root: Root, files: list[ExportFile], *, one_by_one: bool) -> tuple[Any, dict[str, Any]]:
+    """The description of dataset ``d`` as the reference implementation reads it, and as it is written."""
+    document = orjson.loads((root.path / "metadata/d.json").read_bytes())
+    description = Croissant(folder, document, root.path / "metadata.csv", one_by_one=one_by_one)
+    description.add(files)
+    description.finish()
+    found = mlcroissant.Dataset(jsonld=str(folder / "croissant.json"))
+    assert found.metadata.issues.errors == set()
+    return found, orjson.loads((folder / "croissant.json").read_bytes())
+
+
+def test_no_licence_no_asset_and_nothing_but_a_name(tmp_path: Path) -> None:
+    root = described(tmp_path / "root", {"x.bin": b""})
+    found, document = written(tmp_path / "out", root, [], one_by_one=True)
+    assert "license" not in document
+    assert document["description"] == "The dataset d."
+    (row,) = found.records("assets")
+    assert row["assets/asset_id"] == b"d"
+
+
+NAMES = (
+    "Schnitt \u00e4 \u20ac/\u7a81\u89e6 1.tif",
+    "a b#c?d%20e.tif",
+    'quote".tif',
+    "semi;colon, and <angle>.tif",
+    "\U0001f9e0.tif",
+)
+
+
+def test_names_and_texts_in_any_script(tmp_path: Path) -> None:
+    title = "\u6d77\u9a6c\u4f53 \u2014 \u201eHippocampus\u201c \U0001f9e0"
+    root = described(
+        tmp_path / "root", dict.fromkeys(NAMES, b"no tiff"), metadata={"title": title, "citation": "\u0416"}
+    )
+    digest = hashlib.sha256(b"no tiff").hexdigest()
+    files = [ExportFile(name, f"d/{name}", 7, {"sha256": digest}) for name in NAMES]
+    found, document = written(tmp_path / "out", root, files, one_by_one=True)
+    assert (document["alternateName"], document["citeAs"]) == (title, "\u0416")
+    assert [item["contentUrl"] for item in document["distribution"][1:]] == [f"d/{name}" for name in NAMES]
+    assert len({item["@id"] for item in document["distribution"]}) == 1 + len(NAMES)
+    assert {row["assets/asset_id"].decode() for row in found.records("assets")} == set(NAMES)
+
+
+def test_ten_thousand_assets_are_a_short_description_and_a_long_table(tmp_path: Path) -> None:
+    assets, table = 10_000, TableWriter(tmp_path)
+    table.begin({"id": "d", "complete": True, "notes": []})
+    claims = Claims("header", "h")
+    claims.claim("shape_z", 5, "")
+    record = AssetRecord(path="a", kind="file", arrays=(ArrayRecord(path="", claims=tuple(claims.found)),))
+    for number in range(assets):
+        more: dict[str, Any] = {"around": [], "own": [], "override": frozenset(), "coverages": [None]}
+        table.add(describe(record, dataset="d", name=f"{number}.tif", **more), "")
+    table.end()
+    with closing(LocalSink(tmp_path)) as sink:
+        table.finish(sink)
+    table.close()
+    (tmp_path / "metadata").mkdir()
+    told = {"dataset": "d", "folder": "d", "objects": assets, "bytes": 7, "fields": {}}
+    (tmp_path / "metadata/d.json").write_bytes(orjson.dumps(told))
+    found, document = written(tmp_path / "out", Root(tmp_path), [], one_by_one=False)
+    assert (tmp_path / "out/croissant.json").stat().st_size < 20_000
+    assert [item["@type"] for item in document["distribution"]] == ["cr:FileObject", "cr:FileSet"]
+    assert sum(1 for _ in found.records("assets")) == assets
