@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from emasync.api.getting import get as get
     from emasync.api.getting import record as record
     from emasync.api.hooking import ahook as ahook
+    from emasync.api.hooking import ahooks as ahooks
     from emasync.api.hooking import hook as hook
+    from emasync.api.hooking import hooks as hooks
     from emasync.api.links import LinkedManifest as LinkedManifest
     from emasync.api.links import ainit as ainit
     from emasync.api.links import init as init
@@ -78,6 +80,7 @@ _HOMES = {
     "aexport": "emasync.api.exporting",
     "aget": "emasync.api.getting",
     "ahook": "emasync.api.hooking",
+    "ahooks": "emasync.api.hooking",
     "ainit": "emasync.api.links",
     "als": "emasync.api.listing",
     "aprune": "emasync.api.pruning",
@@ -90,6 +93,7 @@ _HOMES = {
     "export": "emasync.api.exporting",
     "get": "emasync.api.getting",
     "hook": "emasync.api.hooking",
+    "hooks": "emasync.api.hooking",
     "index_stats": "emasync.api.volume_rows",
     "init": "emasync.api.links",
     "load": "emasync.api.options",

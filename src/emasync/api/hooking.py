@@ -238,7 +238,7 @@ async def ahook(
     ----------
     root : path
     name : str
-        ``index``, ``metadata``, ``report``, or one of a plug-in.
+        ``index``, ``metadata``, ``flexiznam``, ``report``, or one of a plug-in.
     only : sequence of str
         Dataset ids; all of the root by default.
     on_event : callable
@@ -246,19 +246,69 @@ async def ahook(
     Raises
     ------
     InputError
-        No such root or dataset.
+        No such root, hook or dataset.
     MachineError
         The root is locked by a run; disk full; no permission.
     EmasyncError
         What the hook raised.
     """
+    return (await ahooks(root, (name,), only=only, on_event=on_event))[name]
+
+
+def hooks(
+    root: str | os.PathLike[str],
+    names: Sequence[str] = (),
+    *,
+    only: Sequence[str] = (),
+    on_event: OnEvent = ignore_event,
+) -> dict[str, HookReport]:
+    """Run hooks again, from what is on disk; blocks. See :func:`ahooks`."""
+    return blocking(lambda: ahooks(root, names, only=only, on_event=on_event))
+
+
+async def ahooks(
+    root: str | os.PathLike[str],
+    names: Sequence[str] = (),
+    *,
+    only: Sequence[str] = (),
+    on_event: OnEvent = ignore_event,
+) -> dict[str, HookReport]:
+    """Run hooks again, from what is on disk, each after those whose documents it needs.
+
+    Parameters
+    ----------
+    root : path
+    names : sequence of str
+        As for :func:`ahook`; all by default.
+    only : sequence of str
+        Dataset ids; all of the root by default.
+    on_event : callable
+
+    Returns
+    -------
+    dict of str to HookReport
+        By name, in the order they ran.
+
+    Raises
+    ------
+    InputError
+        No such root, hook or dataset.
+    MachineError
+        The root is locked by a run; disk full; no permission.
+    EmasyncError
+        What the first hook that failed raised; the others ran.
+    """
+    built = await asyncio.to_thread(HOOKS.built)
+    if unknown := [name for name in names if name not in built]:
+        raise InputError(f"no hook {', '.join(unknown)}; there are {', '.join(built)}")
     folder, known = await asyncio.to_thread(_known, root)
     if unknown := [one for one in only if one not in {facts.id for facts in known}]:
         raise InputError(f"no dataset {', '.join(unknown)}; there are {', '.join(facts.id for facts in known)}")
     chosen = tuple(facts for facts in known if not only or facts.id in only)
     spec = RunSpec(root=folder, state_dir=None, settings=Settings())
     async with open_resources(spec, ignore_event) as resources:
-        reports, failed = await run_hooks(resources, chosen, on_event, lambda: False, names=(name,))
+        wanted = tuple(name for name in built if not names or name in names)
+        reports, failed = await run_hooks(resources, chosen, on_event, lambda: False, names=wanted)
     if failed is not None:
         raise failed
-    return reports[name]
+    return reports

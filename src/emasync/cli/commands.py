@@ -11,7 +11,7 @@ from typer.main import get_command
 
 COMMANDS = (
     *("run", "get", "ls", "init", "catalog", "demo", "bench", "verify", "prune", "export", "selftest"),
-    *("block", "index", "metadata", "volumes", "plan", "status", "schema"),
+    *("block", "index", "metadata", "hooks", "volumes", "plan", "status", "schema"),
 )
 """In the order of the help. Each is a function in the module of its name."""
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from emasync import api
 from emasync.cli.main import app
+from emasync.errors import InputError
 from emasync.hooks.interface import DatasetFacts
 from emasync.hooks.metadata.fields import FIELDS
 from emasync.hooks.metadata.tables import COLUMNS
@@ -189,3 +190,24 @@ def test_the_summary_tells_method_coverage_conflicts_and_what_is_unknown(shipped
     assert "| empiar-11759 | data | shape\\_y | 344 (header) | 5632 (api) |" in text
     assert "- only in hemibrain: `is_label`\n" in text
     assert "- epfl-hippocampus: `license_spdx`" in text.split("## Unknown")[1]
+
+
+def test_hooks_are_run_again_by_name_each_after_what_it_needs(copied: Root) -> None:
+    """The report shows the metadata: it comes after them, in whatever order they are named."""
+    (copied.path / "metadata.json").unlink()
+    (copied.path / "report.html").unlink()
+    done = CliRunner().invoke(app, ["hooks", str(copied.path), "report", "metadata", "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert list(told) == ["metadata", "report"]
+    assert told["metadata"]["counts"]["rows"] == 2
+    assert "fibsem-int16" in (copied.path / "report.html").read_text()
+    said = CliRunner().invoke(app, ["hooks", str(copied.path), "metadata", "--only", "nacc-2-box"])
+    assert said.stderr == "metadata: 2 datasets, 2 assets, 2 rows, 0 conflicts\n", "one table over all of a root"
+
+
+def test_a_hook_or_dataset_that_there_is_not_is_named(copied: Root) -> None:
+    with pytest.raises(InputError, match="no hook metadat; there are index, metadata, flexiznam, report"):
+        api.hooks(copied.path, ["metadat"])
+    with pytest.raises(InputError, match="no dataset x; there are nacc-2-box, nacc-2-s3"):
+        api.hooks(copied.path, only=["x"])
