@@ -37,8 +37,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 def always_in_threads(volume: Volume) -> Volume:
     """As if each chunk took long."""
     engine: Any = volume._engine
-    engine.chunk_s = 1.0
-    engine.note_chunk = lambda _: None
+    engine.reader.chunk_s = 1.0
+    engine.reader.note_chunk = lambda _: None
     return volume
 
 
@@ -120,8 +120,9 @@ def test_locks_that_are_held_when_a_process_forks_are_free_in_the_child(stored: 
     volume = stored.volume(cache_bytes=10_000_000, threads=2)
     require_right(volume, stored.data, 1)
     engine: Any = volume._engine
+    reader = engine.reader
 
-    with engine.cache._lock, engine.threads._lock, engine.files.files._lock:
+    with reader.cache._lock, reader.threads._lock, reader.files.files._lock:
         assert in_child(lambda: require_right(volume, stored.data, 2) and None, deadline_s=20) == 0
 
 
@@ -199,7 +200,7 @@ def test_reads_that_wait_for_the_storage_wait_together(tmp_path: Path) -> None:
     engine = DirectEngine(stored.array, files, decoder_for(layout), cache=ChunkCache(0), threads=Threads(2))
     volume = Volume(stored.array, engine, orient(stored.array))
     volume.read((0, 0, 0), (1, 1, 9))  # two reads, alone
-    engine.note_read(1.0)
+    engine.reader.note_read(1.0)
 
     np.testing.assert_array_equal(volume[:], stored.data)
 
