@@ -18,7 +18,8 @@ import pytest
 
 from emasync.testing.selftest.jobs import CONNECTIONS, JOBS, PART_BYTES, Job, pile
 from emasync.testing.selftest.kills import kill
-from emasync.testing.selftest.scene import PATIENCE_S, Scene
+from emasync.testing.selftest.life import PATIENCE_S
+from emasync.testing.selftest.scene import Scene
 from emasync.testing.selftest.victim import Trap
 
 CALM = Job("calm", partial(pile, 2_000, 2_000, (140 * PART_BYTES + 123,)))
@@ -58,12 +59,12 @@ def test_killed_at_every_step(scene: Scene, trap: Trap) -> None:
 
 def check_killed_at_step(scene: Scene, trap: Trap) -> None:
     process = scene.start(trap)
-    process.join(PATIENCE_S)
+    process.join()
     assert process.exitcode == -signal.SIGKILL, "the step never came"
     scene.stopped()
     assert scene.wrong() == ""
     last = scene.start()
-    last.join(PATIENCE_S)
+    last.join()
     assert last.exitcode == 0
     assert scene.unfinished() == ""
     assert scene.excess() == ""

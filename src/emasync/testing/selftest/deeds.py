@@ -7,13 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
 from typing import Final, Literal, NamedTuple, get_args
 
 from emasync.testing.crashdisk import Step
-from emasync.testing.selftest.scene import PATIENCE_S, Scene
+from emasync.testing.selftest.life import PATIENCE_S, Life, looks
+from emasync.testing.selftest.scene import Scene
 from emasync.testing.selftest.victim import Trap
 
 FEWEST_KILLS: Final = 3
@@ -70,7 +70,7 @@ def at_a_step(scene: Scene, random: Random) -> Blow:
     small = len(scene.objects) // MOST_KILLS
     count = random.randint(1, _SELDOM.get(step) or max(4, 2 * small))
     process = scene.start(Trap(step, "before" if when == "before" else "after", count))
-    process.join(PATIENCE_S)
+    process.join()
     return Blow("step", f"{when} {step}", _gone(scene, process, signal.SIGKILL))
 
 
@@ -78,7 +78,6 @@ def after_some_bytes(scene: Scene, random: Random) -> Blow:
     """SIGKILL once the archive has sent so much more."""
     process = _until_some_bytes(scene, random)
     process.kill()
-    process.join()
     return Blow("bytes", "after some bytes", _gone(scene, process, signal.SIGKILL))
 
 
@@ -87,7 +86,6 @@ def after_a_moment(scene: Scene, random: Random) -> Blow:
     process = scene.start()
     process.join(random.uniform(0, EARLY_S))
     process.kill()
-    process.join()
     return Blow("moment", "after a moment", _gone(scene, process, signal.SIGKILL))
 
 
@@ -95,7 +93,6 @@ def interrupted(scene: Scene, random: Random) -> Blow:
     """SIGTERM: nobody handles it here, the process is gone at once."""
     process = _until_some_bytes(scene, random)
     process.terminate()
-    process.join()
     return Blow("term", "by SIGTERM", _gone(scene, process, signal.SIGTERM))
 
 
@@ -103,7 +100,7 @@ def frozen(scene: Scene, random: Random) -> Blow:
     """SIGSTOP: sockets and clocks go on without it. Later it is killed."""
     process = _until_some_bytes(scene, random)
     stops = 0
-    if process.is_alive() and process.pid is not None:
+    if process.is_alive():
         with suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGSTOP)
             time.sleep(FROZEN_S)
@@ -112,7 +109,6 @@ def frozen(scene: Scene, random: Random) -> Blow:
     until = scene.archive.bytes_sent + random.randint(0, scene.size_bytes // MOST_KILLS)
     _wait(scene, process, until)
     process.kill()
-    process.join()
     return Blow("bytes", "after some bytes", _gone(scene, process, signal.SIGKILL), stops)
 
 
@@ -127,12 +123,12 @@ def a_worker(scene: Scene, random: Random) -> Blow:
     return Blow("worker", "a worker", bool(workers)) if _ran_out(scene, process) else Blow("worker", "a worker", False)
 
 
-def _ran_out(scene: Scene, process: ForkServerProcess) -> bool:
-    process.join(PATIENCE_S)
+def _ran_out(scene: Scene, process: Life) -> bool:
+    process.join()
     return _gone(scene, process, 0)
 
 
-def _children(process: ForkServerProcess) -> Sequence[int]:
+def _children(process: Life) -> Sequence[int]:
     """Processes that `process` started (Linux, proc(5); elsewhere none is known)."""
     path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     with suppress(OSError):
@@ -140,7 +136,7 @@ def _children(process: ForkServerProcess) -> Sequence[int]:
     return ()
 
 
-def _gone(scene: Scene, process: ForkServerProcess, by: int) -> bool:
+def _gone(scene: Scene, process: Life, by: int) -> bool:
     """Whether the process ended by that signal; else it came to its end before, in good order.
 
     Raises
@@ -158,15 +154,15 @@ def _gone(scene: Scene, process: ForkServerProcess, by: int) -> bool:
     return process.exitcode != 0
 
 
-def _until_some_bytes(scene: Scene, random: Random) -> ForkServerProcess:
+def _until_some_bytes(scene: Scene, random: Random) -> Life:
     until = scene.archive.bytes_sent + random.randint(1, max(2, 2 * scene.size_bytes // MOST_KILLS))
     process = scene.start()
     _wait(scene, process, until)
     return process
 
 
-def _wait(scene: Scene, process: ForkServerProcess, until_bytes: int) -> None:
-    for _ in scene.looks():
+def _wait(scene: Scene, process: Life, until_bytes: int) -> None:
+    for _ in looks():
         if not process.is_alive() or scene.archive.bytes_sent >= until_bytes:
             return
 

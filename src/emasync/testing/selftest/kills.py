@@ -9,7 +9,8 @@ from random import Random
 from emasync.testing.selftest.accounting import Loss
 from emasync.testing.selftest.deeds import ALONE, FEWEST_KILLS, MOST_KILLS, WITH_WORKERS, Blow, EndedError
 from emasync.testing.selftest.jobs import JOBS, Job
-from emasync.testing.selftest.scene import PATIENCE_S, Scene
+from emasync.testing.selftest.life import PATIENCE_S
+from emasync.testing.selftest.scene import Scene
 
 __all__ = ["JOBS", "Job", "Killed", "kill"]
 
@@ -92,8 +93,9 @@ def _strike(scene: Scene, random: Random, blows: list[Blow]) -> str:
 
 def _let_end(scene: Scene) -> str:
     last = scene.start()
-    last.join(PATIENCE_S)
+    last.join()
     if last.exitcode is None:
+        last.show_stacks()
         last.kill()
         return f"it did not end within {PATIENCE_S:.0f} s"
     if last.exitcode != 0:

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import time
-from collections.abc import Iterator
-from functools import cache
-from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Final, Self
 
@@ -17,26 +11,12 @@ from emasync.testing.archive import Archive
 from emasync.testing.memory import MemoryStore
 from emasync.testing.selftest.accounting import Loss, Sent, WatchedStore, losses
 from emasync.testing.selftest.jobs import CONNECTIONS, DOCUMENT, PART_BYTES, POLICY, Job
+from emasync.testing.selftest.life import PATIENCE_S, Life
 from emasync.testing.selftest.stage import files_below
-from emasync.testing.selftest.victim import Trap, live
+from emasync.testing.selftest.victim import Trap
 
-PATIENCE_S: Final = 120.0
-LOOK_S: Final = 0.002
 SETTINGS: Final = Settings()
 """What a job is run with, but for its hosts."""
-
-BEGUN: Final = (
-    "emasync.testing.selftest.victim",
-    "emasync.api.moving",
-    "emasync.api.running",
-    "emasync.manifest.bucket",
-    "emasync.sources.bucket",
-    "emasync.hooks.run_notes",
-    "anyio._backends._asyncio",
-    "encodings.idna",
-    "uvloop",
-)
-"""Modules that are loaded before a life begins: it is fetching that is to be killed, not imports."""
 
 
 class Scene:
@@ -87,18 +67,9 @@ class Scene:
 
     # --- lives ---------------------------------------------------------------------------------------------------
 
-    def start(self, trap: Trap | None = None) -> ForkServerProcess:
+    def start(self, trap: Trap | None = None) -> Life:
         """Begin a life."""
-        process = _context().Process(target=_live, args=(str(self.manifest), str(self.root), trap, self.job.workers))
-        process.start()
-        return process
-
-    def looks(self) -> Iterator[None]:
-        """Moments to look at a life, close to one another; ends when patience does."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline_s:
-            yield
-            time.sleep(LOOK_S)
+        return Life(str(self.manifest), str(self.root), trap, self.job.workers)
 
     def stopped(self, *, wholly: bool = True) -> None:
         """Somebody was killed: what is sent from now on, and was sent before, is its cost.
@@ -162,15 +133,3 @@ class Scene:
             if said:
                 return f"stop {number}: {said}"
         return ""
-
-
-def _live(manifest: str, root: str, trap: Trap | None, workers: int) -> None:
-    os._exit(live(manifest, root, trap, workers))  # what the fork server left behind is not this process's to end
-
-
-@cache
-def _context() -> ForkServerContext:
-    """Processes that begin with everything imported."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(BEGUN))
-    return context
