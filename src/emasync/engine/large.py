@@ -111,9 +111,8 @@ class LargeObject:
         if span is not None:
             version.todo = chain((span,), todo)
             return
-        held = sum(part.stop - part.start for part in version.done.values())
         self._error = RefusedError(
-            f"{self.task.location}: {held} bytes came, {version.total_bytes} were announced; run again",
+            f"{self.task.location}: {version.held_bytes} bytes came, {version.total_bytes} were announced; run again",
             location=redact(self.task.location),
         )
 
@@ -315,7 +314,7 @@ class LargeObject:
         start, stop, crc32c = receiver.result(upto)
         if version is not self._version or start == stop:
             return None
-        version.done[start] = Part(start=start, stop=stop, crc32c=crc32c, epoch=0)
+        version.keep(Part(start=start, stop=stop, crc32c=crc32c, epoch=0))
         if not version.started:
             return None
         return PartDone(
