@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -107,6 +108,15 @@ def test_an_origin_that_is_waited_for_is_named(seen: OriginStatistics, why: str,
     (cause,) = causes_of(Vitals(origins={"https://a": seen}), 0.0, NOW_S)
     assert (cause.why, cause.until_s) == (why, until_s)
     assert "https://a" in cause.message
+
+
+def test_a_pause_says_until_when_and_blames_nobody() -> None:
+    resumes_at_s = datetime(2026, 11, 23, 17, 0).timestamp()  # noqa: DTZ001 - timetables are in local time
+    seen = origin(in_flight=1)
+    vitals = Vitals(origins={"https://a": seen}, bandwidth_debt_s=28_800.0, resumes_at_s=resumes_at_s)
+    (cause,) = causes_of(vitals, 0.0, NOW_S)
+    assert (cause.why, cause.until_s) == ("bandwidth", NOW_S + 28_800.0)
+    assert "nothing through until 2026-11-23 17:00" in cause.message
 
 
 def test_a_cap_of_ours_is_named_before_the_host_that_waits_for_it() -> None:

@@ -11,6 +11,7 @@ from emasync.manifest.quantities import (
     SIZE_PATTERN,
     parse_duration,
     parse_rate,
+    parse_rate_or_none,
     parse_size,
 )
 
@@ -45,6 +46,12 @@ def test_rates(text: str, value: float) -> None:
 def test_what_is_no_rate(text: str) -> None:
     with pytest.raises(InputError, match="rate"):
         parse_rate(text)
+
+
+def test_a_rate_may_be_nothing_where_that_means_something() -> None:
+    assert [parse_rate_or_none(text) for text in ("0", "0MB/s", "1MB/s")] == [0.0, 0.0, 1e6]
+    with pytest.raises(InputError, match="or 0"):
+        parse_rate_or_none("-1MB/s")
 
 
 @pytest.mark.parametrize(("text", "value"), DURATIONS)

@@ -36,6 +36,15 @@ TABLE = [
             "1:63: settings.bandwidth_timetable[1].rate: is missing",
         ],
     ),
+    (
+        "settings: {bandwidth_timetable: [{stop: 12:00, rate: 0}, {start: 12:00, rate: 0MB/s}]}\n" + BUCKET,
+        ["1:33: settings.bandwidth_timetable: expected hours that leave some time"],
+    ),
+    (
+        "settings: {bandwidth_timetable: [{stop: 12:00, rate: -1}]}\n" + BUCKET,
+        ["1:54: settings.bandwidth_timetable[0].rate: expected a rate such as 20MB/s, or 0 for nothing at all"],
+    ),
+    ("settings: {max_bandwidth: 0}\n" + BUCKET, ["1:27: settings.max_bandwidth: expected a rate such as"]),
     ("settings: {max_bandwidth: .inf}\n" + BUCKET, ["1:27: settings.max_bandwidth: expected a rate such as"]),
     ("settings: {max_memory: 1MiB}\n" + BUCKET, ["1:24: settings.max_memory: expected at least 4194304; got '1MiB'"]),
     ("settings: {max_total: -1}\n" + BUCKET, ["1:23: settings.max_total: expected bytes or a size such as"]),

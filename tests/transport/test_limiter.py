@@ -230,6 +230,41 @@ async def test_another_cap_holds_at_other_hours(clock: ManualClock) -> None:
     assert bandwidth.charge(1000) > 0.0
 
 
+def pause_from(clock: ManualClock, begin_s: int, end_s: int) -> BandwidthHours:
+    """Nothing from so many seconds on until so many, both from now."""
+    local = time.localtime(clock.time_s())
+    now_s = local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec
+    return BandwidthHours(start_s=(now_s + begin_s) % DAY_S, stop_s=(now_s + end_s) % DAY_S, bytes_per_s=0.0)
+
+
+async def test_a_pause_ends_when_the_timetable_says(clock: ManualClock) -> None:
+    clock.set_time_s(clock.time_s() // 60 * 60)  # timetables are written in minutes
+    bandwidth = Bandwidth(None, clock, (pause_from(clock, 600, 36_000),))
+    began_s = clock.monotonic_s()
+    await bandwidth.opened()
+    await bandwidth.spend(1 << 40)
+    assert (clock.monotonic_s(), bandwidth.resumes_at_s) == (began_s, None), "not yet"
+    clock.advance(601)
+    assert bandwidth.resumes_at_s == clock.time_s() + 35_399
+    assert bandwidth.debt_s == bandwidth.pause_s == 35_399
+    bandwidth.take_share(0.5)
+    await bandwidth.spend(1000)
+    assert clock.monotonic_s() - began_s == pytest.approx(36_000, abs=LOOK_S)
+    assert (bandwidth.pause_s, bandwidth.charge(1000)) == (0.0, 0.0)
+
+
+async def test_a_clock_that_is_set_ends_a_pause_too() -> None:
+    clock = ManualClock()
+    clock.set_time_s(clock.time_s() // 60 * 60)
+    bandwidth = Bandwidth(None, clock, (pause_from(clock, -60, 36_000),))
+    waiting = asyncio.create_task(bandwidth.opened())
+    await clock.run_for(120)
+    assert not waiting.done()
+    clock.set_time_s(clock.time_s() + 36_000)
+    await clock.run_for(61)
+    await waiting
+
+
 # --- seats -----------------------------------------------------------------------------------------------------------
 
 

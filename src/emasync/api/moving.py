@@ -179,6 +179,7 @@ class Move:
                 disk=executor.disk(),
                 activities=executor.activities(),
                 bandwidth_debt_s=resources.fetcher.bandwidth_debt_s,
+                resumes_at_s=resources.fetcher.resumes_at_s,
             )
         )
 

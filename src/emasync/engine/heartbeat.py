@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -67,12 +68,15 @@ class Vitals:
     activities : tuple of Activity
     bandwidth_debt_s : float
         For so long the cap on the bandwidth lets nothing more be read.
+    resumes_at_s : float or None
+        Seconds since 1970-01-01 UTC until which the timetable of the bandwidth lets nothing through.
     """
 
     origins: Mapping[str, OriginStatistics] = field(default_factory=dict)
     disk: WriterStatistics | None = None
     activities: tuple[Activity, ...] = ()
     bandwidth_debt_s: float = 0.0
+    resumes_at_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -195,16 +199,25 @@ def causes_of(vitals: Vitals, disk_s: float, now_s: float) -> Iterator[Cause]:
         Monotonic.
     """
     if vitals.bandwidth_debt_s >= LOOK_S:
-        yield Cause("bandwidth", "the cap on the bandwidth", now_s + vitals.bandwidth_debt_s)
+        yield Cause("bandwidth", _of_bandwidth(vitals.resumes_at_s), now_s + vitals.bandwidth_debt_s)
     for activity in vitals.activities:
         yield Cause(activity.doing, f"{activity.doing} {activity.what}")
     disk = vitals.disk
     if disk is not None and disk.running and disk_s >= LOOK_S:
         yield Cause("disk", f"the disk has ended none of {disk.running + disk.waiting} jobs for {disk_s:.0f} s")
+    if vitals.resumes_at_s is not None:
+        return  # nobody is asked anything
     for origin in vitals.origins.values():
         cause = _of_origin(origin, now_s)
         if cause is not None:
             yield cause
+
+
+def _of_bandwidth(resumes_at_s: float | None) -> str:
+    if resumes_at_s is None:
+        return "the cap on the bandwidth"
+    moment = time.strftime("%Y-%m-%d %H:%M", time.localtime(resumes_at_s))
+    return f"the timetable of the bandwidth lets nothing through until {moment}"
 
 
 def _of_origin(seen: OriginStatistics, now_s: float) -> Cause | None:

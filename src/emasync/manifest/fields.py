@@ -18,6 +18,7 @@ from emasync.manifest.quantities import (
     SIZE_PATTERN,
     parse_duration,
     parse_rate,
+    parse_rate_or_none,
     parse_size,
 )
 from emasync.manifest.scalars import Plain, free_value
@@ -97,6 +98,10 @@ def _as_size(value: object) -> int:
 
 def _as_rate(value: object) -> float:
     return _quantity(parse_rate, value, "expected a rate such as 200MB/s, or bytes per second, more than zero")
+
+
+def _as_rate_or_none(value: object) -> float:
+    return _quantity(parse_rate_or_none, value, "expected a rate such as 20MB/s, or 0 for nothing at all")
 
 
 def _as_duration(value: object) -> float:
@@ -217,6 +222,7 @@ Flag = Annotated[bool, BeforeValidator(_as_flag)]
 Json = Annotated[JsonValue, BeforeValidator(_as_json)]
 SizeBytes = Annotated[int, BeforeValidator(_as_size), _schema("size", SIZE_PATTERN)]
 RateBytes = Annotated[float, BeforeValidator(_as_rate), _schema("rate", RATE_PATTERN)]
+RateOrNone = Annotated[float, BeforeValidator(_as_rate_or_none), _schema("rate", RATE_PATTERN)]
 Seconds = Annotated[float, BeforeValidator(_as_duration), _schema("duration", DURATION_PATTERN)]
 Glob = Annotated[str, BeforeValidator(_as_glob)]
 Url = Annotated[str, BeforeValidator(_as_url)]

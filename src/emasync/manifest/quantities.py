@@ -92,13 +92,27 @@ def parse_rate(text: str) -> float:
     InputError
         Not a rate, or zero.
     """
+    rate = parse_rate_or_none(text)
+    if not rate:
+        raise InputError(f"rate {text!r}: expected a rate such as 200MB/s or 25MiB/s, more than zero")
+    return rate
+
+
+def parse_rate_or_none(text: str) -> float:
+    """Read a rate as :func:`parse_rate`, or 0 for nothing at all.
+
+    Raises
+    ------
+    InputError
+        Not a rate.
+    """
     number, slash, second = text.partition("/")
     try:
         rate = parse_size(number.strip())
     except InputError:
-        rate = 0
-    if rate <= 0 or (slash and second.strip() != "s"):
-        raise InputError(f"rate {text!r}: expected a rate such as 200MB/s or 25MiB/s, more than zero")
+        rate = -1
+    if rate < 0 or (slash and second.strip() != "s"):
+        raise InputError(f"rate {text!r}: expected a rate such as 200MB/s or 25MiB/s, or 0 for nothing at all")
     return float(rate)
 
 

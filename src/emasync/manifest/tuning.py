@@ -15,6 +15,7 @@ from emasync.manifest.fields import (
     Positive,
     PositiveNumber,
     RateBytes,
+    RateOrNone,
     Seconds,
     Share,
     SizeBytes,
@@ -26,7 +27,7 @@ from emasync.manifest.mirrors import mirror_source, mirror_target
 from emasync.manifest.problems import shown
 from emasync.manifest.record import Record, several
 from emasync.manifest.scalars import Plain
-from emasync.model.timetable import DAY_S, EVERY_DAY, WEEKDAYS, BandwidthHours
+from emasync.model.timetable import DAY_S, EVERY_DAY, WEEKDAYS, BandwidthHours, ever_open
 from emasync.settings import MIB, Settings
 
 MIN_MEMORY_BYTES: Final = 4 * MIB
@@ -184,13 +185,17 @@ class HoursRecord(Record):
         Annotated[tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...], Field(min_length=1)] | None
     ) = None
     """Weekdays on which the hours start; all when left out."""
-    rate: RateBytes
-    """Bytes per second, over all origins."""
+    rate: RateOrNone
+    """Bytes per second, over all origins; 0: nothing is asked for."""
 
     def build(self) -> BandwidthHours:
         """As the transport takes it."""
         days = EVERY_DAY if self.days is None else frozenset(WEEKDAYS.index(day) for day in self.days)
         return BandwidthHours(start_s=self.start % DAY_S, stop_s=self.stop, bytes_per_s=self.rate, days=days)
+
+
+def _hours(records: Iterable[HoursRecord]) -> tuple[BandwidthHours, ...]:
+    return tuple(record.build() for record in records)
 
 
 class SettingsRecord(Record):
@@ -200,6 +205,7 @@ class SettingsRecord(Record):
     """Over all origins; null: no cap."""
     bandwidth_timetable: tuple[HoursRecord, ...] = ()
     """Hours at which another cap holds; where several do, the first counts."""
+
     max_memory: Annotated[SizeBytes, Field(ge=MIN_MEMORY_BYTES)] | None = None
     """Between socket and disk, a process."""
     max_total: SizeBytes | None = None
@@ -216,6 +222,13 @@ class SettingsRecord(Record):
     allow_private: Flag | None = None
     """Whether loopback, private and link-local addresses and local paths may be named (true); false: mirrors only."""
 
+    @field_validator("bandwidth_timetable")
+    @classmethod
+    def _leaves_some_time(cls, value: tuple[HoursRecord, ...]) -> tuple[HoursRecord, ...]:
+        if value and not ever_open(_hours(value)):
+            raise reject("expected hours that leave some time: nothing would ever be asked for")
+        return value
+
     def build(self, mirrors: Mapping[str, str]) -> Settings:
         """Settings of a run: what was said, over the defaults of :mod:`emasync.settings`."""
         named = {
@@ -227,7 +240,7 @@ class SettingsRecord(Record):
             "checksums": self.checksums,
             "allow_private": self.allow_private,
         }
-        timetable = tuple(record.build() for record in self.bandwidth_timetable)
+        timetable = _hours(self.bandwidth_timetable)
         said = {key: value for key, value in named.items() if value is not None}
         hosts = {key: record.policy() for key, record in self.hosts.items()}
         return Settings(hosts=hosts, bandwidth_timetable=timetable, mirrors=dict(mirrors), **said)  # type: ignore[arg-type]  # types of the record

@@ -173,6 +173,8 @@ class Exchange:
         while True:
             limiter = self.limiter_of(here)
             try:
+                if begun is None and self.bandwidth.capped:
+                    await self.bandwidth.opened()
                 async with limiter.slot(urgent=urgent) if begun is None else begun.slot:
                     ask = await self.stores.prepare(here)
                     self.neighbours.admit_location(ask.location)

@@ -282,6 +282,11 @@ class GovernedFetcher:
         return self._bandwidth.debt_s
 
     @property
+    def resumes_at_s(self) -> float | None:
+        """Seconds since 1970-01-01 UTC until which the timetable lets nothing through; None while it does."""
+        return self._bandwidth.resumes_at_s
+
+    @property
     def granted(self) -> Mapping[str, BucketAccess]:
         """What :meth:`grant` was told, by origin."""
         return self._granted
