@@ -110,9 +110,8 @@ class DatasetDescriber:
             if not any(record.volume is not None for record in self._found):
                 for hierarchy, tree in surveyed(self._originals):
                     self._guarded(hierarchy, partial(self._take_hierarchy, disk=tree))
-            for item in self._headers.files():
-                if self._disk.file(item.path) is None:
-                    self._guarded(item, self._take)
+            for item in self._only_headers():
+                self._guarded(item, self._take)
         except OverflowError as error:
             self.notes.append(str(error))
         folders = [array.grid.folder for asset in self._found for array in asset.arrays if array.grid is not None]
@@ -123,6 +122,11 @@ class DatasetDescriber:
         if self._scopes.left_out:
             self.notes.append(f"{self._scopes.left_out:,} statements of documents are more than is kept")
         self.notes.extend(self._documents.notes)
+
+    def _only_headers(self) -> Iterator[DataFile]:
+        """Files that were looked over and are not here; none once all that is wanted is: nobody wants the others."""
+        if not count_objects(self._context.ledger, self._facts.id, (), ()).done:
+            yield from (item for item in self._headers.files() if self._disk.file(item.path) is None)
 
     def _take(self, item: Hierarchy | DataFile | Folder) -> None:
         match item:
