@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +153,36 @@ def test_a_root_knows_its_folders(sink: SpreadSink, tmp_path: Path, outside: dic
         open_root(root, {})
     with pytest.raises(InputError, match="nothing is moved"):
         open_root(root, {**outside, "f/raw": str(tmp_path / "lab/else")})
+
+
+def test_a_folder_that_was_moved_is_known_again(sink: SpreadSink, tmp_path: Path, outside: dict[str, str]) -> None:
+    root, new = tmp_path / "root", tmp_path / "new"
+    put(sink, "a", b"raw", "f/raw/p/x")
+    declare(root, sink)
+    (tmp_path / "lab/raw").rename(new)
+    moved = {**outside, "f/raw": str(new)}
+    for _ in range(2):  # the run that wrote no declaration any more, and the next
+        again = open_root(root, moved)
+        assert isinstance(again, SpreadSink)
+        assert (dict(again.told.folders), again.told.token) == (moved, sink.told.token)
+        assert (root / "f/raw/p/x").read_bytes() == again.read_final("f/raw/p/x", 0, 3) == b"raw"
+        again.close()
+
+
+@pytest.mark.parametrize("there", ["a copy", "another folder", "another root's"])
+def test_a_folder_that_was_not_moved_is_refused(
+    sink: SpreadSink, tmp_path: Path, outside: dict[str, str], there: str
+) -> None:
+    root, new = tmp_path / "root", tmp_path / "new"
+    declare(root, sink)
+    if there == "a copy":
+        shutil.copytree(tmp_path / "lab/raw", new)
+    else:
+        shutil.rmtree(tmp_path / "lab/raw")
+        (new / (".emasync/partial/00000000" if there == "another root's" else "")).mkdir(parents=True)
+    with pytest.raises(InputError, match="nothing is moved"):
+        open_root(root, {**outside, "f/raw": str(new)})
+    assert (root / "f/raw").readlink() == tmp_path / "lab/raw"
 
 
 def test_a_root_without_folders_outside_is_an_ordinary_one(tmp_path: Path) -> None:

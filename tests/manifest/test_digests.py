@@ -39,6 +39,19 @@ def test_a_digest_stays_where_the_same_is_wanted(read: Read, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "layout: {kind: flexiznam, project: p, flavour: legacy}\n",
+        "layout: {kind: flexiznam, project: p, data_root: {raw: /a, processed: /b}}\n",
+    ],
+)
+def test_what_no_place_depends_on_is_not_wanted(read: Read, text: str) -> None:
+    """Data roots that were moved are listed no more than once; nor is all of a root whose flavour changes."""
+    assert digest(read, text + BASE) == digest(read, "layout: {kind: flexiznam, project: p}\n" + BASE)
+    assert digest(read, text.replace("project: p", "project: q") + BASE) != digest(read, text + BASE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         BASE.replace("[0]", "[1]"),
         BASE.replace("id: a", "id: c"),
         BASE.replace("/x", "/y"),

@@ -242,6 +242,23 @@ def test_a_folder_and_an_entity_never_share_a_place() -> None:
     assert other.place == "raw/p/m/S1/d_R2", "on a disk that ignores case they would be one"
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"subject": "1", "specimen": "ROI1"}, {"subject": "1", "specimen": "roi1"}),
+        ({"subject": "M1"}, {"subject": "m1", "specimen": "ROI1"}),
+    ],
+)
+def test_names_that_differ_in_case_only_are_not_mixed(one: dict[str, str], other: dict[str, str]) -> None:
+    register = Register()
+    first = naming(register).entity(Recorded(ex_vivo=True, **one))  # type: ignore[arg-type]  # texts all
+    with pytest.raises(SourceError, match=r"differs from p/[M1]+.* in case only"):
+        naming(register).entity(Recorded(ex_vivo=True, **other))  # type: ignore[arg-type]  # as above
+    assert naming(register).entity(Recorded(ex_vivo=True, **one)) == first  # type: ignore[arg-type]  # as above
+    assert list(register.entities) == [first.path]
+    assert len({place.casefold() for place, _ in register.changes()}) == 2, "a page and the list of pages"
+
+
 def _of(item: Item) -> dict[str, Any]:
     """Any: of an item."""
     return {name: getattr(item, name) for name in Item.__slots__}

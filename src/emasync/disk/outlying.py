@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final
@@ -46,6 +47,9 @@ def declared(root: Path) -> Outlying | None:
 def open_root(root: Path, folders: Mapping[str, str] | None = None) -> Sink:
     """Open a root for writing, with the folders outside it.
 
+    One that was moved is known again by its folder of unfinished files, where who calls names its new place; the new
+    declaration is theirs to write.
+
     Parameters
     ----------
     root : Path
@@ -61,15 +65,7 @@ def open_root(root: Path, folders: Mapping[str, str] | None = None) -> Sink:
         It cannot be opened; a folder that was used before is another one now.
     """
     there = declared(root)
-    wanted = there or Outlying()
-    if folders is not None:
-        outside = _apart(root, folders)
-        if there is not None and dict(there.folders) != outside:
-            raise InputError(
-                f"{root} is laid into {_words(there.folders)}, and the manifest asks for {_words(outside)}: nothing is "
-                "moved. Name the folders that the root has, or another root (--root)"
-            )
-        wanted = there or Outlying(folders=outside, token=token_hex(4) if outside else "")
+    wanted = (there or Outlying()) if folders is None else _wanted(root, there, _apart(root, folders))
     opened = LocalSink(root)
     if not wanted.folders:
         return opened
@@ -77,6 +73,8 @@ def open_root(root: Path, folders: Mapping[str, str] | None = None) -> Sink:
     try:
         for place, path in wanted.folders.items():
             sinks[place] = _open_folder(Path(path), wanted.unfinished, known=there is not None)
+            if there is not None:
+                _unlink(root / place, there.folders[place], path)
             _link(root / place, path)
     except BaseException:
         each((opened, *sinks.values()), lambda sink: sink.close())
@@ -85,6 +83,34 @@ def open_root(root: Path, folders: Mapping[str, str] | None = None) -> Sink:
         # looks what filesystem it is on: later the first batch of one may come where nothing may take its time
         sink.write_whole([]).close()
     return SpreadSink(opened, sinks, wanted)
+
+
+def _wanted(root: Path, there: Outlying | None, outside: dict[str, str]) -> Outlying:
+    """What a root is to declare.
+
+    Raises
+    ------
+    InputError
+        It declares others, and they were not moved to where they are asked for.
+    """
+    if there is None:
+        return Outlying(folders=outside, token=token_hex(4) if outside else "")
+    if not _are_moved(there, outside):
+        raise InputError(
+            f"{root} is laid into {_words(there.folders)}, and the manifest asks for {_words(outside)}: nothing is "
+            "moved. Name the folders that the root has, move them there yourself with all that is in them, or use "
+            "another root (--root)"
+        )
+    return replace(there, folders=outside)
+
+
+def _are_moved(there: Outlying, outside: Mapping[str, str]) -> bool:
+    """Whether folders are the same ones, wherever they are now: a copy beside the old one is none."""
+    return there.folders.keys() == outside.keys() and all(
+        path == there.folders[place]
+        or ((Path(path) / there.unfinished).is_dir() and not (Path(there.folders[place]) / there.unfinished).is_dir())
+        for place, path in outside.items()
+    )
 
 
 def _words(folders: Mapping[str, str]) -> str:
@@ -120,18 +146,25 @@ def _open_folder(path: Path, unfinished: str, *, known: bool) -> LocalSink:
     """
     if not path.is_dir():
         kind = MachineError if known else InputError
-        raise kind(f"{path} is no folder: make it, or mount its filesystem", location=str(path))
+        moved = ", or run a manifest that names its new place" if known else ""
+        raise kind(f"{path} is no folder: make it, or mount its filesystem{moved}", location=str(path))
     mark = path / unfinished
     if known and not mark.is_dir():
         raise MachineError(
-            f"{path} is not the folder that this root was laid into ({mark} is missing): mount its filesystem, or put "
-            "the folder back; if it is right, make that folder",
+            f"{path} is not the folder that this root was laid into ({mark} is missing): mount its filesystem, put the "
+            "folder back, or run a manifest that names its new place; if it is right, make that folder",
             location=str(path),
         )
     sink = LocalSink(path, partial_folder=unfinished)
     sink.reserve("mark", 0).close()
     sink.discard("mark")
     return sink
+
+
+def _unlink(link: Path, former: str, path: str) -> None:
+    """Remove the link to where a folder was."""
+    if former != path and link.is_symlink() and str(link.readlink()) == former:
+        link.unlink()
 
 
 def _link(link: Path, path: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 from pydantic_core.core_schema import ValidationInfo
@@ -29,6 +29,12 @@ class LayoutChoice(Record):
     def naming(self) -> dict[str, object]:
         """What the places of a dataset's files depend on: plain values."""
         return self.model_dump(mode="json", exclude_defaults=True, exclude=set(self.free))
+
+    @property
+    def essence(self) -> Self:
+        """Copy without what no place depends on: the same files are wanted whatever that says."""
+        defaults = type(self).model_fields
+        return self.model_copy(update={key: defaults[key].default for key in self.free if key != "kind"})
 
     @property
     def free_options(self) -> dict[str, object]:

@@ -123,7 +123,7 @@ def _checked(node: Node, file: str, folder: Path, faults: list[Fault]) -> Manife
     entries = _entries(data, faults)
     if head is None or faults:
         return None
-    kept = _with_lenders([entry.with_layout(head.layout) for entry in entries])
+    kept = _with_lenders([entry.with_layout(head.layout.essence) for entry in entries])
     return Manifest(
         version=VERSION,
         file=file,

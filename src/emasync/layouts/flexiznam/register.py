@@ -114,9 +114,11 @@ class Register:
         self._written: set[str] = set()
         self._changed: dict[str, None] = {}
         self._taken: dict[str, str] = {}
+        self._spelled: dict[str, str] = {}
         self._owned: dict[_Ownership, Item] = {}
 
     def _page(self, mouse: str) -> _Page:
+        self._spelled.setdefault(mouse.casefold(), mouse)
         return self._pages.setdefault(mouse, _Page())
 
     # --- giving names ------------------------------------------------------------------------------------------
@@ -127,8 +129,9 @@ class Register:
         Raises
         ------
         SourceError
-            It is another one: two animals would be laid into one folder.
+            It is another one: two animals would be laid into one folder. Or its name differs from one in case only.
         """
+        self._require_spelling(mouse)
         page = self._page(mouse)
         if page.subject not in (None, subject):
             raise SourceError(
@@ -166,9 +169,11 @@ class Register:
         Raises
         ------
         SourceError
-            A dataset's folder has that place.
+            A dataset's folder has that place; another one's name differs in case only.
         """
         if entity.path not in self.entities:
+            for path in (mouse_of(entity.path), entity.path):
+                self._require_spelling(path)
             for tree in ("raw", "processed"):
                 if owner := self._taken.get(f"{tree}/{entity.path}".casefold()):
                     raise SourceError(f"{entity.path} is the folder of {owner}, and cannot be a {entity.kind} besides")
@@ -177,10 +182,20 @@ class Register:
             self._changed[mouse] = None
         return self.entities[entity.path]
 
+    def _require_spelling(self, path: str) -> None:
+        """Mac and Windows, and many shares, have one folder for names that differ in case: two would be mixed there."""
+        known = self._spelled.get(path.casefold(), path)
+        if known != path:
+            raise SourceError(
+                f"{path} differs from {known} in case only, and may be one folder with it: give one of them another "
+                "name in a manifest of its own (layout.mouse, layout.sample)"
+            )
+
     def _enter(self, mouse: str, entity: Entity) -> None:
         self._page(mouse).entities.append(entity)
         self.entities[entity.path] = entity
         self._taken |= {f"{tree}/{entity.path}".casefold(): "" for tree in ("raw", "processed")}
+        self._spelled.setdefault(entity.path.casefold(), entity.path)
 
     def item(self, tree: TreeName, item: Item, *, walked: bool, other: str) -> Item:
         """Give a folder its place, always the same one.
