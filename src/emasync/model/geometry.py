@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import eq, ge, gt, le, sub
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +23,18 @@ class Box:
     def __post_init__(self) -> None:
         if len(self.start) != len(self.stop):
             raise ValueError(f"box of {len(self.start)} and {len(self.stop)} axes")
-        if any(low > high for low, high in zip(self.start, self.stop, strict=True)):
+        if any(map(gt, self.start, self.stop)):
             raise ValueError(f"box ends before it starts: {self.start} to {self.stop}")
 
     @classmethod
     def from_shape(cls, start: Sequence[int], shape: Sequence[int]) -> Box:
         """Box of `shape` voxels at `start`."""
-        return cls(tuple(start), tuple(low + size for low, size in zip(start, shape, strict=True)))
+        return cls(tuple(start), tuple([low + size for low, size in zip(start, shape, strict=True)]))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Extent in voxels on each axis."""
-        return tuple(high - low for low, high in zip(self.start, self.stop, strict=True))
+        return tuple(map(sub, self.stop, self.start))
 
     def moved(self, by: Sequence[int]) -> Box:
         """The same box, `by` voxels further on each axis."""
@@ -45,7 +46,7 @@ class Box:
     @property
     def empty(self) -> bool:
         """Whether the box holds no voxel."""
-        return any(size == 0 for size in self.shape)
+        return any(map(eq, self.start, self.stop))
 
     def intersect(self, other: Box) -> Box:
         """Common part; empty boxes keep a legal start."""
@@ -55,6 +56,6 @@ class Box:
 
     def contains(self, other: Box) -> bool:
         """Whether `other` lies wholly inside."""
-        return all(a <= b for a, b in zip(self.start, other.start, strict=True)) and all(
-            a >= b for a, b in zip(self.stop, other.stop, strict=True)
-        )
+        if len(self.start) != len(other.start):
+            raise ValueError(f"boxes of {len(self.start)} and {len(other.start)} axes")
+        return all(map(le, self.start, other.start)) and all(map(ge, self.stop, other.stop))

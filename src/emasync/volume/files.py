@@ -14,7 +14,7 @@ from typing import Final, final
 
 from emasync.disk.faults import translate
 from emasync.disk.folders import Folders
-from emasync.disk.names import check_relative
+from emasync.disk.names import check_relative, is_ordinary
 from emasync.disk.outlying import declared
 from emasync.disk.partial import read_at
 from emasync.disk.system import System
@@ -28,6 +28,9 @@ MOST_OPEN: Final = 64
 
 MOST_FOLDERS: Final = 64
 
+MOST_KNOWN: Final = 4096
+"""Folders whose paths were looked at: of the names in them only the last part is."""
+
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _WORTH_ANOTHER_TRY = _GONE | {errno.EMFILE, errno.ENFILE}
@@ -40,13 +43,29 @@ class OpenFile:
     Attributes
     ----------
     fd : int
+    opened_bytes : int
+        Size that it had when it was opened.
+
+    Parameters
+    ----------
+    fd : int
+        Owned from now on.
+
+    Raises
+    ------
+    FileNotFoundError
+        It is no regular file.
     """
 
-    __slots__ = ("_mapping", "fd")
+    __slots__ = ("_mapping", "fd", "opened_bytes")
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._mapping: mmap.mmap | None = None
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "no regular file")
+        self.opened_bytes = status.st_size
 
     def __del__(self) -> None:
         os.close(self.fd)
@@ -127,6 +146,7 @@ class LocalFiles:
         """Open everything anew: locks may be held by threads that are not here. Folders stay open in this child."""
         self._lock = threading.Lock()
         self._folders: dict[str, Folders] = {}
+        self._known: dict[str, tuple[Folders, str]] = {}
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
 
     def read(self, path: str, start: int, size_bytes: int) -> bytes:
@@ -146,7 +166,7 @@ class LocalFiles:
         whole = size_bytes == WHOLE_FILE
         file = self._opened(path) if whole else self.file(path)
         if whole:
-            size_bytes = file.size_bytes() - start
+            size_bytes = file.opened_bytes - start
         try:
             data = read_at(file.fd, start, size_bytes)
         except OSError as error:
@@ -231,26 +251,29 @@ class LocalFiles:
             raise self._missing(path) from error
 
     def _try_open(self, path: str) -> OpenFile:
-        check_relative(path)
-        folders, inside = self._beneath(path)
-        parent, _, name = inside.rpartition("/")
+        parent, _, name = path.rpartition("/")
+        known = self._known.get(parent)
+        if known is None or not is_ordinary(name):
+            check_relative(path)
+            known = self._beneath(path)
+        folders, inside = known
         try:
-            with folders.borrow(parent) as folder:
-                file = OpenFile(os.open(name, _FLAGS, dir_fd=folder))
+            with folders.borrow(inside) as folder:
+                return OpenFile(os.open(name, _FLAGS, dir_fd=folder))
         except DestinationError as error:
             raise self._missing(path) from error
-        if not stat.S_ISREG(os.fstat(file.fd).st_mode):
-            raise self._missing(path)
-        return file
 
     def _beneath(self, path: str) -> tuple[Folders, str]:
-        """Folders of the root, or of a folder outside it, and the path below that."""
+        """Folders of the root, or of a folder outside it, and the path of the file's folder below that."""
         place = max((place for place in self._bases if path.startswith(place)), key=len)
         with self._lock:
             folders = self._folders.get(place)
             if folders is None:
                 folders = self._folders[place] = Folders(self._bases[place], System(), limit=MOST_FOLDERS)
-            return folders, path[len(place) :]
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[path.rpartition("/")[0]] = folders, path[len(place) :].rpartition("/")[0]
+            return found
 
     def _close_all(self) -> None:
         """Close what nobody uses: the process may open no more, or a folder that was kept is not the one there now."""

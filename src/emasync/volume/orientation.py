@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -31,10 +31,16 @@ class Orientation:
         Axis of the array for each axis of a block.
     fixed : mapping of int to int
         Axis of the array that blocks do not have → its source coordinate.
+    straight : bool
+        Whether blocks have the array's axes, all of them and in their order.
     """
 
     order: tuple[int, ...]
     fixed: Mapping[int, int]
+    straight: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "straight", not self.fixed and self.order == tuple(range(len(self.order))))
 
     def outward(self, values: Sequence[int]) -> tuple[int, ...]:
         """Take values of the array's axes to those of a block."""
@@ -42,6 +48,8 @@ class Orientation:
 
     def inward(self, box: Box, origin: Sequence[int]) -> Box:
         """Take a box of source coordinates in a block's axes to the array's axes, counted from `origin`."""
+        if self.straight and not any(origin):
+            return box
         start = [self.fixed.get(axis, 0) - first for axis, first in enumerate(origin)]
         stop = [low + 1 for low in start]
         for axis, low, high in zip(self.order, box.start, box.stop, strict=True):
@@ -50,6 +58,8 @@ class Orientation:
 
     def stored_view(self, block: Voxels) -> Voxels:
         """A block, seen in the array's axes; writing there writes to the block."""
+        if self.straight:
+            return block
         ranks = sorted(range(len(self.order)), key=lambda rank: self.order[rank])
         view = block.transpose(ranks)
         for axis in sorted(self.fixed):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Protocol, final
 
+import numpy as np
+
 from emasync.formats.chunks import ChunkDecoder
 from emasync.model.geometry import Box
 from emasync.volume.cache import ChunkCache, Voxels
@@ -100,8 +102,10 @@ class DirectEngine:
     def _look(self, stack: Stack, box: Box, target: Voxels) -> None:
         """Copy a box out of the file's memory."""
         if not box.empty:
-            data = self.reader.files.mapped(stack.path, stack.first(box), stack.span(box, self.reader.dtype.itemsize))
-            put(target, stack.view(data, box, self.reader.dtype))
+            dtype = self.reader.dtype
+            first, size_bytes = stack.span(box, dtype.itemsize)
+            data = self.reader.files.mapped(stack.path, first, size_bytes)
+            put(target, np.ndarray(target.shape, dtype, data, first, stack.strides))
 
 
 def _part(target: Voxels, whole: Box, box: Box) -> Voxels:

@@ -5,15 +5,14 @@ Volumes of MRC, DM and HDF5 files in one piece, and stacks of TIFF pages, are li
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass
 from math import prod
+from operator import mul
 from typing import Final
 
 import numpy as np
 
 from emasync.model.geometry import Box
-from emasync.volume.cache import Voxels
 from emasync.volume.interface import WHOLE_FILE, ChunkPlaces, IndexedArray
 from emasync.volume.uncompressed import is_uncompressed, stored_strides
 
@@ -41,17 +40,11 @@ class Stack:
     start: int
     strides: tuple[int, ...]
 
-    def first(self, box: Box) -> int:
-        """Byte of the first voxel of a box."""
-        return self.start + sum(low * stride for low, stride in zip(box.start, self.strides, strict=True))
-
-    def span(self, box: Box, itemsize: int) -> int:
-        """Bytes from there to the end of its last voxel; the box is not empty."""
-        return itemsize + sum((size - 1) * stride for size, stride in zip(box.shape, self.strides, strict=True))
-
-    def view(self, data: mmap.mmap | memoryview, box: Box, dtype: np.dtype[np.generic]) -> Voxels:
-        """The voxels of a box where they are, in the file's memory."""
-        return np.ndarray(box.shape, dtype, data, self.first(box), self.strides)
+    def span(self, box: Box, itemsize: int) -> tuple[int, int]:
+        """Byte of the first voxel of a box that is not empty, and bytes from there to the end of its last one."""
+        first = sum(map(mul, box.start, self.strides))
+        last = sum(map(mul, box.stop, self.strides)) - sum(self.strides)
+        return self.start + first, last - first + itemsize
 
 
 def stack_of(array: IndexedArray) -> Stack | None:

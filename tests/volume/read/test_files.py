@@ -84,7 +84,8 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     for path in ("pipe", "link", "linked/0", "d0", "nothing", "d0/0/x"):
         with pytest.raises(NotDownloaded):
             files.read(path, 0, WHOLE_FILE)
-    for path in ("../d0/0", "/d0/0", "d0//0", ""):
+    files.read("d0/0", 0, WHOLE_FILE)  # names in a folder that was looked at are looked at all the same
+    for path in ("../d0/0", "/d0/0", "d0//0", "", "d0/..", "d0/.", "d0/", "d0/a\x00b"):
         with pytest.raises(DestinationError):
             files.read(path, 0, WHOLE_FILE)
 
