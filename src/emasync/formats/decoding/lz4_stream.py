@@ -1,7 +1,8 @@
 """LZ4 of N5: the stream of a Java library (lz4-java, ``LZ4BlockOutputStream``), which is no frame of LZ4.
 
 A mark, a method, two lengths and a checksum stand before each block (little-endian); a block of no bytes is the last.
-The checksum is of a kind (xxHash32) that nothing here computes: it is not looked at.
+The checksum is of a kind (xxHash32) that nothing here computes: it is not looked at. z5, which calls its codec the
+same, writes one block of LZ4 and nothing around it (``compression/lz4_compressor.hxx``).
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ class Lz4Stream:
     def undo(self, data: Data, form: Form, into: Bytes | None) -> Data:
         """See :class:`~emasync.formats.decoding.form.Step`."""
         stored, plain = as_bytes(data), form.room(into)
+        if stored[: len(_MAGIC)].tobytes() != _MAGIC:
+            self._block(_LZ4, stored, plain)
+            return plain
         at = done = 0
         while True:
             magic, token, packed_bytes, size_bytes, _ = _HEADER.unpack_from(stored.data, at)
