@@ -55,13 +55,17 @@ def crops(size: int, count: int, *, aligned: bool, seed: int = 7) -> Iterator[tu
 
 
 def raced(contestants: Mapping[str, Reader], boxes: Sequence[tuple[slice, ...]]) -> dict[str, Took]:
-    """What each crop took, a reader; who begins changes with each crop, and all must agree."""
+    """What each crop took, a reader; all must agree.
+
+    The order is drawn anew for each crop: who always came after the same other one would find what that left behind.
+    """
     names, took = list(contestants), {name: Took([], []) for name in contestants}
     for name in names:
         contestants[name](boxes[0])
-    for number, box in enumerate(boxes):
+    order = np.random.default_rng(13)
+    for box in boxes:
         found = []
-        for name in names[number % len(names) :] + names[: number % len(names)]:
+        for name in order.permutation(names).tolist():
             with took[name].measured():
                 found.append(contestants[name](box))
         if any(not np.array_equal(found[0].view(np.uint8), block.view(np.uint8)) for block in found[1:]):
