@@ -146,7 +146,7 @@ XML = b"""<entry xmlns="http://pdbe.org/empiar"><admin><title>t</title><entryDOI
 </imageSet></entry>"""
 TABLE = b"participant_id\tspecies\tsex\tage\tsample_id\nsub-1\tMus musculus\tM\t3\ts\n"
 
-SAID = (
+SAID: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 10**400, -(2**63), 1e300, -8.0, math.nan, math.inf, "", "0.748", "1e999", "NaN", "1,5"),
     *("\ud800", "x" * 5000, "=1+1", "\x00\u202e", [], {}, [[]], [None] * 300, {"a": {"b": [{}]}}, "pixel", "###"),
 )

@@ -356,3 +356,22 @@ def test_a_nested_series_of_tags_in_json_is_not_read_for_ever(tmp_path: Path) ->
         deep = {"a": deep}
     root = described(tmp_path, {"a/data_description.json": json.dumps({"name": "n", "x": deep})})
     assert values(root.asset("d"), "title") == ["n"]
+
+
+def test_open_ephys_streams_that_are_cut_off_or_not_here(tmp_path: Path) -> None:
+    """Real ones are in ``test_real_files.py``."""
+    channels = [{"channel_name": "CH1", "bit_volts": 0.195}, {"channel_name": "CH2", "bit_volts": 0.5}]
+    stream = {"num_channels": 2, "sample_rate": 30000.0, "channels": channels}
+    told = {"GUI version": "0.6.0", "continuous": [{**stream, "folder_name": name} for name in ("a/", "b/")]}
+    files: dict[str, Content] = {"r/structure.oebin": told, "r/continuous/a/continuous.dat": bytes(7)}
+    files |= {"s/structure.oebin": b"{", "s/subject.json": {"subject_id": "7"}}
+    root = described(tmp_path, files)
+    asset = root.asset("d", "r")
+    assert asset["notes"] == ["1 of its 2 streams are not here"]
+    cut, gone = asset["arrays"]
+    assert "no whole number of frames" in conflict(cut, "n_samples")["others"][0]["rejected"]
+    assert values(cut, "sampling_rate_hz", "n_channels", "value_scale") == [30000.0, 2, None], "channels differ"
+    assert values(gone, "n_channels", "n_samples") == [2, None]
+    broken = root.asset("d", "s")
+    assert "structure.oebin" in broken["notes"][0]
+    assert values(broken, "subject_id") == ["7"]

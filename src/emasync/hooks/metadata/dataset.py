@@ -24,6 +24,7 @@ from emasync.hooks.metadata.documents import Documents
 from emasync.hooks.metadata.extract_manifest import manifest_claims, overridden, unknown_keys
 from emasync.hooks.metadata.extract_names import name_claims
 from emasync.hooks.metadata.extract_nwb import describe_hdf5
+from emasync.hooks.metadata.extract_open_ephys import describe_open_ephys, is_open_ephys
 from emasync.hooks.metadata.extract_recording import describe_recording, is_recording
 from emasync.hooks.metadata.extract_video import describe_video
 from emasync.hooks.metadata.files import describe_file
@@ -138,6 +139,8 @@ class DatasetDescriber:
                 self._documents.take_folder(item, self._disk)
                 if is_recording(item):
                     self._found.append(describe_recording(item, self._disk))
+                if is_open_ephys(item):
+                    self._found.append(describe_open_ephys(item, self._disk))
 
     def _take_hierarchy(self, item: Hierarchy, disk: LocalTree) -> None:
         tree = describe_hierarchy(item, disk, self._originals)
