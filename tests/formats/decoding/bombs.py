@@ -42,6 +42,12 @@ def blosc_header(claimed: int) -> bytes:
     return packed[:4] + struct.pack("<I", claimed) + packed[8:]
 
 
+def blosc_frame() -> bytes:
+    """As long as it should be; the frame inside claims 64 MB."""
+    frame: bytes = Zstd().encode(bytes(CLAIMED_BYTES))
+    return struct.pack("<4B3I2i", 2, 1, 0x90, 1, 4096, 4096, 24 + len(frame), 20, len(frame)) + frame
+
+
 def bombs() -> Iterator[tuple[str, Codec, bytes]]:
     zeros = bytes(CLAIMED_BYTES)
     yield "gzip", Codec("gzip"), gzip.compress(zeros, 1)
@@ -56,6 +62,7 @@ def bombs() -> Iterator[tuple[str, Codec, bytes]]:
     yield "zstd without a length", Codec("zstd"), Zstd().encode(bytes(1 << 20)) * 60
     yield "blosc", Codec("blosc"), Blosc().encode(zeros)
     yield "blosc header", Codec("blosc"), blosc_header((1 << 31) - 17)
+    yield "a frame in a blosc", Codec("blosc"), blosc_frame()
     yield "lz4", Codec("lz4"), LZ4().encode(zeros)
     yield "lz4 header", Codec("lz4"), b"\xff\xff\xff\x7f" + LZ4().encode(bytes(4096))[4:]
     yield "n5.lz4", Codec("n5.lz4"), struct.pack("<8sBiiI", b"LZ4Block", 0x20, 9, 0x7FFFFFFF, 0) + bytes(9)
@@ -89,12 +96,13 @@ def main() -> None:
     taken_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken_bytes + ROOM_BYTES,) * 2)
     for (name, _, data), decoder in zip(made, decoders, strict=True):
-        try:
-            decoder.decode(name, data, CHUNK)
-        except FormatError:
-            sys.stdout.write(f"{name}\n")
-            continue
-        raise AssertionError(f"{name} was decoded")
+        for planes in (None, range(1)):
+            try:
+                decoder.decode(name, data, CHUNK, planes=planes)
+            except FormatError:
+                continue
+            raise AssertionError(f"{name} was decoded")
+        sys.stdout.write(f"{name}\n")
 
 
 if __name__ == "__main__":
