@@ -120,9 +120,29 @@ class Columns:
                 at += length
         return found
 
+    def text(self, column: int) -> tuple[bytes, bytes] | None:
+        """All texts of a column one behind the other, and their lengths as little-endian 32-bit integers.
+
+        None where a row has none.
+        """
+        lengths = self._lengths[column]
+        if lengths is None or _NONE in lengths:
+            return None
+        begin = self._begins[column]
+        return self._data[begin : begin + sum(lengths)], little_bytes(lengths)
+
+    def has_any(self, column: int) -> bool:
+        """Whether any row has a text in a column."""
+        return self._lengths[column] is not None
+
 
 def _total(lengths: array[int]) -> int:
     return sum(lengths) + lengths.count(_NONE)
+
+
+def little_bytes(column: array[int]) -> bytes:
+    """The bytes of a column, little-endian."""
+    return _little(column[:]).tobytes()
 
 
 def _little(column: array[int]) -> array[int]:

@@ -330,6 +330,30 @@ class ChunkBlock:
     crc32c: npt.NDArray[np.uint32]
 
 
+@dataclass(frozen=True, slots=True)
+class MemberBlock:
+    """Neighbours of a listed set to which nothing unusual happened: some thousand, in key order, as columns.
+
+    Attributes
+    ----------
+    spec : TaskSetSpec
+    names : bytes
+        Destinations below the set's folder, UTF-8, one behind the other.
+    lengths : ndarray of int32
+        Of each of them, bytes.
+    states : ndarray of uint8
+        A :class:`~emasync.model.task.State` each: pending, sealed or placed.
+    crc32c : ndarray of uint32
+        Of those that are sealed or placed.
+    """
+
+    spec: TaskSetSpec
+    names: bytes
+    lengths: npt.NDArray[np.int32]
+    states: npt.NDArray[np.uint8]
+    crc32c: npt.NDArray[np.uint32]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanState:
     """What the ledger knows of a dataset's plan.
@@ -481,6 +505,10 @@ class Ledger(Protocol):
 
     def listed_rows(self, dataset: str) -> Iterator[Row]:
         """Walk the members of a dataset's listed sets, in (set, key) order in pages."""
+        ...
+
+    def listed_blocks(self, dataset: str) -> Iterator[MemberBlock | Row]:
+        """Walk the same members set by set, most of them as columns; the others follow row by row."""
         ...
 
     def chunk_blocks(self, set_id: int) -> Iterator[ChunkBlock]:

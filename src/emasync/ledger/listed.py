@@ -271,6 +271,16 @@ def standings_page(
     return _merged(rows, paged, limit)
 
 
+def rows_page(connection: sqlite3.Connection, task_set: TaskSet, after: bytes | None, limit: int) -> list[Keyed]:
+    """Up to `limit` objects behind key `after` that lie in no page, in key order."""
+    compare = ">=" if after is None else ">"
+    rows = connection.execute(
+        f"SELECT key, {_COLUMNS} FROM objects WHERE set_id = ? AND plan = ? AND key {compare} ? ORDER BY key LIMIT ?",  # noqa: S608  # own column names
+        (task_set.set_id, task_set.plan, after or _BEGINNING, limit),
+    ).fetchall()
+    return [(row[0], Standing._make(row[1:])) for row in rows]
+
+
 def _merged(rows: Sequence[tuple[Any, ...]], paged: list[Keyed], limit: int) -> tuple[list[Keyed], bytes | None]:
     """The first `limit` of both, in key order, and where the next page begins (Any: columns of a row)."""
     found = [(row[0], Standing._make(row[1:])) for row in rows]

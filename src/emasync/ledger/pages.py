@@ -18,7 +18,7 @@ from itertools import repeat
 from typing import Any, Final, NamedTuple, cast
 
 from emasync.errors import ErrorKind, MachineError
-from emasync.ledger.columns import Columns, Text, pack_rows
+from emasync.ledger.columns import Columns, Text, little_bytes, pack_rows
 from emasync.ledger.entries import Entry
 from emasync.ledger.standing import ON_DISK, PENDING, Standing
 
@@ -191,6 +191,24 @@ def _pending_rows(names: Columns, begin: int, end: int) -> list[PendingRow]:
 def standings_of(connection: sqlite3.Connection, page: Page) -> list[Keyed]:
     """Where all objects of a page stand."""
     return _standings(connection, page, _facts(connection, page))
+
+
+def page_columns(connection: sqlite3.Connection, page: Page) -> tuple[bytes, bytes, bytes, bytes] | None:
+    """Destinations of a page's objects below the set's folder, their lengths, states and CRCs, as they lie in memory.
+
+    Returns
+    -------
+    tuple of bytes or None
+        Texts one behind the other; little-endian numbers of 32, 8 and 32 bits. None where some are called by their
+        key and others are not.
+    """
+    names, facts = _names(connection, page), _facts(connection, page)
+    called = names.text(_PATH) or (names.text(_KEY) if not names.has_any(_PATH) else None)
+    if called is None:
+        return None
+    if facts is None:
+        return (*called, bytes([PENDING]) * names.count, bytes(4 * names.count))
+    return (*called, facts.numbers[0].tobytes(), little_bytes(facts.numbers[2]))
 
 
 _AS_NAMED: Final = (PENDING, 0, 0, _NO_SIZE, None, None)

@@ -28,6 +28,7 @@ from emasync.ledger.interface import (
     Admission,
     ChunkBlock,
     Fact,
+    MemberBlock,
     OpenSet,
     PartialState,
     Piece,
@@ -40,6 +41,7 @@ from emasync.ledger.interface import (
 from emasync.ledger.journal import Journal
 from emasync.ledger.leases import Leases
 from emasync.ledger.listed import lease_named_objects, lease_objects, stored_key
+from emasync.ledger.listed_blocks import listed_blocks
 from emasync.ledger.machine import boot_id as this_boot
 from emasync.ledger.naming import name_set
 from emasync.ledger.opening import open_database
@@ -394,6 +396,11 @@ class SqliteLedger:
         """Walk the members of a dataset's listed sets, in (set, key) order in pages."""
         with self._database.errors():
             yield from chunk_states.listed_rows(Shelf(self._connection, self._sets, self._batches.settle), dataset)
+
+    def listed_blocks(self, dataset: str) -> Iterator[MemberBlock | Row]:
+        """Walk the same members set by set, most of them as columns; the others follow row by row."""
+        with self._database.errors():
+            yield from listed_blocks(Shelf(self._connection, self._sets, self._batches.settle), dataset)
 
     def chunk_blocks(self, set_id: int) -> Iterator[ChunkBlock]:
         """Walk states and facts of a gridded set, 4,096 chunks at a time: no row a chunk."""

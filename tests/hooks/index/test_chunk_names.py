@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emasync.hooks.index.chunk_names import NO_CHUNK, numbers_at
+from emasync.hooks.index.chunk_names import NO_CHUNK, Names, numbers_at
 from emasync.model.grid import ChunkGrid, VoxelGrid
 
 AXES = st.integers(0, 4)
@@ -44,21 +44,29 @@ def test_as_one_by_one(grid: ChunkGrid, data: st.DataObject) -> None:
     ]
     for names in (known, data.draw(st.permutations(others))):
         expected = [NO_CHUNK if (found := grid.number_at(name)) is None else found for name in names]
-        assert numbers_at(grid, names).tolist() == expected
+        assert numbers_at(grid, Names.of(names)).tolist() == expected
 
 
 @pytest.mark.parametrize("outside", ["2.0", "0.3", "1.99999999999999999999"])
 def test_what_lies_beside_the_grid_is_no_chunk(outside: str) -> None:
     grid = ChunkGrid(start=(0, 0), shape=(2, 3), prefix="")
-    assert numbers_at(grid, ["1.2", outside, "0.0"]).tolist() == [5, NO_CHUNK, 0]
+    assert numbers_at(grid, Names.of(["1.2", outside, "0.0"])).tolist() == [5, NO_CHUNK, 0]
 
 
-def test_names_that_say_voxels() -> None:
-    grid = VoxelGrid(start=(0, 0, 0), shape=(1, 1, 2), prefix="", chunk=(8, 8, 8), origin=(0, 0, -5), size=(8, 8, 12))
-    assert numbers_at(grid, [grid.destination(1), "x", grid.destination(0)]).tolist() == [1, NO_CHUNK, 0]
+@pytest.mark.parametrize("first", [0, 7, -5])
+def test_names_that_say_voxels(first: int) -> None:
+    origin = (0, 3, first)
+    grid = VoxelGrid(start=(1, 0, 0), shape=(1, 2, 2), prefix="8/", chunk=(8, 8, 8), origin=origin, size=(16, 12, 12))
+    known = [grid.destination(number) for number in range(len(grid))]
+    odd = ["8/x", known[0] + "_", known[0].replace("_", "-"), known[1].replace("-", "_"), known[2][2:], known[0] + "-1"]
+    odd += [known[3].replace("8", "9"), "8/0-8_3-11_0-8", "8/" + "_".join(["00-08"] * 3)]
+    names = [*known[::-1], *odd]
+    expected = [NO_CHUNK if (found := grid.number_at(name)) is None else found for name in names]
+    assert numbers_at(grid, Names.of(names)).tolist() == expected
+    assert expected[:4] == [3, 2, 1, 0]
 
 
 def test_grids_of_true_size() -> None:
     grid = ChunkGrid(start=(0, 0, 0), shape=(600, 600, 600), prefix="s0/", separator="/")
     numbers = np.array([0, 215_999_999, 123_456_789])
-    assert (numbers_at(grid, [grid.destination(number) for number in numbers.tolist()]) == numbers).all()
+    assert (numbers_at(grid, Names.of([grid.destination(number) for number in numbers.tolist()])) == numbers).all()

@@ -15,7 +15,7 @@ from emasync.hooks.index.chunk_states import LedgerView
 from emasync.hooks.index.file_writer import write_file_array
 from emasync.hooks.index.files import arrays_of, describe
 from emasync.hooks.index.found_file import FoundArray
-from emasync.hooks.index.listed_objects import ROWS_HELD, Rows
+from emasync.hooks.index.listed_objects import Members
 from emasync.hooks.index.recordings import recordings_in
 from emasync.hooks.index.reuse import OlderIndex
 from emasync.hooks.index.series import Series
@@ -36,6 +36,9 @@ from emasync.volume.states import ChunkState
 Subject = TypeVar("Subject")
 
 _log = logging.getLogger("emasync")
+
+LOOK_EVERY = 1 << 10
+"""Rows, or blocks of rows, of the ledger: then it is asked whether the run was told to stop."""
 
 
 class DatasetIndexer:
@@ -164,10 +167,10 @@ class DatasetIndexer:
         """
         ledger, dataset = self._context.ledger, self._facts.id
         view = LedgerView.of(ledger, dataset)
-        rows = Rows({array.place: array for array in self._trees}, self._file_row)
-        for number, row in enumerate(ledger.listed_rows(dataset) if view.known else ()):
-            rows.take(row)
-            if not number % ROWS_HELD and self._context.hurry():
+        rows = Members({array.place: array for array in self._trees}, self._file_row)
+        for number, members in enumerate(ledger.listed_blocks(dataset) if view.known else ()):
+            rows.take(members)
+            if not number % LOOK_EVERY and self._context.hurry():
                 return False
         rows.flush()
         memory = Memory(facts=self._facts, ledger=ledger, view=view, objects=rows.objects, waiting=rows.waiting)

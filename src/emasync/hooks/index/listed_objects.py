@@ -1,16 +1,18 @@
-"""Rows of the ledger, sorted by the array that they are an object of: two bits each, whatever their number."""
+"""Members of listed sets, sorted by the array that they are an object of: two bits each, whatever their number."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from emasync.hooks.index.chunk_names import NO_CHUNK, numbers_at
+from emasync.hooks.index.chunk_names import NO_CHUNK, Names, numbers_at
 from emasync.hooks.index.trees import TreeArray
-from emasync.ledger.interface import Row
+from emasync.ledger.interface import MemberBlock, Row
+from emasync.model.grid import ChunkGrid
 from emasync.model.task import State
 from emasync.volume.interface import Numbers
 from emasync.volume.states import BLOCK, ChunkState, States
@@ -22,6 +24,7 @@ ROWS_HELD: Final = 1 << 16
 """Rows of one array that are looked at together."""
 
 Crcs = npt.NDArray[np.uint32]
+Chosen = npt.NDArray[np.bool_]
 
 
 def is_left_out(row: Row) -> bool:
@@ -44,19 +47,24 @@ class ListedObjects:
         self._present, self._waiting = np.zeros((2, -(-count // 8)), np.uint8)
         self._crcs: Crcs | None = np.zeros(count, np.uint32) if count <= MAX_CRCS else None
 
-    def put(self, numbers: Numbers, rows: Sequence[Row]) -> None:
-        """Take what rows say of the objects of these numbers."""
-        self.rows += len(rows)
-        placed = np.array([row.state is State.PLACED for row in rows], np.bool_)
-        waits = np.array([row.state is not State.PLACED and not is_left_out(row) for row in rows], np.bool_)
+    def put(self, numbers: Numbers, placed: Chosen, waits: Chosen, crcs: Crcs | None) -> None:
+        """Take what is told of the objects of these numbers.
+
+        Parameters
+        ----------
+        numbers : ndarray of int64
+        placed, waits : ndarray of bool
+            Which are here, and which are to be fetched yet.
+        crcs : ndarray of uint32 or None
+            Of those that are here; None where one has none.
+        """
+        self.rows += len(numbers)
         for plane, chosen in ((self._present, numbers[placed]), (self._waiting, numbers[waits])):
             np.bitwise_or.at(plane, chosen >> 3, (1 << (chosen & 7)).astype(np.uint8))
-        crcs = [row.crc32c for row in rows if row.state is State.PLACED]
-        if self._crcs is not None:
-            if None in crcs:
-                self._crcs = None
-            else:
-                self._crcs[numbers[placed]] = np.array(crcs, np.uint32)
+        if crcs is None:
+            self._crcs = None
+        elif self._crcs is not None:
+            self._crcs[numbers[placed]] = crcs
 
     def states(self, missing: ChunkState) -> Iterator[States]:
         """States in blocks; `missing` of those that no row told of."""
@@ -76,8 +84,8 @@ class ListedObjects:
         return self._crcs if self.rows else None
 
 
-class Rows:
-    """Sorts rows of the ledger by the array that they are an object of; :meth:`flush` after the last of them.
+class Members:
+    """Sorts members of listed sets by the array that they are an object of; :meth:`flush` after the last of them.
 
     Parameters
     ----------
@@ -96,6 +104,7 @@ class Rows:
 
     def __init__(self, arrays: Mapping[str, TreeArray], other: Callable[[Row], None]) -> None:
         self._arrays = arrays
+        self._around = _around_others(arrays)
         self._other = other
         self._last: tuple[str, TreeArray] | None = None
         self._held: list[Row] = []
@@ -103,8 +112,54 @@ class Rows:
         self.objects: dict[str, ListedObjects] = {}
         self.waiting: dict[str, set[str]] = {}
 
-    def take(self, row: Row) -> None:
-        """Note one row; they come by set and key, so that most neighbours are of one array."""
+    def take(self, members: MemberBlock | Row) -> None:
+        """Note some; they come by set and key mostly, so that most neighbours are of one array."""
+        if isinstance(members, Row):
+            self._take_row(members)
+        else:
+            self._take_block(members)
+
+    # --- as columns ----------------------------------------------------------------------------------------------
+
+    def _take_block(self, block: MemberBlock) -> None:
+        names, at = Names(block.names, block.lengths.astype(np.int64)), 0
+        lead = f"{block.spec.destination}/" if block.spec.destination else ""
+        starts = names.starts
+        while at < len(starts):
+            found = self._find(lead + names.one(int(starts[at]), int(names.lengths[at])))
+            grid = None if found is None else _grid_below(found[1], lead)
+            if found is None or grid is None or found[0] in self._around:
+                self._take_row(_row_of(block, at, lead + names.one(int(starts[at]), int(names.lengths[at]))))
+                at += 1
+            else:
+                place = f"{found[0]}/".removeprefix(lead).encode("utf-8", "surrogatepass")
+                others = np.flatnonzero(~names.begin_with(place)[at:])
+                end = at + int(others[0]) if len(others) else len(starts)
+                self._take_part(found, grid, block, slice(at, end), names.part(at, end))
+                at = end
+
+    def _take_part(
+        self, found: tuple[str, TreeArray], grid: ChunkGrid, block: MemberBlock, part: slice, names: Names
+    ) -> None:
+        """Neighbours that lie in the folder of one array."""
+        numbers, states, crcs = numbers_at(grid, names), block.states[part], block.crc32c[part]
+        chunks = numbers != NO_CHUNK
+        placed = states[chunks] == State.PLACED
+        self._objects_of(found[0], grid).put(numbers[chunks], placed, ~placed, crcs[chunks][placed])
+        lead, starts = f"{block.spec.destination}/" if block.spec.destination else "", names.starts
+        for row in np.flatnonzero(~chunks).tolist():
+            name = names.one(int(starts[row]), int(names.lengths[row]))
+            self._other(_row_of(block, part.start + row, lead + name))
+
+    def _objects_of(self, place: str, grid: ChunkGrid) -> ListedObjects:
+        objects = self.objects.get(place)
+        if objects is None:
+            objects = self.objects[place] = ListedObjects(len(grid))
+        return objects
+
+    # --- row by row ----------------------------------------------------------------------------------------------
+
+    def _take_row(self, row: Row) -> None:
         found = self._find(row.destination)
         if found is None:
             self._other(row)
@@ -123,19 +178,22 @@ class Rows:
         if self._holder is None or (grid := self._holder[1].grid) is None:
             return
         place, array = self._holder
-        numbers = numbers_at(grid, [row.destination[len(array.folder) + 1 :] for row in self._held])
+        numbers = numbers_at(grid, Names.of([row.destination[len(array.folder) + 1 :] for row in self._held]))
         chunks = numbers != NO_CHUNK
-        objects = self.objects.get(place)
-        if objects is None:
-            objects = self.objects[place] = ListedObjects(len(grid))
-        objects.put(numbers[chunks], [self._held[row] for row in np.flatnonzero(chunks).tolist()])
+        rows = [self._held[row] for row in np.flatnonzero(chunks).tolist()]
+        placed = np.array([row.state is State.PLACED for row in rows], np.bool_)
+        waits = np.array([row.state is not State.PLACED and not is_left_out(row) for row in rows], np.bool_)
+        crcs = [row.crc32c for row in rows if row.state is State.PLACED]
+        known = None if None in crcs else np.array(crcs, np.uint32)
+        self._objects_of(place, grid).put(numbers[chunks], placed, waits, known)
         for row in np.flatnonzero(~chunks).tolist():
             self._other(self._held[row])
         self._held = []
 
     def _find(self, destination: str) -> tuple[str, TreeArray] | None:
-        if self._last is not None and destination.startswith(f"{self._last[0]}/"):
-            return self._last
+        last = self._last
+        if last is not None and last[0] not in self._around and destination.startswith(f"{last[0]}/"):
+            return last
         folder = destination.rpartition("/")[0]
         while folder:
             if (array := self._arrays.get(folder)) is not None:
@@ -143,3 +201,28 @@ class Rows:
                 return self._last
             folder = folder.rpartition("/")[0]
         return None
+
+
+def _around_others(arrays: Mapping[str, TreeArray]) -> frozenset[str]:
+    """Folders of arrays that have those of others in them."""
+    return frozenset(place for one in arrays for place in _above(one) if place in arrays)
+
+
+def _above(folder: str) -> Iterator[str]:
+    while folder := folder.rpartition("/")[0]:
+        yield folder
+
+
+def _grid_below(array: TreeArray, lead: str) -> ChunkGrid | None:
+    """The grid of an array, with names that follow `lead`; None where they do not, or it has none."""
+    if array.grid is None:
+        return None
+    prefix = f"{array.folder}/{array.grid.prefix}"
+    return replace(array.grid, prefix=prefix[len(lead) :]) if prefix.startswith(lead) else None
+
+
+def _row_of(block: MemberBlock, at: int, destination: str) -> Row:
+    """One member of a block: nothing unusual happened to it."""
+    state = State(int(block.states[at]))
+    crc32c = None if state is State.PENDING else int(block.crc32c[at])
+    return Row(block.spec, 0, destination, destination, state, None, crc32c, "", None, None, None, 0, 0)
