@@ -173,6 +173,13 @@ def test_a_broken_description_of_stretches_is_nothing(tmp_path: Path, change: di
     assert [asset["asset"] for asset in root.dataset("d")["assets"]] == ["b.tif"]
 
 
+def test_a_header_of_which_not_even_the_beginning_is_known_is_a_note(tmp_path: Path) -> None:
+    asset = described(tmp_path, {}, kept("a.tif", bytes(100), (50, 60))).asset("d")
+    assert (asset["arrays"], len(asset["notes"])) == ([], 1)
+    assert "byte 0" in asset["notes"][0]
+    assert "please report" not in asset["notes"][0]
+
+
 @pytest.fixture
 def complete(ledger: SqliteLedger, tmp_path: Path) -> Iterator[HookContext]:
     """A root of which all that is wanted is on disk."""

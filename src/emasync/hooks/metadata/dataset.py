@@ -230,20 +230,19 @@ class DatasetDescriber:
             return self._file(item, file)
         except MachineError:
             raise
+        except EmasyncError as error:
+            note = error.message
         except Exception as error:  # noqa: BLE001 - as the docstring says
             _log.exception("metadata of %s: %s", self.dataset, item.path)
             note = f"{type(error).__name__}: {error}; please report this"
-            return AssetRecord(path=item.path, kind="file", format=item.kind, files=(item.path,), notes=(note,))
+        return AssetRecord(path=item.path, kind="file", format=item.kind, files=(item.path,), notes=(note,))
 
     def _file(self, item: DataFile, file: ByteSource) -> AssetRecord:
         if item.kind == "video":
             return describe_video(item.path, file)
-        if item.kind != "hdf5":
-            return describe_file(item, file)
-        try:
+        if item.kind == "hdf5":
             return describe_hdf5(item.path, self._hdf5.facts(file))
-        except EmasyncError as error:
-            return AssetRecord(path=item.path, kind="file", format="hdf5", files=(item.path,), notes=(error.message,))
+        return describe_file(item, file)
 
     def _describe(self, record: AssetRecord) -> DescribedAsset:
         name = self._name(record)

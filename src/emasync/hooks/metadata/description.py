@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
@@ -87,34 +87,37 @@ class DescribedAsset:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Flat rows (Any: values of the table's kinds), one an array and scale; one where there is no array."""
         base: dict[str, Any] = {"dataset_id": self.dataset, "asset_id": self.id, "tool_version": TOOL_VERSION}
-        _flatten(self.fields, base)
+        own = _flatten(self.fields, base)
         base["n_notes"] = len(self.notes)
-        own = conflicts(self.fields)
         if not self.arrays:
             yield _counted(base, own)
         for array in self.arrays:
             row = base.copy()
-            _flatten(array.fields, row)
+            both = {*own, *_flatten(array.fields, row)}
             row["array_path"] = array.path
             if array.scale is not None:
                 row["scale_level"] = array.scale
-            yield _counted(row, own | conflicts(array.fields))
+            yield _counted(row, both)
 
 
 _SOURCE_OF: Final = {field.name: f"{field.name}_source" for field in FIELDS if field.sourced}
 
 
-def _flatten(fields: Merged, row: dict[str, Any]) -> None:
-    """Put values into a row, and sources where the table has them (Any: values of the table's kinds)."""
+def _flatten(fields: Merged, row: dict[str, Any]) -> list[str]:
+    """Put values into a row, with sources where the table has them (Any: of the table's kinds); gives conflicts."""
+    disputed = []
     for name, chosen in fields.items():
+        if chosen.others:
+            disputed.append(name)
         claim = chosen.claim
         if claim is not None:
             row[name] = claim.value
             if name in _SOURCE_OF:
                 row[_SOURCE_OF[name]] = claim.source
+    return disputed
 
 
-def _counted(row: dict[str, Any], both: Merged) -> dict[str, Any]:
+def _counted(row: dict[str, Any], both: Collection[str]) -> dict[str, Any]:
     row["n_conflicts"], row["conflicts"] = len(both), tuple(sorted(both))
     return row
 

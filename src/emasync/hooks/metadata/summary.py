@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from emasync.hooks.metadata.description import DescribedAsset
@@ -45,6 +46,16 @@ class _Dataset:
     first: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def take(self, names: tuple[str, ...], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Count rows that know the same columns (Any: values of the table's kinds)."""
+        if not self.rows or (not self.first and {"shape_x", "n_samples"} & set(names)):
+            self.first = dict(rows[0])
+        self.rows += len(rows)
+        for name in names:
+            self.known[name] += len(rows)
+        for name in _SOURCES.intersection(names):
+            self.sources.update([row[name] for row in rows])
+
     def known_in(self, name: str) -> float:
         """Share of rows that have the field."""
         return self.known[name] / self.rows if self.rows else 0.0
@@ -76,12 +87,8 @@ class Summary:
         counts = self._datasets[-1]
         counts.assets += 1
         counts.formats[asset.record.format or asset.record.kind] += 1
-        for row in rows:
-            counts.rows += 1
-            counts.known.update(row.keys())
-            counts.sources.update([row[name] for name in row.keys() & _SOURCES])
-            if not counts.first and ("shape_x" in row or "n_samples" in row or counts.rows == 1):
-                counts.first = dict(row)
+        for names, same in groupby(rows, key=tuple):
+            counts.take(names, list(same))
         if any(row["n_conflicts"] for row in rows):
             self._take_conflicts(asset)
         room = MAX_NOTES - len(counts.notes)

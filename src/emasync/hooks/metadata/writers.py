@@ -61,7 +61,7 @@ class TableWriter:
             What :meth:`DescribedAsset.to_dict` gave, where somebody asked before (Any: JSON).
         """
         described = asset.to_dict() if as_json is None else as_json
-        text = orjson.dumps({**described, "document": document}, option=orjson.OPT_NON_STR_KEYS)
+        text = orjson.dumps({**described, "document": document})
         self._json.write((b"," if self._assets else b"") + b"\n" + text)
         rows = list(asset.rows())
         self._csv.write(csv_text(rows).encode("utf-8", "replace"))
