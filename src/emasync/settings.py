@@ -53,6 +53,8 @@ class HostPolicy:
     hedge_share : float
         Bytes of large objects that may be asked for twice, so that one slow range does not hold up the end of a file:
         a share of all, one range at least; 0 forbids it.
+    asks_checksums : bool
+        Whether a store is asked for its checksum of each large object that nothing published vouches for: one HEAD.
     wire : bool
         Whether requests go over this package's own client where it can carry them; False: all over aiohttp.
     """
@@ -72,6 +74,7 @@ class HostPolicy:
     rate_headers: bool = True  # services that send them mean them; one that counts otherwise can be told apart
     error_pages: bool = True  # proxies and archives under maintenance answer 200 with a page
     hedge_share: float = 0.02  # S3's own advice is to race the slowest few per cent
+    asks_checksums: bool = False  # Amazon keeps one of every object that was written since 2024; others mostly do not
     wire: bool = True  # a way out for a server that answers our own client alone wrongly
 
 

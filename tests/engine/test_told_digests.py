@@ -6,6 +6,7 @@ import base64
 import hashlib
 import sys
 from collections.abc import Mapping
+from typing import cast
 
 import pytest
 from awscrt.checksums import crc64nvme
@@ -15,9 +16,11 @@ from emasync.engine.digest_parts import Cut, SerialParts
 from emasync.engine.digest_told import Told, told_digests
 from emasync.engine.digests import hash_pieces
 from emasync.engine.upload_cuts import MIB, MOST_CUTS, possible_cuts
-from emasync.errors import InputError, TransientError
+from emasync.errors import InputError, RefusedError, TransientError
 from emasync.model.digest import Digest, DigestKind, Span, Validator
+from emasync.model.location import Location
 from emasync.model.task import ObjectEntry, State
+from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import Head, Receiver
 
 SHA = base64.b64encode(hashlib.sha256(b"x").digest()).decode()
@@ -241,3 +244,70 @@ async def test_what_is_told_of_a_small_object_binds(desk: Desk, right: bool) -> 
 
     assert await desk.kinds() == ([] if right else ["checksum_mismatch"])
     assert [verified for verified, _ in (await verdicts(desk)).values()] == (["published"] if right else [])
+
+
+# --- what a store says of the whole, when it is asked -----------------------------------------------------------------
+
+
+def stated(kind: str, data: bytes) -> dict[str, str]:
+    value = base64.b64encode(bytes.fromhex(hash_pieces([data], (kind,))[1][kind])).decode()
+    return {f"x-amz-checksum-{kind}": value, "x-amz-checksum-type": "FULL_OBJECT"}
+
+
+def asked_for_checksums(desk: Desk) -> list[str]:
+    return [call.location.removeprefix(f"{BASE}/") for call in desk.fetcher.log if call.verb == "checksums"]
+
+
+@pytest.mark.parametrize("kind", ["crc32", "crc64nvme"])
+async def test_a_store_is_asked_once_for_the_checksum_of_the_whole(desk: Desk, data: bytes, kind: str) -> None:
+    desk.fetcher.put(f"{BASE}/a", data, stated=stated(kind, data))
+    desk.fetcher.put(f"{BASE}/b", data, stated=stated(kind, data[::-1]))
+    desk.fetcher.put(f"{BASE}/small", b"x", stated=stated(kind, b"x"))
+    sizes = {"a": len(data), "b": len(data), "small": 1}
+    await desk.plan(*(ObjectEntry(key=key, size_bytes=size) for key, size in sizes.items()))
+
+    outcome = await desk.run()
+
+    found = await verdicts(desk)
+    assert found["a"] == ("published", (Digest(cast("DigestKind", kind), hash_pieces([data], (kind,))[1][kind]),))
+    assert found["small"] == ("computed", ())
+    assert (outcome.placed, outcome.failed) == (2, 1)
+    assert await desk.kinds() == ["checksum_mismatch"]
+    assert asked_for_checksums(desk).count("a") == 1
+    assert "small" not in asked_for_checksums(desk)
+
+
+async def test_a_crc_that_is_kept_of_each_part_needs_no_hashing(desk: Desk, data: bytes) -> None:
+    crc32c = base64.b64encode(hash_pieces([data], ())[0].to_bytes(4, "big")).decode()
+    desk.fetcher.put(f"{BASE}/a", data, stated={"x-amz-checksum-crc32c": crc32c})
+    await desk.plan(ObjectEntry(key="a", size_bytes=len(data)))
+    assert (await desk.run()).placed == 1
+    assert (await verdicts(desk))["a"] == ("published", ())
+
+
+async def test_nothing_is_asked_where_a_digest_is_published(desk: Desk, data: bytes) -> None:
+    md5 = Digest("md5", hashlib.md5(data, usedforsecurity=False).hexdigest())
+    desk.fetcher.put(f"{BASE}/a", data, stated=stated("crc32", data))
+    await desk.plan(ObjectEntry(key="a", size_bytes=len(data), digests=(md5,)))
+    assert (await desk.run()).placed == 1
+    assert asked_for_checksums(desk) == []
+
+
+async def test_a_store_that_does_not_answer_costs_no_object(desk: Desk, data: bytes) -> None:
+    desk.fetcher = Speechless(block_bytes=1 << 10)
+    desk.fetcher.put(f"{BASE}/a", data, stated=stated("crc32", data))
+    await desk.plan(ObjectEntry(key="a", size_bytes=len(data)))
+    assert (await desk.run()).placed == 1
+    assert (await verdicts(desk))["a"] == ("computed", ())
+
+
+class Speechless(MemoryFetcher):
+    """Knows no HEAD."""
+
+    async def checksums(self, location: Location, *, size_bytes: int, validator: Validator | None) -> Head | None:
+        raise RefusedError(f"{location}: 405 for {size_bytes} bytes under {validator}")
+
+
+def test_a_checksum_of_checksums_does_not_bind() -> None:
+    headers = {"x-amz-checksum-crc32c": "y/Q5Jg==", "x-amz-checksum-type": "COMPOSITE"}
+    assert told_digests(head(headers, status=200), etag_is_md5=False) == Told()

@@ -87,8 +87,10 @@ def _amazon(headers: Mapping[str, str]) -> tuple[Digest, ...]:
         data = _decoded(match[1], size_bytes) if match else None
         if match is None or data is None or not can_hash(name):
             continue
-        if match[2] is None:
+        if match[2] is None and headers.get("x-amz-checksum-type") != "COMPOSITE":
             return (Digest(cast("DigestKind", name), data.hex()),)
+        if match[2] is None:  # of the checksums of parts, and it does not say of how many
+            continue
         return (Digest(cast("DigestKind", name + PARTS_SUFFIX), f"{data.hex()}-{match[2]}"),)
     return ()
 

@@ -51,9 +51,15 @@ class Judge:
         if head is None:
             return Told(self.task.digests)
         told = told_digests(head, etag_is_md5=self.etag_is_md5)
+        stated = Told() if version.stated is None else told_digests(version.stated, etag_is_md5=False)
         vouched = self.etag_is_md5 and head.content_encoding is None
-        published = (*self.task.digests, *told.binding)
-        return Told(promised_digests(published, head.validator, etag_is_md5=vouched), told.hints)
+        published = (*self.task.digests, *told.binding, *stated.binding)
+        binding = promised_digests(published, head.validator, etag_is_md5=vouched)
+        return Told(binding, tuple(dict.fromkeys((*told.hints, *stated.hints))))
+
+    def lacks_proof(self, version: Version) -> bool:
+        """Whether nothing vouches for the whole of `version` so far."""
+        return self.checks != "size" and not self.told(version).binding
 
     def landing(self, version: Version) -> LandingParts | None:
         """Parts to be hashed while the bytes are still in memory; None where no digest composes."""

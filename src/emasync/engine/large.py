@@ -24,6 +24,7 @@ from emasync.errors import (
     RangeNotSatisfiedError,
     RefusedError,
     SourceChangedError,
+    TransportError,
 )
 from emasync.ledger.interface import Invalidated, Part, PartDone, PartialStarted, PartialState
 from emasync.model.digest import Span, Validator
@@ -145,11 +146,14 @@ class LargeObject:
         if version.validator is None:
             version.validator, version.total_bytes = head.validator, head.total_bytes
         version.todo = iter(()) if whole else self._rest(version, span)
+        self._begin_landing(version)
+        self._on_fan_out()
+
+    def _begin_landing(self, version: Version) -> None:
         version.landing = landing = self._judge.landing(version)
         if landing is not None:
             for landed in version.spans:
-                landing.add(landed)  # of an earlier run: hashed at the end
-        self._on_fan_out()
+                landing.add(landed)  # before it was known how parts are cut: hashed at the end
 
     def _rest(self, version: Version, first: Span) -> Iterator[Span]:
         total_bytes = version.total_bytes if version.total_bytes is not None else self.task.size_bytes
@@ -280,6 +284,24 @@ class LargeObject:
         if done and version.partial is not None:
             await self._context.committer.tell_part(done, version.partial)
         await self._hash_parts(version, whole)
+        await self._ask_store(version)
+
+    async def _ask_store(self, version: Version) -> None:
+        """Ask for the store's own checksum of the whole, once, where nothing else vouches for the bytes."""
+        if version.store_asked or version.total_bytes is None:
+            return
+        version.store_asked = True
+        if not self._judge.lacks_proof(version):
+            return
+        try:
+            stated = await self._context.fetcher.checksums(
+                self.task.location, size_bytes=version.total_bytes, validator=version.validator
+            )
+        except TransportError:
+            return  # what it would have said is no condition
+        if stated is not None and stated.total_bytes == version.total_bytes and version is self._version:
+            version.stated = stated
+            self._begin_landing(version)
 
     def _whole_parts(self, version: Version, receiver: PartReceiver) -> list[Span]:
         """Parts of the object's digest that are whole with what came, where it is one of parts."""

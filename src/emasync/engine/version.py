@@ -41,6 +41,10 @@ class Version:
         What nobody fetches yet; None before the first valid answer.
     head : Head or None
         The first accepted answer.
+    stated : Head or None
+        What the store says of the whole object.
+    store_asked : bool
+        Whether it was asked.
     writes : Turn
         Of the partial: one at a time.
     landing : LandingParts or None
@@ -59,6 +63,8 @@ class Version:
     held_bytes: int = field(init=False)
     todo: Iterator[Span] | None = None
     head: Head | None = None
+    stated: Head | None = None
+    store_asked: bool = False
     writes: Turn = field(default_factory=Turn)
     landing: LandingParts | None = None
 

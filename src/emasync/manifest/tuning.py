@@ -52,6 +52,7 @@ HOST_FIELDS: Final = {
     "rate_headers": "rate_headers",
     "error_pages": "error_pages",
     "hedge_share": "hedge_share",
+    "asks_checksums": "asks_checksums",
     "wire": "wire",
 }
 """Manifest key → field of :class:`emasync.settings.HostPolicy`."""
@@ -137,6 +138,8 @@ class HostRecord(Record):
     """Whether a page in HTML or XML that comes instead of an object is refused."""
     hedge_share: Share | None = None
     """Share of the bytes of large files that may be asked for twice, when a slow range holds up their end; 0: never."""
+    asks_checksums: Flag | None = None
+    """Whether the checksum of each large object without a published digest is asked for (S3): one more request each."""
     wire: Flag | None = None
     """Whether requests go over emasync's own HTTP client (true); false: over aiohttp, for servers that need it."""
 

@@ -9,8 +9,7 @@ from typing import Literal
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-import crc32c
-
+from emasync.engine.digest_states import HASHES
 from emasync.testing import conditions
 from emasync.testing.messages import Answer, Asked, Headers, of_bytes
 from emasync.testing.objects import StoredObject
@@ -53,6 +52,8 @@ class BucketRules:
     etags : {"strong", "weak", "none"}
     last_modified : bool
         Whether answers tell Last-Modified.
+    checksum : {"none", "crc32", "crc32c", "crc64nvme"}
+        What is told of whole objects to who asks for it (``x-amz-checksum-mode``).
     ranges : bool
         Whether Range is honoured; False answers 200 and says ``Accept-Ranges: none``.
     """
@@ -65,6 +66,7 @@ class BucketRules:
     elsewhere: bool = False
     etags: Literal["strong", "weak", "none"] = "strong"
     last_modified: bool = True
+    checksum: Literal["none", "crc32", "crc32c", "crc64nvme"] = "none"
     ranges: bool = True
 
 
@@ -91,7 +93,7 @@ def _content(
         total = ("Content-Range", f"bytes */{size_bytes}")
         return error(asked, 416, "InvalidRange", str(problem), (total,))
     if span is None:
-        return Answer(200, headers, found.read, 0, size_bytes, bodiless)
+        return Answer(200, (*headers, *_checksum(asked, rules, found)), found.read, 0, size_bytes, bodiless)
     told = ("Content-Range", f"bytes {span.start}-{span.stop - 1}/{size_bytes}")
     return Answer(206, (*headers, told), found.read, span.start, span.stop, bodiless)
 
@@ -126,6 +128,25 @@ def _object_headers(found: StoredObject, rules: BucketRules, version: conditions
     return tuple(headers)
 
 
+def _checksum(asked: Asked, rules: BucketRules, found: StoredObject) -> Headers:
+    """As S3 tells it (S3 API reference, HeadObject): of the whole object, never of a range."""
+    if rules.checksum == "none" or asked.headers.get("x-amz-checksum-mode") != "ENABLED":
+        return ()
+    value = _base64(_digest_hex(found, rules.checksum))
+    return ((f"x-amz-checksum-{rules.checksum}", value), ("x-amz-checksum-type", "FULL_OBJECT"))
+
+
+def _base64(digest: str) -> str:
+    return base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+@lru_cache(maxsize=4096)
+def _digest_hex(found: StoredObject, kind: str) -> str:
+    state = HASHES[kind]()
+    state.update(found.read(0, found.size_bytes))
+    return state.hexdigest()
+
+
 def _google_headers(found: StoredObject) -> list[tuple[str, str]]:
     headers = [
         ("x-goog-generation", found.generation),
@@ -134,9 +155,9 @@ def _google_headers(found: StoredObject) -> list[tuple[str, str]]:
         ("x-goog-stored-content-length", str(found.size_bytes)),
     ]
     if found.size_bytes <= HASH_LIMIT_BYTES:
-        headers.append(("x-goog-hash", f"crc32c={_crc32c_text(found)}"))
+        headers.append(("x-goog-hash", f"crc32c={_base64(_digest_hex(found, 'crc32c'))}"))
     if "-" not in found.tag:
-        headers.append(("x-goog-hash", f"md5={base64.b64encode(bytes.fromhex(found.tag)).decode()}"))
+        headers.append(("x-goog-hash", f"md5={_base64(found.tag)}"))
     return headers
 
 
@@ -145,9 +166,3 @@ def _other_generation(asked: Asked, found: StoredObject) -> bool:
     if wanted is None and "enerationMatch=" in asked.query:
         wanted = dict(parse_qsl(asked.query)).get("ifGenerationMatch")
     return wanted is not None and wanted != found.generation
-
-
-@lru_cache(maxsize=4096)
-def _crc32c_text(found: StoredObject) -> str:
-    digest = int(crc32c.crc32c(found.read(0, found.size_bytes)))
-    return base64.b64encode(digest.to_bytes(4, "big")).decode()

@@ -41,13 +41,13 @@ class Fetched:
 
     Attributes
     ----------
-    verb : {"read", "transfer", "list"}
+    verb : {"read", "transfer", "checksums", "list"}
     location : str
     span : Span, Tail or None
     validator : Validator or None
     """
 
-    verb: Literal["read", "transfer", "list"]
+    verb: Literal["read", "transfer", "checksums", "list"]
     location: str
     span: Span | Tail | None = None
     validator: Validator | None = None
@@ -95,6 +95,7 @@ class MemoryFetcher:
         self.peak_in_flight = 0
         self._objects: dict[Location, StoredObject] = {}
         self._told: dict[Location, Mapping[str, str]] = {}
+        self._stated: dict[Location, Mapping[str, str] | None] = {}
         self._scripts: dict[Location, _Script] = {}
         self._origins: dict[str, _Origin] = {}
         self._block_bytes = block_bytes
@@ -116,6 +117,7 @@ class MemoryFetcher:
         modified_s: float = EPOCH_S,
         tag: str | None = None,
         told: Mapping[str, str] | None = None,
+        stated: Mapping[str, str] | None = None,
     ) -> Location:
         """Place or replace an object; gives its location.
 
@@ -125,10 +127,13 @@ class MemoryFetcher:
             Entity tag without quotes; the MD5 by default.
         told : mapping, optional
             More header fields of its transfers, lower-case names.
+        stated : mapping, optional
+            What its store says of it when it is asked (:meth:`checksums`).
         """
         at = _canonical(location)
         found = from_bytes(bytes(data), modified_s)
         self._told[at] = told or {}
+        self._stated[at] = stated
         self._objects[at] = found if tag is None else replace(found, tag=tag)
         return at
 
@@ -204,6 +209,18 @@ class MemoryFetcher:
     def _head(self, found: StoredObject, span: Span | None, location: Location) -> Head:
         head = _head(found, span, location)
         return replace(head, headers={**head.headers, **self._told.get(_canonical(location), {})})
+
+    async def checksums(self, location: Location, *, size_bytes: int, validator: Validator | None) -> Head | None:
+        """What :meth:`put` was told that the store states; None where that is nothing."""
+        at = _canonical(location)
+        stated, found = self._stated.get(at), self._objects.get(at)
+        if stated is None or found is None:
+            return None
+        self.log.append(Fetched("checksums", str(location), Span(0, size_bytes), validator))
+        script = self._script(location)
+        if script.errors:
+            raise script.errors.popleft()
+        return replace(_head(found, None, location), headers=stated)
 
     def seat(self, location: Location) -> AbstractAsyncContextManager[None]:  # noqa: ARG002 - the Protocol's signature
         """A place for whoever asks: there is no limit here."""

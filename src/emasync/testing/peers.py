@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -181,7 +182,9 @@ class MotoS3(_Peer):
         self._buckets: set[str] = set()
         self._wait_until_ready(log)
 
-    def put(self, bucket: str, key: str, data: bytes, *, public: bool = True) -> None:
+    def put(
+        self, bucket: str, key: str, data: bytes, *, public: bool = True, checksum: Mapping[str, str] | None = None
+    ) -> None:
         """Upload one object; the bucket is made when it is new.
 
         Parameters
@@ -191,11 +194,13 @@ class MotoS3(_Peer):
         data : bytes
         public : bool
             Whether anonymous requests may read it (and list the bucket, when this call makes it).
+        checksum : mapping, optional
+            More header fields: ``x-amz-checksum-*`` that the store keeps.
         """
         if bucket not in self._buckets:
             self._put(f"/{bucket}", b"", public=public)
             self._buckets.add(bucket)
-        self._put(f"/{bucket}/{quote(key)}", data, public=public)
+        self._put(f"/{bucket}/{quote(key)}", data, public=public, fields=checksum or {})
 
     def put_folder(self, bucket: str, folder: Path, prefix: str = "") -> None:
         """Upload all files below `folder` as public objects ``prefix + relative path``."""
@@ -203,8 +208,9 @@ class MotoS3(_Peer):
             if path.is_file():
                 self.put(bucket, prefix + path.relative_to(folder).as_posix(), path.read_bytes())
 
-    def _put(self, target: str, data: bytes, *, public: bool) -> None:
+    def _put(self, target: str, data: bytes, *, public: bool, fields: Mapping[str, str] | None = None) -> None:
         headers = {
+            **(fields or {}),
             "Content-Length": str(len(data)),
             "x-amz-acl": "public-read" if public else "private",
             # the server reads the account and region from the credential scope and checks no signature

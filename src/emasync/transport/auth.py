@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import parse_qsl, quote
 
 import anyio.to_thread
@@ -200,9 +200,16 @@ class Signer:
         self._derived: dict[tuple[str, str, str], bytes] = {}
 
     def sign(
-        self, location: Location, keys: AwsKeys, region: str, time_s: float, extra: Mapping[str, str] | None = None
+        self,
+        location: Location,
+        keys: AwsKeys,
+        region: str,
+        time_s: float,
+        extra: Mapping[str, str] | None = None,
+        *,
+        method: Literal["GET", "HEAD"] = "GET",
     ) -> dict[str, str]:
-        """Header fields that sign a GET of `location` at `time_s`.
+        """Header fields that sign a request for `location` at `time_s`.
 
         Parameters
         ----------
@@ -214,6 +221,7 @@ class Signer:
             Seconds since 1970-01-01 UTC; S3 accepts 15 minutes around its own.
         extra : mapping, optional
             More ``x-amz-*`` fields to sign and send, lower-case names.
+        method : {"GET", "HEAD"}
         """
         moment = datetime.fromtimestamp(time_s, UTC).strftime("%Y%m%dT%H%M%SZ")
         fields = {"x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": moment, **(extra or {})}
@@ -223,7 +231,7 @@ class Signer:
         names = ";".join(signed)
         canonical = "\n".join(
             (
-                "GET",
+                method,
                 location.path,
                 canonical_query(location.query),
                 *(f"{name}:{value.strip()}" for name, value in signed.items()),

@@ -99,8 +99,8 @@ class Exchange:
 
     Attributes
     ----------
-    documents, data : Session
-        What asks for either.
+    documents, data, headers : Session
+        What asks for each.
     stores : ObjectStores
     watch : Watch
     bandwidth : Bandwidth
@@ -117,6 +117,7 @@ class Exchange:
 
     documents: Session
     data: Session
+    headers: Session
     stores: ObjectStores
     watch: Watch
     bandwidth: Bandwidth
@@ -176,13 +177,13 @@ class Exchange:
                 if begun is None and self.bandwidth.capped:
                     await self.bandwidth.opened()
                 async with limiter.slot(urgent=urgent) if begun is None else begun.slot:
-                    ask = await self.stores.prepare(here)
+                    ask = await self.stores.prepare(here, "HEAD" if pursuit.header_only else "GET")
                     self.neighbours.admit_location(ask.location)
                     trail = trail or Trail(pursuit.name, ask.location)
                     hop = _Hop(
                         pursuit=pursuit,
                         receiver=receiver,
-                        session=self.documents if urgent else self.data,
+                        session=self.headers if pursuit.header_only else self.documents if urgent else self.data,
                         asked=asked,
                         here=here,
                         ask=ask,
@@ -259,7 +260,10 @@ class Exchange:
             if hold_s is not None and hop.limiter.policy.rate_headers:
                 hop.limiter.hold(hold_s)
             if answer.status in (answers.OK, answers.PARTIAL):
-                await self._body(hop, answer)
+                if hop.pursuit.header_only:
+                    hop.pursuit.accept(answer.status, answer.headers)
+                else:
+                    await self._body(hop, answer)
                 return None
             return await self._other(hop, answer)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 import anyio.to_thread
@@ -39,13 +39,21 @@ class GeneralSession:
     def __repr__(self) -> str:
         return f"<GeneralSession {'in use' if self._made is not None else 'not needed so far'}>"
 
-    async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> OpenAnswer:
+    async def open(
+        self,
+        location: Location,
+        headers: Mapping[str, str],
+        policy: HostPolicy,
+        name: str,
+        *,
+        method: Literal["GET", "HEAD"] = "GET",
+    ) -> OpenAnswer:
         """See :class:`~emasync.transport.dialogue.Session`."""
         async with self._making:
             if self._made is None:
                 made = await anyio.to_thread.run_sync(_session_class)
                 self._made = made(self._surroundings, self._resolver, self._admit)
-        return await self._made.open(location, headers, policy, name)
+        return await self._made.open(location, headers, policy, name, method=method)
 
     def forget_addresses(self, location: Location) -> None:
         """See :class:`~emasync.transport.dialogue.Session`."""
@@ -56,6 +64,27 @@ class GeneralSession:
         """Close all connections, within :data:`~emasync.transport.dialogue.CLOSE_TIMEOUT_S`."""
         if self._made is not None:
             await self._made.aclose()
+
+
+class HeaderSession:
+    """A :class:`~emasync.transport.dialogue.Session` that asks for headers only (HEAD: RFC 9110, section 9.3.2).
+
+    Parameters
+    ----------
+    general : GeneralSession
+        Asked for so little cannot be worth a second way over the wire path.
+    """
+
+    def __init__(self, general: GeneralSession) -> None:
+        self._general = general
+
+    async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> OpenAnswer:
+        """See :class:`~emasync.transport.dialogue.Session`."""
+        return await self._general.open(location, headers, policy, name, method="HEAD")
+
+    def forget_addresses(self, location: Location) -> None:
+        """See :class:`~emasync.transport.dialogue.Session`."""
+        self._general.forget_addresses(location)
 
 
 def _session_class() -> type[HttpSession]:

@@ -25,7 +25,7 @@ from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.documents import Collector
 from emasync.transport.exchange import Begun, Exchange
 from emasync.transport.express import Express
-from emasync.transport.general import GeneralSession
+from emasync.transport.general import GeneralSession, HeaderSession
 from emasync.transport.interface import (
     BucketAccess,
     Detour,
@@ -70,6 +70,8 @@ class Wanted:
         As in :meth:`GovernedFetcher.transfer`.
     document : bool
         Small and wanted before bulk data.
+    header_only : bool
+        No body is wanted.
     """
 
     route: Route
@@ -77,6 +79,7 @@ class Wanted:
     span: Span | Tail | None = None
     validator: Validator | None = None
     document: bool = False
+    header_only: bool = False
 
 
 class GovernedFetcher:
@@ -179,6 +182,7 @@ class GovernedFetcher:
         self._exchange = Exchange(
             documents=WireSession(pool, general, surroundings, measured=False) if self._wire else general,
             data=wire if self._wire else general,
+            headers=HeaderSession(general),
             stores=self._stores,
             watch=self._watch,
             bandwidth=self._bandwidth,
@@ -320,6 +324,17 @@ class GovernedFetcher:
         """See :class:`~emasync.transport.interface.Fetcher`."""
         return await self._fetch(Wanted(route=self._mirrors.route(location), span=span, validator=validator), receiver)
 
+    async def checksums(self, location: Location, *, size_bytes: int, validator: Validator | None) -> Head | None:
+        """See :class:`~emasync.transport.interface.Fetcher`."""
+        route = self._mirrors.route(location)
+        if route.asked.scheme == "file":
+            return None
+        policy = self.limiter(route.asked).policy
+        if not policy.asks_checksums or size_bytes < policy.part_bytes:
+            return None
+        wanted = Wanted(route=route, validator=validator, document=True, header_only=True)
+        return await self._fetch(wanted, Collector(redact(location), None, 0))
+
     async def express(self, base: Location, first: P, source: ParcelSource[P], *, encoded: bool) -> Detour[P] | None:
         """See :class:`~emasync.transport.interface.Fetcher`."""
         if self._express is None or not self._wire:
@@ -338,7 +353,7 @@ class GovernedFetcher:
         # Google stores bodies encoded and decodes them on the way unless the client takes them as they are; then
         # size and hash are those of the stored bytes
         accept_gzip = wanted.document or asked.origin.startswith("gs://")
-        pursuit = Pursuit(name, wanted.span, wanted.validator, accept_gzip=accept_gzip)
+        pursuit = Pursuit(name, wanted.span, wanted.validator, accept_gzip=accept_gzip, header_only=wanted.header_only)
         try:
             return await self._running().fetch(pursuit, asked, receiver, urgent=wanted.document, begun=begun)
         except EmasyncError as error:

@@ -222,6 +222,29 @@ class Fetcher(Protocol):
         """
         ...
 
+    async def checksums(self, location: Location, *, size_bytes: int, validator: Validator | None) -> Head | None:
+        """Ask the store what it says of a whole object: header fields, no bytes (one request).
+
+        Parameters
+        ----------
+        location : Location
+        size_bytes : int
+            Of the object: not asked of what is smaller than a range.
+        validator : Validator or None
+            What the object must be.
+
+        Returns
+        -------
+        Head or None
+            None where the policy of the host (``asks_checksums``) says that there is nothing to be learnt.
+
+        Raises
+        ------
+        TransportError
+            As for :meth:`read`.
+        """
+        ...
+
     def seat(self, location: Location) -> AbstractAsyncContextManager[None]:
         """Hold a place of somebody who moves objects of the origin of `location`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import quote
 
 from emasync.errors import InputError
@@ -117,7 +118,7 @@ class ObjectStores:
 
     # --- asking ------------------------------------------------------------------------------------------------
 
-    async def prepare(self, place: Location) -> Ask:
+    async def prepare(self, place: Location, method: Literal["GET", "HEAD"] = "GET") -> Ask:
         """The request for `place`, signed at this moment where it has to be.
 
         Parameters
@@ -125,6 +126,8 @@ class ObjectStores:
         place : Location
             Any scheme but file. s3 and gs may carry a query (listings); http(s) URLs of buckets are asked as
             buckets, unless their query grants access by itself.
+        method : {"GET", "HEAD"}
+            It is signed too.
 
         Raises
         ------
@@ -143,7 +146,7 @@ class ObjectStores:
             token = await self._credentials.google()
             fields = {"Authorization": f"Bearer {token}"}
             return Ask(self._url(bucket, None), fields, "with Google application default credentials")
-        return await self._signed(bucket, state)
+        return await self._signed(bucket, state, method)
 
     def _plain(self, place: Location) -> Ask:
         """A request to no bucket: with what netrc says, and with a token where one was asked for."""
@@ -171,7 +174,7 @@ class ObjectStores:
             return None
         return self._url(bucket, state.region), KEY_SAFE
 
-    async def _signed(self, bucket: Location, state: _Bucket) -> Ask:
+    async def _signed(self, bucket: Location, state: _Bucket, method: Literal["GET", "HEAD"]) -> Ask:
         profile = state.access.profile
         keys = await self._credentials.aws(profile)
         region = state.region or keys.region or _DEFAULT_REGION
@@ -179,7 +182,7 @@ class ObjectStores:
         extra = {"x-amz-request-payer": "requester"} if state.access.requester_pays else {}
         if not url.query:  # an object: S3 tells the checksum that it keeps where it is asked to (GetObject)
             extra["x-amz-checksum-mode"] = "ENABLED"
-        fields = self._signer.sign(url, keys, region, self._clock.time_s(), extra)
+        fields = self._signer.sign(url, keys, region, self._clock.time_s(), extra, method=method)
         return Ask(url, fields, f"with AWS credentials of {f'profile {profile!r}' if profile else 'the default chain'}")
 
     def _url(self, bucket: Location, region: str | None) -> Location:

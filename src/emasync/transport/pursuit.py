@@ -42,6 +42,8 @@ class Pursuit:
         What the object must be.
     accept_gzip : bool
         Ask for an encoded whole body.
+    header_only : bool
+        Ask what a store knows of the object, its checksums among it; no body comes.
 
     Attributes
     ----------
@@ -60,11 +62,13 @@ class Pursuit:
         validator: Validator | None = None,
         *,
         accept_gzip: bool = False,
+        header_only: bool = False,
     ) -> None:
         self.name = name
         self.head: Head | None = None
         self.failures = 0
         self.by_date = False
+        self.header_only = header_only
         self._doubts = 0
         self._excuses = 0
         self._span = span
@@ -98,6 +102,8 @@ class Pursuit:
             headers["Range"] = ranges.ask_tail(self._span.size_bytes)
         elif self._ranged:
             headers["Range"] = ranges.ask(self._position, self._stop)
+        if self.header_only:  # HeadObject: without it no checksum is told
+            headers["x-amz-checksum-mode"] = "ENABLED"
         bound = self._bound
         if bound is not None and bound.generation is not None:
             headers["x-goog-if-generation-match"] = bound.generation

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -177,10 +177,19 @@ class HttpSession:
         # one place retries, and it counts (law 8); aiohttp has no public switch for its own second try
         self._session._retry_connection = False  # noqa: SLF001 - see above
 
-    async def open(self, location: Location, headers: Mapping[str, str], policy: HostPolicy, name: str) -> Answer:
+    async def open(
+        self,
+        location: Location,
+        headers: Mapping[str, str],
+        policy: HostPolicy,
+        name: str,
+        *,
+        method: Literal["GET", "HEAD"] = "GET",
+    ) -> Answer:
         """See :class:`~emasync.transport.dialogue.Session`."""
         with translated(name):
-            response = await self._session.get(
+            response = await self._session.request(
+                method,
                 URL(str(location), encoded=True),
                 headers=headers,
                 allow_redirects=False,
