@@ -154,6 +154,15 @@ def test_a_series_of_which_some_were_read_has_no_depth_unless_all_were_listed(tm
     assert vector(asset["arrays"][0], SHAPE)[0] is None, "of another series"
 
 
+def test_a_series_of_which_nothing_can_be_described_is_said_and_harms_nobody(tmp_path: Path) -> None:
+    files: dict[str, Content] = {"s/1.tif": b"no tiff", "s/2.tif": b"", "other.tif": tiff(imagej=True)}
+    root = described(tmp_path, files, kept("s/3.tif", bytes(100), (50, 60)), series=SeriesFacts(pattern="s/*.tif"))
+    asset = root.asset("d", "s")
+    assert (asset["kind"], asset["arrays"], len(asset["files"])) == ("series", [], 3)
+    assert asset["notes"][0].startswith("none of its 3 files")
+    assert vector(root.asset("d", "other.tif")["arrays"][0], SHAPE)[1:] == [320, 300]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -209,25 +209,26 @@ class DatasetDescriber:
     def _records(self) -> Iterator[AssetRecord]:
         yield from self._found
         if self._series and self._facts.series is not None:
-            pattern = self._facts.series.pattern
-            here = all(self._disk.file(item.path) is not None for item in self._series)
-            count = len(self._series) if here else self._headers.series_files(pattern)
-            record = describe_series(pattern, self._series, self._opened, count)
-            if record is not None:
-                yield record
+            yield from self._series_of(self._facts.series.pattern)
         for item in self._files:
             file = self._opened(item.path)
             if file is not None:
-                yield self._described(item, file)
+                yield self._noted(item, partial(self._file, item, file))
+
+    def _series_of(self, pattern: str) -> Iterator[AssetRecord]:
+        """The files that the manifest calls one volume."""
+        here = all(self._disk.file(item.path) is not None for item in self._series)
+        count = len(self._series) if here else self._headers.series_files(pattern)
+        yield self._noted(self._series[0], partial(describe_series, pattern, self._series, self._opened, count))
 
     def _opened(self, path: str) -> LocalFile | KnownStretches | None:
         """A file, or what a run for metadata alone kept of it."""
         return self._disk.file(path) or self._headers.file(path)
 
-    def _described(self, item: DataFile, file: ByteSource) -> AssetRecord:
-        """One file; whatever a stranger's file brings about, it is a note."""
+    def _noted(self, item: DataFile, make: Callable[[], AssetRecord]) -> AssetRecord:
+        """What is made of a file; whatever a stranger's file brings about, it is a note."""
         try:
-            return self._file(item, file)
+            return make()
         except MachineError:
             raise
         except EmasyncError as error:

@@ -49,10 +49,10 @@ def describe_file(item: DataFile, file: ByteSource) -> AssetRecord:
         The file, or what is known of it.
     """
     form, extract = _FORMATS[item.kind]
-    if not form.recognises(file.read(0, _HEAD_BYTES)):
-        return not_of(item.kind, item.path)
     claims = Claims("header", item.path, item.path)
     try:
+        if not form.recognises(file.read(0, _HEAD_BYTES)):
+            return not_of(item.kind, item.path)
         found, counted = _description(form, file)
     except EmasyncError as error:
         return AssetRecord(path=item.path, kind="file", format=item.kind, files=(item.path,), notes=(error.message,))

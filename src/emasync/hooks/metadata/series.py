@@ -35,8 +35,8 @@ def folder_of(pattern: str) -> str:
 
 def describe_series(
     pattern: str, files: Sequence[DataFile], opened: Callable[[str], ByteSource | None], count: int | None
-) -> AssetRecord | None:
-    """One volume out of files; None where the first of them cannot be described.
+) -> AssetRecord:
+    """One volume out of files, as the first of them says that can be described.
 
     Parameters
     ----------
@@ -52,10 +52,11 @@ def describe_series(
     ordered = sorted(files, key=lambda item: natural(item.path))
     step = max(1, len(ordered) // LOOKED_INTO)
     found = [(item, record) for item in ordered[::step] if (record := _described(item, opened)) is not None]
-    if not found:
-        return None
-    item, first = found[0]
     home = folder_of(pattern)
+    if not found:
+        note = f"none of its {len(ordered):,} files that were looked into can be described as one of its slices"
+        return AssetRecord(path=home, kind="series", files=tuple(item.path for item in ordered), notes=(note,))
+    item, first = found[0]
     claims = Claims("header", item.path, home)
     for claim in first.arrays[0].claims:
         if claim.field not in _FILE_ONLY:
