@@ -258,6 +258,61 @@ def test_one_request_is_no_congestion_however_often_it_is_refused() -> None:
     assert controller.limit == 5
 
 
+def storm(controller: Controller, at_s: float, *, served: bool) -> None:
+    epoch = controller.epoch
+    for who in range(controller.limit):
+        controller.refused(at_s, epoch, who, throttled=True, held=True, served=served)
+
+
+def test_a_storm_costs_no_level_that_was_well() -> None:
+    controller = Controller(64, 16, proven=True)
+    controller.observe(window(1, 800))
+    storm(controller, 1.5, served=True)
+    assert (controller.limit, controller.phase, controller.found) == (11, Phase.RETURN, 16)
+    for at_s in (4, 7, 10):
+        storm(controller, at_s, served=False)  # it refuses everybody still
+    assert (controller.limit, controller.phase) == (11, Phase.RETURN)
+    assert controller.ripe(replace(window(12, 100), duration_s=0.5)), "on the way back half a second tells enough"
+    assert controller.observe(window(12, 550)) == 16
+    assert repr(controller) == "<Controller steady: 16 of 64>"
+
+
+def test_a_level_that_is_refused_soon_after_coming_back_was_too_much() -> None:
+    controller = Controller(64, 16, proven=True)
+    storm(controller, 1.5, served=True)
+    controller.observe(window(4, 550))
+    assert controller.limit == 16
+    storm(controller, 9.0, served=True)
+    assert repr(controller) == "<Controller steady: 11 of 64, refused at 16>"
+    later = Controller(64, 16, proven=True)
+    storm(later, 1.5, served=True)
+    later.observe(window(4, 550))
+    storm(later, 15.0, served=True)
+    assert later.phase is Phase.RETURN, "another storm"
+
+
+def test_refusals_on_the_way_back_are_about_the_level() -> None:
+    controller = Controller(64, 40, proven=True)
+    storm(controller, 1.5, served=True)
+    assert controller.limit == 28
+    storm(controller, 4.0, served=True)
+    assert repr(controller) == "<Controller steady: 19 of 64, refused at 28>"
+
+
+def test_steps_of_the_way_back() -> None:
+    controller = Controller(64, 1, proven=True)
+    storm(controller, 1.5, served=True)
+    for who in range(3):
+        controller.refused(1.5, controller.epoch, who, throttled=True, held=True)
+    assert (controller.limit, controller.phase) == (1, Phase.RETURN)
+    assert controller.observe(window(4, 50)) == 1
+    wide = Controller(64, 64, proven=True)
+    storm(wide, 1.5, served=True)
+    assert wide.limit == 44
+    storm(wide, 4.0, served=False)
+    assert wide.observe(window(5, 2200)) == 64
+
+
 def test_refusals_of_what_began_before_are_no_news() -> None:
     controller = Controller(64, 40)
     began = controller.epoch
@@ -346,7 +401,7 @@ windows = st.builds(
     answers=st.integers(0, 10_000),
     stalled=st.integers(0, 100),
 )
-refusals = st.tuples(st.integers(-1, 0), st.integers(0, 5), st.booleans())
+refusals = st.tuples(st.integers(-1, 0), st.integers(0, 5), st.booleans(), st.booleans(), st.booleans())
 
 
 @given(
@@ -356,7 +411,7 @@ refusals = st.tuples(st.integers(-1, 0), st.integers(0, 5), st.booleans())
     happenings=st.lists(st.tuples(st.floats(0, 30), windows | refusals), max_size=60),
 )
 def test_the_limit_stays_between_one_and_the_cap(
-    cap: int, start: int, proven: bool, happenings: list[tuple[float, Window | tuple[int, int, bool]]]
+    cap: int, start: int, proven: bool, happenings: list[tuple[float, Window | tuple[int, int, bool, bool, bool]]]
 ) -> None:
     controller = Controller(cap, start, proven=proven)
     now_s = 0.0
@@ -366,8 +421,9 @@ def test_the_limit_stays_between_one_and_the_cap(
         if isinstance(what, Window):
             limit = controller.observe(replace(what, ended_s=now_s))
         else:
-            ago, who, throttled = what
-            limit = controller.refused(now_s, controller.epoch + ago, who, throttled=throttled)
+            ago, who, throttled, held, served = what
+            epoch = controller.epoch + ago
+            limit = controller.refused(now_s, epoch, who, throttled=throttled, held=held, served=served)
             assert limit <= before[0]
         assert 1 <= limit <= cap
         assert limit == controller.limit

@@ -2,7 +2,9 @@
 
 Slow start first: the limit doubles as long as that brings more. Then gentle probes: a little more now and then, kept
 where it brings more; a little less now and then, kept where nothing is lost. Refusals take the limit back at once, and
-the level that was refused is remembered: it is tried again rarely, after growing times.
+the level that was refused is remembered: it is tried again rarely, after growing times. Not so where a level that was
+well is refused with a plea for patience: then it may be everybody who is refused, whatever he asks for. Such a level is
+gone back to in steps of half a second, once; what is refused again soon afterwards was too much.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ REFUSED = 0.05
 """One refusal is not congestion: so many within so long are, or this part of all answers (law 6)."""
 
 BACK_OFF = 0.7
+RETURN = 1.5
+"""Steps of the way back to a level that was well before all was refused."""
 
 UP_WAIT_S, LONGEST_UP_WAIT_S = 3.0, 120.0
 DOWN_WAIT_S, LONGEST_DOWN_WAIT_S = 12.0, 300.0
@@ -75,6 +79,7 @@ class Phase(StrEnum):
     STEADY = "steady"
     UP = "trying more"
     DOWN = "trying fewer"
+    RETURN = "coming back"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +182,8 @@ class Controller:
         self._wall: int | None = None  # lowest level that was refused
         self._wall_until_s = 0.0
         self._wall_wait_s = WALL_WAIT_S
+        self._return_to = 0  # the level that was well before all was refused
+        self._returned_until_s = 0.0  # a refusal before that is about the level
         self._up_at_s: float | None = None
         self._up_wait_s = UP_WAIT_S
         self._down_at_s = 0.0
@@ -196,7 +203,7 @@ class Controller:
 
     def ripe(self, window: Window) -> bool:
         """Whether `window` is long enough to be observed."""
-        least_s = START_WINDOW_S if self.phase is Phase.START else WINDOW_S
+        least_s = START_WINDOW_S if self.phase in (Phase.START, Phase.RETURN) else WINDOW_S
         enough = window.evidence >= ROUNDS * max(self.limit, FEW) and window.duration_s >= least_s
         return enough or window.duration_s >= LONGEST_WINDOW_S
 
@@ -230,6 +237,8 @@ class Controller:
                 self._tried_more(level, window.ended_s)
             case Phase.DOWN:
                 self._tried_fewer(level, window.ended_s)
+            case Phase.RETURN:
+                self._come_back(window.ended_s)
 
     def _no_verdict(self, now_s: float) -> None:
         if self.phase in (Phase.UP, Phase.DOWN):
@@ -322,11 +331,15 @@ class Controller:
         self._settle(self._former(), now_s)
 
     def _former(self) -> int:
+        if self.phase is Phase.RETURN:
+            return self._return_to
         return self.limit if self._base is None else self._base.limit
 
     # --- refusals ----------------------------------------------------------------------------------------------
 
-    def refused(self, at_s: float, epoch: int, who: int, *, throttled: bool) -> int:
+    def refused(
+        self, at_s: float, epoch: int, who: int, *, throttled: bool, held: bool = False, served: bool = True
+    ) -> int:
         """The origin threw a request back; gives the limit from now on.
 
         Parameters
@@ -339,14 +352,34 @@ class Controller:
             Tells requests apart: one that tries again and again is one.
         throttled : bool
             By an answer that says so (429, 503), not by a reset.
+        held : bool
+            It said how long to wait (Retry-After), and everybody does.
+        served : bool
+            Something was served since the last time that everybody waited.
         """
-        if epoch != self.epoch:
-            return self.limit
+        if epoch != self.epoch or (held and not served and self.phase is Phase.RETURN):
+            return self.limit  # no news: all is refused still, and fewer requests would not change that
         self._refusals[who] = at_s
         lately = sum(at_s - then_s <= BURST_S for then_s in self._refusals.values())
         if lately >= (self._enough() if throttled else BURST):
-            self._back_off(at_s)
+            if held and self.phase in (Phase.STEADY, Phase.DOWN) and at_s >= self._returned_until_s:
+                self._stand_back()
+            else:
+                self._back_off(at_s)
         return self.limit
+
+    def _stand_back(self) -> None:
+        """Begin with less when the wait is over, and come back soon."""
+        self._return_to = self._former()
+        self.phase, self._base, self._looks = Phase.RETURN, None, 0
+        self._set(int(self.limit * BACK_OFF))
+
+    def _come_back(self, now_s: float) -> None:
+        if (limit := max(self.limit + 1, int(self.limit * RETURN))) < self._return_to:
+            self._set(limit)
+        else:
+            self._settle(self._return_to, now_s)
+            self._returned_until_s = now_s + WALL_WAIT_S
 
     def _enough(self) -> int:
         """Plain refusals that settle it: fewer where the level is only being tried."""

@@ -109,6 +109,8 @@ class OriginLimiter:
         self._meter = Meter(self._beat_s)
         self._silences = Silences()
         self._work_seen = self._work_told = 0
+        self._work_resumed = 0  # of it, told when requests went out again after a hold
+        self._stopped = False
         self._next_start_s = 0.0
         self._held_until_s: float | None = None
         self._silent_since_s: float | None = None
@@ -224,6 +226,8 @@ class OriginLimiter:
             while (delay_s := self._take_turn()) > 0:
                 await self._clock.sleep(delay_s)
             self.check()
+            if self._stopped:
+                self._stopped, self._work_resumed = False, self._work_told
             self.requests += 1
             self._meter.change(1, self._clock.monotonic_s())
             try:
@@ -275,6 +279,7 @@ class OriginLimiter:
         """As :meth:`hold`, when another process was asked."""
         until_s = self._clock.monotonic_s() + delay_s
         self._held_until_s = max(self._held_until_s or until_s, until_s)
+        self._stopped = True
 
     def backs_off(self, delay_s: float) -> None:
         """A request failed and goes again after `delay_s` seconds."""
@@ -437,7 +442,15 @@ class OriginLimiter:
             is the limiter that was wrong.
         """
         if epoch == self.epoch and (throttled or self._meter.answers):  # a dead host is not a busy one
-            self._apply(self._controller.refused(self._clock.monotonic_s(), epoch, who, throttled=throttled))
+            limit = self._controller.refused(
+                self._clock.monotonic_s(),
+                epoch,
+                who,
+                throttled=throttled,
+                held=throttled and self._hold_s() > 0,
+                served=self._work_told != self._work_resumed,
+            )
+            self._apply(limit)
         return epoch != self.epoch
 
     def beat(self) -> None:
