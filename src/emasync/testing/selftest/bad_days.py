@@ -128,6 +128,7 @@ STRANGE_DAYS: Final = (
     BadDay("503 with a date that has passed", {"status": 503, "retry_after_date_s": -1e9}),
     BadDay("redirect to a sign-in page", {"redirect": "/sign-in"}, final=True),
     BadDay("a document cut off, and says so", {"truncate": 40}, final=True, shapes=DOCUMENTS),
+    BadDay("bytes from further on", {"shift": 1_000}, final=True, shapes=DOCUMENTS),
     BadDay("rows twice", {"misprint": "doubled"}, final=True, shapes=DOCUMENTS),
     BadDay("rows backwards", {"misprint": "backwards"}, final=True, shapes=DOCUMENTS),
     BadDay("the same page again", {"misprint": "same_page"}, final=True, shapes=DOCUMENTS),
