@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import NoReturn
 
 COLLECT_EVERY = 10_000
@@ -13,6 +14,8 @@ the start; a run leaves next to no cycles behind."""
 def program() -> NoReturn:
     """Run what the command line says, and leave with its exit code."""
     gc.set_threshold(COLLECT_EVERY)
+    # pydantic would look for plug-ins of its own in every installed package: 200 files, on a network disk a second
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from emasync.cli.main import main  # noqa: PLC0415 - imports are most of what is searched
 
     try:

@@ -23,6 +23,7 @@ NOT_FOR_HELP = (
 )
 
 NOT_FOR_A_RAW_BUCKET = (
+    "entry_points.txt",  # a file, not a module: plug-ins are looked for where a built-in will not do
     *("aiobotocore", "aiohttp", "botocore", "defusedxml", "fsspec", "msgspec", "numcodecs", "numpy", "rich", "zarr"),
     *("emasync.executors.processes", "emasync.formats", "emasync.hooks.report", "emasync.manifest.archives"),
     *("emasync.manifest.schema", "emasync.plan.select", "emasync.testing", "emasync.volume", "multiprocessing"),
@@ -31,12 +32,14 @@ NOT_FOR_A_RAW_BUCKET = (
 ASKED = """
 import os, socket, sys, threading
 
+opened = []
+sys.addaudithook(lambda event, arguments: event == "open" and opened.append(os.path.basename(str(arguments[0]))))
 listener = socket.create_server(("127.0.0.1", 0))
 
 def tell():
     connection, _ = listener.accept()
     connection.recv(1)
-    os.write(2, "\\n".join(sorted(sys.modules)).encode())
+    os.write(2, "\\n".join([*sorted(sys.modules), *set(opened).intersection(["entry_points.txt"])]).encode())
     os._exit(0)
 
 threading.Thread(target=tell, daemon=True).start()
@@ -45,8 +48,9 @@ source = {"bucket": f"format: raw\\n    url: {url}", "web": f"files: [{{url: {ur
 with open("manifest.yaml", "w") as file:
     file.write(f"version: 1\\ndatasets:\\n  - id: d\\n    source: {sys.argv[1]}\\n    {source}\\n")
 
-from emasync.cli.main import main
-main(["run", "manifest.yaml", "--root", "data", "--quiet"])
+from emasync.__main__ import program
+sys.argv = ["emasync", "run", "manifest.yaml", "--root", "data", "--quiet"]
+program()
 """
 """A run that ends at its first request, and says which modules it had imported by then."""
 
