@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+SECONDS: Final[Mapping[str, float]] = {
+    "s": 1.0,
+    "second": 1.0,
+    "ms": 1e-3,
+    "millisecond": 1e-3,
+    "us": 1e-6,
+    "microsecond": 1e-6,
+}
+"""Units of time that recordings state, lower case, in seconds: UDUNITS-2 names and symbols."""
+
 NANOMETRES: Final[Mapping[str, float]] = {
     "angstrom": 0.1,
     "nanometer": 1.0,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,6 +98,38 @@ def test_pictures_of_a_root_read_each_chunk_that_they_show_once(whole: Whole) ->
     assert [len(array.planes) for array in shown] == [3]
     chunks = [name for name in names if name.isdigit()]
     assert len(chunks) == 3 * 9 - 3 * 3 + 1  # of 27
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another filesystem than the temporary one, where there is one."""
+    memory = Path("/dev/shm")  # noqa: S108 - a filesystem that is not the temporary folder's
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        yield Path(folder)
+
+
+def test_pictures_of_data_outside_the_root_read_each_chunk_once(whole: Whole, elsewhere: Path, tmp_path: Path) -> None:
+    roots = {tree: str(elsewhere / tree) for tree in ("raw", "processed")}
+    for folder in roots.values():
+        Path(folder).mkdir()
+    layout = {"kind": "flexiznam", "project": "p", "mouse": "m", "sample": "brain", "data_root": roots}
+    dataset = {"id": "image", "source": "bucket", "url": f"file://{whole.root.parent}/source/em.zarr"}
+    assert run_within({"version": 1, "layout": layout, "datasets": [dataset]}, tmp_path / "root").ok
+    index = known_index(tmp_path / "root", "image")
+    assert index is not None
+
+    OPENED.names = []
+    (shown,) = gallery(index, lambda: False)
+    names, OPENED.names = OPENED.names, None
+
+    assert len([name for name in names if name.isdigit()]) == 3 * 9 - 3 * 3 + 1  # of 27
+    original = known_index(whole.root, "image")
+    assert original is not None
+    assert [plane.data for plane in shown.planes] == [
+        plane.data for plane in gallery(original, lambda: False)[0].planes
+    ]
+    alts = Page((tmp_path / "root/report.html").read_bytes()).all("alt")
+    assert sum(": plane " in alt for alt in alts) == 3
 
 
 def test_a_part_is_shown_in_its_array(whole: Whole) -> None:

@@ -15,6 +15,7 @@ from emasync.hooks.report.extent import AT_ONCE
 from emasync.hooks.report.pictures import ArrayPictures
 from emasync.hooks.report.planes import spatial_axes
 from emasync.hooks.report.portrait import pictures_of
+from emasync.hooks.report.traces import time_axis
 from emasync.volume.index import DatasetIndex, open_index
 from emasync.volume.index_entry import ArrayEntry
 from emasync.volume.interface import IndexedArray
@@ -32,7 +33,7 @@ CACHE_BYTES: Final = 64 << 20
 
 
 def chosen(entries: Iterable[ArrayEntry]) -> list[ArrayEntry]:
-    """Arrays to show, each at the level that fills a picture with the least to read: images before segments.
+    """Arrays to show, each at the level that fills a picture with the least to read: images, segments, recordings.
 
     Parameters
     ----------
@@ -40,12 +41,22 @@ def chosen(entries: Iterable[ArrayEntry]) -> list[ArrayEntry]:
         Of one dataset; the first :data:`LOOKED_AT` of them.
     """
     groups: dict[tuple[str, str], list[ArrayEntry]] = {}
+    recordings: list[ArrayEntry] = []
     for entry in islice(entries, LOOKED_AT):
-        if entry.role in ("image", "labels") and spatial_axes(entry.axes) and _something(entry):
+        if entry.role not in ("image", "labels") or not _something(entry):
+            continue
+        if _is_recording(entry):
+            recordings.append(entry)
+        elif spatial_axes(entry.axes):
             groups.setdefault((entry.asset, entry.array), []).append(entry)
     levels = [_level(group) for group in groups.values()]
     images, segments = ([level for level in levels if level.role == role] for role in ("image", "labels"))
-    return [*images[:1], *segments[:1], *images[1:], *segments[1:]][:MOST_ARRAYS]
+    recordings.sort(key=lambda entry: len(entry.axes), reverse=True)  # many channels before one
+    return [*images[:1], *segments[:1], *images[1:], *segments[1:], *recordings][:MOST_ARRAYS]
+
+
+def _is_recording(entry: ArrayEntry | IndexedArray) -> bool:
+    return time_axis(entry.axes, entry.asset, entry.array) is not None
 
 
 def _something(entry: ArrayEntry) -> bool:
@@ -63,7 +74,9 @@ def _extent(entry: ArrayEntry) -> int:
 
 
 def selected(array: IndexedArray) -> Mapping[str, int]:
-    """Where to cut the axes that are neither space nor colours: at their first position."""
+    """Where to cut the axes of an image that are neither space nor colours: at their first position."""
+    if _is_recording(array):
+        return {}
     names = [name.lower() for name in array.axes]
     return {
         name: array.bounds.start[axis]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+PNG: Final = "image/png"
+SVG: Final = "image/svg+xml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,15 +16,17 @@ class Picture:
     Attributes
     ----------
     data : bytes
-        PNG.
     alt : str
         For who does not see it.
     caption : str
+    kind : str
+        Media type of `data`.
     """
 
     data: bytes
     alt: str
     caption: str
+    kind: str = PNG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,7 @@ class ArrayPictures:
     about : str
         Level, shape, voxel size, type.
     planes : tuple of Picture
+        Or the traces of a recording.
     coverage : Picture or None
         Of an array that is here in part.
     note : str or None

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from emasync.model.run_record import Sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Numbers = npt.NDArray[np.float64]
 
 EXTRA: Final = "report"
 """Of pyproject.toml: what charts and pictures need."""
@@ -25,6 +31,9 @@ _BYTES, _OBJECTS = "#2f7ed8", "#d9822b"  # told apart by people who see no red o
 _A_FEW: Final = 3
 
 _STYLE: Final = "<style>svg{color:#24292f}@media (prefers-color-scheme: dark){svg{color:#d0d7de}}</style>"
+
+_FINER: Final = re.compile(r"(\.[0-9]{2})[0-9]+")
+"""Digits of coordinates that nobody sees, a hundredth of a point and less: half of a picture of traces."""
 
 _SETTINGS: Final[dict[Any, Any]] = {  # Any: of matplotlib, which checks them
     "svg.fonttype": "none",  # letters stay letters: smaller, and in the reader's font
@@ -66,6 +75,38 @@ def throughput(samples: Sequence[Sample]) -> bytes:
         return _svg(figure)
 
 
+def traces(low: Numbers, high: Numbers, gap: float, *, channels: range, seconds: tuple[float, float] | None) -> bytes:
+    """Lines of a recording, one below the other, as SVG.
+
+    Parameters
+    ----------
+    low, high : ndarray of float
+        Columns by channels: what each point of a line spans.
+    gap : float
+        Between two lines.
+    channels : range
+        Their numbers.
+    seconds : (float, float) or None
+        Of the first and the last column; None where nobody tells the rate.
+    """
+    lines = len(channels)
+    begin, end = seconds if seconds is not None else (0.0, 1.0)
+    places = np.repeat(np.linspace(begin, end, len(low)), 2)
+    levels = -gap * np.arange(lines)
+    with _figure(height=0.8 + 0.22 * max(lines, 4)) as figure:
+        axes = figure.subplots()
+        axes.plot(places, np.stack((low, high), axis=1).reshape(-1, lines) + levels, color=_BYTES, linewidth=0.6)
+        axes.set_yticks(levels, [f"{channel}" for channel in channels])
+        axes.set_ylabel("channel")
+        axes.tick_params(left=False)
+        axes.spines["left"].set_visible(False)
+        axes.margins(x=0, y=0.02)
+        if seconds is None:
+            axes.set_xticks([])
+        axes.set_xlabel("samples" if seconds is None else "seconds since the beginning")
+        return _svg(figure)
+
+
 def _unit(time_s: float) -> tuple[str, float]:
     """Name and seconds of the longest unit of which there are a few."""
     units = (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0), ("seconds", 1.0))
@@ -93,5 +134,5 @@ def _svg(figure: Figure) -> bytes:
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
-    text = text[text.index("<svg") :]  # no document type
+    text = _FINER.sub(r"\1", text[text.index("<svg") :])  # no document type
     return text.replace("<defs>", f"<defs>{_STYLE}", 1).replace(_INK, "currentColor").encode()

@@ -16,6 +16,7 @@ from emasync.hooks.report.drawing import Bar, Side, bar_of, contrast_of, pixels_
 from emasync.hooks.report.extent import coverage_png, extent_of
 from emasync.hooks.report.pictures import ArrayPictures, Picture
 from emasync.hooks.report.planes import Plane, planes_of, spatial_axes
+from emasync.hooks.report.traces import about, time_axis, traces_of
 from emasync.model.units import NANOMETRES
 from emasync.volume.absence import name_of
 from emasync.volume.interface import IndexedArray
@@ -52,10 +53,12 @@ def pictures_of(
     hurry : callable
         Whether to leave out what is not drawn yet.
     """
-    shown = ArrayPictures(name=name_of(array).removeprefix(f"{array.dataset}/"), about=_about(array))
+    time = time_axis(array.axes, array.asset, array.array)
+    draw, told = (_planes, _about(array)) if time is None else (traces_of, about(array, time))
+    shown = ArrayPictures(name=name_of(array).removeprefix(f"{array.dataset}/"), about=told)
     try:
         coverage = _coverage(array) if partly else None
-        return replace(shown, planes=tuple(_planes(open_volume(), hurry)), coverage=coverage)
+        return replace(shown, planes=tuple(draw(open_volume(), hurry)), coverage=coverage)
     except EmasyncError as error:
         return replace(shown, note=error.message)
     except Exception as error:  # noqa: BLE001 - whatever a library makes of odd voxels costs one picture

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from xml.etree.ElementTree import Element
 
 from emasync.hooks.report.markup import data_uri, tag
-from emasync.hooks.report.pictures import ArrayPictures, Picture
+from emasync.hooks.report.pictures import PNG, SVG, ArrayPictures, Picture
+
+_CLASSES: Final = {PNG: "plane", SVG: "traces"}
 
 
 def show(arrays: Sequence[ArrayPictures]) -> list[Element]:
@@ -17,7 +20,7 @@ def show(arrays: Sequence[ArrayPictures]) -> list[Element]:
 def _array(array: ArrayPictures) -> Element:
     about = tag("figcaption", tag("strong", array.name), " ", array.about)
     note = tag("p", f"No picture: {array.note}", class_="sum") if array.note else None
-    planes = tag("div", [_picture(plane, "plane") for plane in array.planes], class_="planes")
+    planes = tag("div", [_picture(plane, _CLASSES[plane.kind]) for plane in array.planes], class_="planes")
     coverage = None if array.coverage is None else _picture(array.coverage, "coverage")
     return tag("figure", planes if array.planes else None, coverage, about, note, class_="array")
 
@@ -26,9 +29,7 @@ def show_boxes(pictures: Sequence[Picture]) -> Element | None:
     """Where a box lies in its array; None where there is none."""
     if not pictures:
         return None
-    views = tag(
-        "div", [tag("img", src=data_uri("image/png", one.data), alt=one.alt) for one in pictures], class_="planes"
-    )
+    views = tag("div", [tag("img", src=data_uri(one.kind, one.data), alt=one.alt) for one in pictures], class_="planes")
     return tag(
         "figure",
         views,
@@ -38,5 +39,5 @@ def show_boxes(pictures: Sequence[Picture]) -> Element | None:
 
 
 def _picture(picture: Picture, kind: str) -> Element:
-    image = tag("img", src=data_uri("image/png", picture.data), alt=picture.alt, class_=kind)
+    image = tag("img", src=data_uri(picture.kind, picture.data), alt=picture.alt, class_=kind)
     return tag("figure", image, tag("figcaption", picture.caption))
