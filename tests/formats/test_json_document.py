@@ -125,3 +125,16 @@ def test_fields_know_their_place() -> None:
     assert root.member("missing").optional_text() is None
     with pytest.raises(FormatError, match=r"^k is an object of 2 members; rule"):
         raise root.broken("rule")
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a\\ud800": ["x\\uDFFFy", NaN, 1]}', b'{"a\xed\xa0\x80": ["x\xed\xbf\xbfy", NaN, 1]}']
+)
+def test_halves_of_characters_are_replaced_and_whole_ones_are_not(data: bytes) -> None:
+    """RFC 8259, section 8.2: parsers differ about them, and no file or name can hold one."""
+    found = parse_object("a", data)
+    json.dumps(found, ensure_ascii=False).encode()
+    ((key, value),) = found.items()
+    assert isinstance(value, list)
+    assert (key[:2], value[0], value[2]) == ("a?", "x?y", 1)
+    assert parse_object("a", b'{"a": "\\ud83e\\udde0"}') == {"a": "\U0001f9e0"}

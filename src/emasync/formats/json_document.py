@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from emasync.errors import FormatError
 from emasync.model.task import escape_for_log
@@ -22,6 +23,9 @@ MAX_DOCUMENT_BYTES = 16 << 20  # label colours and properties reach megabytes; p
 MAX_CONSOLIDATED_BYTES = 64 << 20  # one document for thousands of arrays
 MAX_DEPTH = 64  # real metadata nests about 12 deep
 _SHOWN = 60
+
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""Perhaps a half: escaped ones of whole pairs look the same."""
 
 
 def parse_object(key: str, data: bytes, *, limit_bytes: int = MAX_DOCUMENT_BYTES) -> JsonObject:
@@ -40,6 +44,10 @@ def parse_object(key: str, data: bytes, *, limit_bytes: int = MAX_DOCUMENT_BYTES
     ------
     FormatError
         Too long, too deep, not JSON (RFC 8259; ``NaN`` and ``Infinity`` are let through), or no object.
+
+    Notes
+    -----
+    Halves of characters (RFC 8259, section 8.2) are replaced: they would be an error wherever a text is written.
     """
     shown = escape_for_log(key)
     if len(data) > limit_bytes:
@@ -54,7 +62,13 @@ def parse_object(key: str, data: bytes, *, limit_bytes: int = MAX_DOCUMENT_BYTES
         raise FormatError(f"{shown}: expected a JSON object, got {describe(value)}", location=key)
     if _deeper_than(value, MAX_DEPTH):
         raise FormatError(f"{shown}: nested deeper than {MAX_DEPTH} levels", location=key)
-    return value
+    return value if _HALF.search(data) is None else _of_whole_characters(value)
+
+
+def _of_whole_characters(value: JsonObject) -> JsonObject:
+    """Texts with a question mark in the place of each half of a surrogate pair: no file and no name can hold one."""
+    found: JsonObject = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    return found
 
 
 def write_object(value: JsonObject) -> bytes:

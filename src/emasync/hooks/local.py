@@ -107,6 +107,8 @@ class LocalTree:
                 for count, entry in enumerate(entries):
                     if count >= MAX_NAMES:
                         break
+                    if not _is_text(entry.name):
+                        continue
                     if entry.is_dir(follow_symlinks=False) or join(place, entry.name) in self._outlying():
                         folders.append(entry.name)
                     elif entry.is_file(follow_symlinks=False):
@@ -129,6 +131,15 @@ class LocalTree:
         except EmasyncError:
             return None
         return None if facts is None else LocalFile(self._sink, place, facts.size_bytes, facts.mtime_ns)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is UTF-8: another one is none of ours, and no document can hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,3 +73,17 @@ def test_a_file_without_subject_and_with_an_imaging_plane(tmp_path: Path) -> Non
     assert values(asset, "acquired_at", "subject_id") == ["2016-01-07T13:44:20+01:00", None]
     assert values(array, "metadata_convention", "sampling_rate_hz") == ["NWB 1.0.6", 30.0]
     assert vector(array, "voxel_size_{}_nm") == [2000.0, 500.0, 500.0]
+
+
+def test_texts_that_are_no_utf_8_are_told_with_marks_in_their_place(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        file.attrs["nwb_version"] = "2.7.0"
+        text = h5py.string_dtype("utf-8")
+        file.create_dataset("session_description", data=b"caf\xe9", dtype=text)
+        file["general/subject/subject_id"] = "7"
+        file["acquisition/a/data"] = np.zeros((20, 4), "<i2")
+        file["acquisition/a"].attrs["neurodata_type"] = "ElectricalSeries"
+    asset = described(tmp_path / "root", {"a.nwb": (tmp_path / "a.nwb").read_bytes()}).asset("d", "a.nwb")
+    assert values(asset, "subject_id") == ["7"]
+    assert values(asset, "description")[0].startswith("caf")
+    assert values(asset["arrays"][0], "n_samples", "n_channels") == [20, 4]

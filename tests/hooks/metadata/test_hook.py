@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,3 +212,14 @@ def test_a_hook_or_dataset_that_there_is_not_is_named(copied: Root) -> None:
         api.hooks(copied.path, ["metadat"])
     with pytest.raises(InputError, match="no dataset x; there are nacc-2-box, nacc-2-s3"):
         api.hooks(copied.path, only=["x"])
+
+
+def test_a_strangers_name_that_is_no_text_harms_nobody(tmp_path: Path) -> None:
+    put(tmp_path / "one", ONE_LEVEL)
+    (tmp_path / "one" / os.fsdecode(b"\xff.tif")).write_bytes(b"II*\0")
+    run_hook(tmp_path, ONE)
+    assert vector(Root(tmp_path).asset("one")["arrays"][0], "voxel_size_{}_nm") == [8.0, 4.0, 4.0]
+    put(tmp_path / "other", {"fine.bin": b""})
+    (tmp_path / "other" / os.fsdecode(b"\xff.tif")).write_bytes(b"II*\0")
+    run_hook(tmp_path, DatasetFacts(id="other", folder="other"))
+    assert [asset["asset"] for asset in Root(tmp_path).dataset("other")["assets"]] == ["other"]

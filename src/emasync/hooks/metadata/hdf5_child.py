@@ -34,13 +34,30 @@ def main() -> None:
         _confine(job["processor_s"], job["memory_bytes"])
         source = AskedSource(job["name"], job["size_bytes"], asks, jobs)
         try:
-            data = orjson.dumps(facts_of(source), option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+            data = as_json(facts_of(source))
         except FormatError as error:
             send(asks, "format", str(error).encode())
         except InputError as error:
             send(asks, "input", str(error).encode())
         else:
             send(asks, "done", data)
+
+
+def as_json(facts: dict[str, Any]) -> bytes:
+    """As bytes (Any: JSON); h5py gives what is not UTF-8 as halves of characters, which JSON has no place for."""
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    try:
+        return orjson.dumps(facts, option=options)
+    except TypeError:
+        return orjson.dumps(_of_whole_characters(facts), option=options)
+
+
+def _of_whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_of_whole_characters(key): _of_whole_characters(inner) for key, inner in value.items()}
+    return [_of_whole_characters(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _confine(processor_s: int, memory_bytes: int) -> None:
