@@ -97,6 +97,15 @@ def test_probing_measures_and_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / ".emasync/partial").iterdir()) == []
 
 
+def test_trial_files_of_a_killed_run_go(tmp_path: Path) -> None:
+    partial = tmp_path / ".emasync/partial"
+    partial.mkdir(parents=True)
+    for name in (".trial-0123abcd-0", ".trial-0123abcd-1-new", ".trial-89abcdef-case", "3-object-0"):
+        (partial / name).write_bytes(b"left")
+    probe(tmp_path, files=1)
+    assert [path.name for path in partial.iterdir()] == ["3-object-0"]
+
+
 def test_looking_writes_nothing(tmp_path: Path) -> None:
     facts = probe(tmp_path / "root", measure=False)
     assert (facts.case_sensitive, facts.create_s, facts.sync_s) == (None, None, None)

@@ -16,6 +16,8 @@ from emasync.disk.sink import PARTIAL_FOLDER
 from emasync.errors import InputError
 
 _SAMPLE_BYTES = 16 << 10
+_TRIAL = ".trial-"
+"""What names of trial files begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +134,11 @@ def probe(
 
 def _measure(folder: Path, files: int, clock: Callable[[], float]) -> tuple[bool, float, float]:
     """Case sensitivity, seconds to create, seconds to sync."""
-    stem = f".trial-{secrets.token_hex(4)}"
+    stem = f"{_TRIAL}{secrets.token_hex(4)}"
     create_s, sync_s = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _remove(folder, _TRIAL)  # of a run that was killed in the middle of this: it had the lock, as we have now
         for number in range(max(files, 1)):
             created, synced = _try_one(folder, f"{stem}-{number}", clock)
             create_s.append(created)
@@ -145,9 +148,13 @@ def _measure(folder: Path, files: int, clock: Callable[[], float]) -> tuple[bool
     except OSError as error:
         raise translate(error, "make trial files in", str(folder)) from error
     finally:
-        for left in folder.glob(f"{stem}-*"):
-            left.unlink(missing_ok=True)
+        _remove(folder, stem)
     return sensitive, median(create_s), median(sync_s)
+
+
+def _remove(folder: Path, stem: str) -> None:
+    for left in folder.glob(f"{stem}*"):
+        left.unlink(missing_ok=True)
 
 
 def _try_one(folder: Path, name: str, clock: Callable[[], float]) -> tuple[float, float]:
