@@ -65,7 +65,7 @@ def _derived(race: RaceResult, one: Standing) -> dict[str, float | None]:
 
 def as_markdown(results: Results) -> str:
     """For people: facts, targets, figures, one table a race, command lines."""
-    facts = "\n".join(f"- {name}: {_flat(value)}" for name, value in results.facts.items())
+    facts = "\n".join(f"- {name}: {flat(value)}" for name, value in results.facts.items())
     figures = "\n".join(f"| {name} | {value:.4g} |" for name, value in results.figures.items())
     parts = ["# Transfer benchmark", facts, "## Targets", target_table(judge(results))]
     if figures:
@@ -76,9 +76,10 @@ def as_markdown(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _flat(value: object) -> str:
+def flat(value: object) -> str:
+    """A fact in one line."""
     if isinstance(value, dict):
-        return "; ".join(f"{name} {_flat(inner)}" for name, inner in value.items()) or "none"
+        return "; ".join(f"{name} {flat(inner)}" for name, inner in value.items()) or "none"
     return str(value)
 
 

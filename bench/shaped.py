@@ -135,11 +135,12 @@ class ShapedServer:
                         await refuse(loop, connection, "503 Service Unavailable", close=True)
                         return
                     await asyncio.sleep(self.shape.first_byte_s)
-                    await self._answer(loop, connection, parse(head))
+                    await self.answer(loop, connection, parse(head))
         finally:
             self._open -= 1
 
-    async def _answer(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, asked: Asked) -> None:
+    async def answer(self, loop: asyncio.AbstractEventLoop, connection: socket.socket, asked: Asked) -> None:
+        """Answer one request, in the server's manner."""
         page = listing_page(asked.query)
         path = self.pages / f"{page}.xml" if page else self.files / asked.path.lstrip("/")
         if ".." in asked.path or not path.is_file():
@@ -215,24 +216,26 @@ async def read_head(loop: asyncio.AbstractEventLoop, connection: socket.socket, 
 
 
 async def refuse(
-    loop: asyncio.AbstractEventLoop, connection: socket.socket, status: str, *, close: bool = False
+    loop: asyncio.AbstractEventLoop, connection: socket.socket, status: str, *fields: str, close: bool = False
 ) -> None:
     """Send an answer without body."""
-    ending = "Connection: close\r\n" if close else ""
-    await loop.sock_sendall(connection, f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n{ending}\r\n".encode())
+    lines = [f"HTTP/1.1 {status}", "Content-Length: 0", *fields, *(["Connection: close"] if close else [])]
+    await loop.sock_sendall(connection, "\r\n".join((*lines, "", "")).encode())
 
 
 @contextlib.contextmanager
-def shaped(shape: str, files: Path, pages: Path) -> Iterator[str]:
+def shaped(shape: str, files: Path, pages: Path, script: Path = Path(__file__)) -> Iterator[str]:
     """Run a shaped server in a process of its own; gives its URL.
 
     Parameters
     ----------
     shape : str
-        Key of :data:`SHAPES`.
+        Key of :data:`SHAPES`, or what `script` calls its own.
     files, pages : Path
+    script : Path
+        Another server with the same command line.
     """
-    command = [sys.executable, str(Path(__file__).resolve()), shape, str(files), str(pages)]
+    command = [sys.executable, str(script.resolve()), shape, str(files), str(pages)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None  # noqa: S101 - asked for above

@@ -87,7 +87,9 @@ def peak_rss_mib(results: Results) -> float | None:
     return max((one.peak_rss_bytes / MIB for one in ours), default=None)
 
 
-def _figure(name: str, factor: float = 1.0) -> Callable[[Results], float | None]:
+def figure(name: str, factor: float = 1.0) -> Callable[[Results], float | None]:
+    """A figure by its name, in another unit by `factor`."""
+
     def measured(results: Results) -> float | None:
         value = results.figures.get(name)
         return None if value is None else value * factor
@@ -98,9 +100,9 @@ def _figure(name: str, factor: float = 1.0) -> Callable[[Results], float | None]
 def _targets() -> Iterator[Target]:
     for tls, how in ((False, "plain"), (True, "TLS")):
         for family, bound in (("curl", 1.0), ("aiohttp", 0.5), ("aria2c", 0.4), ("s5cmd", 0.2)):
-            figure = wall_against("small64k", family, tls=tls)
-            yield Target(f"20,000 x 64 KiB, {how}, wall against {family}", "<=", bound, figure)
-    yield Target("CPU of one more 64 KiB object", "<=", 75, _figure("marginal_cpu_us emasync"), "us")
+            wall = wall_against("small64k", family, tls=tls)
+            yield Target(f"20,000 x 64 KiB, {how}, wall against {family}", "<=", bound, wall)
+    yield Target("CPU of one more 64 KiB object", "<=", 75, figure("marginal_cpu_us emasync"), "us")
     on_disk = wall_against("small64k", "curl", where="disk")
     yield Target("20,000 x 64 KiB, disk, durable, wall against curl and sync", "<=", 1.0, on_disk)
     rivals = ("curl", "aria2c", "s5cmd", "obstore")
@@ -113,8 +115,8 @@ def _targets() -> Iterator[Target]:
         yield Target(f"{case}: goodput of our defaults against our best fixed setting", ">=", 0.9, fixed)
         yield Target(f"{case}: goodput against the best peer", ">=", 1.0, goodput_against(case, RaceResult.best_peer_s))
     yield Target("peak memory in any case", "<=", 200, peak_rss_mib, "MiB")
-    yield Target("wall of ledger, CRC32C and durability, tmpfs", "<=", 15, _figure("overhead", 100), "%")
-    yield Target("start of the process to first request", "<=", 0.4, _figure("start_up_s"), "s")
+    yield Target("wall of ledger, CRC32C and durability, tmpfs", "<=", 15, figure("overhead", 100), "%")
+    yield Target("start of the process to first request", "<=", 0.4, figure("start_up_s"), "s")
 
 
 TARGETS = tuple(_targets())
