@@ -80,6 +80,7 @@ def test_texts_that_are_no_utf_8_are_told_with_marks_in_their_place(tmp_path: Pa
         file.attrs["nwb_version"] = "2.7.0"
         text = h5py.string_dtype("utf-8")
         file.create_dataset("session_description", data=b"caf\xe9", dtype=text)
+        file.attrs.create("comment", b"caf\xe9", dtype=text)
         file["general/subject/subject_id"] = "7"
         file["acquisition/a/data"] = np.zeros((20, 4), "<i2")
         file["acquisition/a"].attrs["neurodata_type"] = "ElectricalSeries"

@@ -49,6 +49,19 @@ def test_the_table_opens_in_pandas_with_the_types_that_metadata_json_tells(shipp
     assert set(traces["lossy"].dropna()) <= {False}
 
 
+@pytest.mark.parametrize("name", ["dandi-000728", "em-datasets", "aind-ephys-benchmark"])
+def test_numbers_are_numbers_for_whoever_opens_the_table_without_being_told(
+    shipped: Callable[[str], Root], name: str
+) -> None:
+    table = pd.read_csv(shipped(name).path / "metadata.csv")
+    numbers = [column for column, dtype in COLUMNS.items() if dtype in ("Int64", "float64")]
+    assert {table[column].dtype.kind for column in numbers} <= {"i", "f"}
+    told = table.convert_dtypes()
+    known = [column for column in numbers if COLUMNS[column] == "Int64" and told[column].notna().any()]
+    assert "shape_x" in known or "n_samples" in known
+    assert {str(told[column].dtype) for column in known} == {"Int64"}
+
+
 def test_the_parquet_table_says_the_same(shipped: Callable[[str], Root]) -> None:
     root = shipped("em-datasets")
     table = pd.read_parquet(root.path / "metadata.parquet")
@@ -215,11 +228,9 @@ def test_a_hook_or_dataset_that_there_is_not_is_named(copied: Root) -> None:
 
 
 def test_a_strangers_name_that_is_no_text_harms_nobody(tmp_path: Path) -> None:
-    put(tmp_path / "one", ONE_LEVEL)
-    (tmp_path / "one" / os.fsdecode(b"\xff.tif")).write_bytes(b"II*\0")
+    odd = os.fsdecode(b"\xff")
+    put(tmp_path / "one/a", ONE_LEVEL)
+    put(tmp_path / "one" / odd, {"subject.json": {"subject_id": "7"}, f"{odd}.tif": b"II*\0"})
+    put(tmp_path / "one" / odd / "b", ONE_LEVEL)
     run_hook(tmp_path, ONE)
-    assert vector(Root(tmp_path).asset("one")["arrays"][0], "voxel_size_{}_nm") == [8.0, 4.0, 4.0]
-    put(tmp_path / "other", {"fine.bin": b""})
-    (tmp_path / "other" / os.fsdecode(b"\xff.tif")).write_bytes(b"II*\0")
-    run_hook(tmp_path, DatasetFacts(id="other", folder="other"))
-    assert [asset["asset"] for asset in Root(tmp_path).dataset("other")["assets"]] == ["other"]
+    assert [asset["asset"] for asset in Root(tmp_path).dataset("one")["assets"]] == ["a"]
