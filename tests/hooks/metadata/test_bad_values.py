@@ -184,3 +184,13 @@ def test_strangers_texts_are_bounded_and_no_formula_or_markup_gets_out(tmp_path:
     summary = (root.path / "METADATA_SUMMARY.md").read_text()
     assert "<script>" not in summary
     assert "\\<script\\>" in summary
+
+
+@pytest.mark.parametrize("dtype", ["=1+1", "int999", "O", "V8", "", None, "(2,)i2", "i2,i2"])
+def test_a_type_that_is_none_leaves_the_length_of_a_recording_unknown(tmp_path: Path, dtype: str | None) -> None:
+    kwargs = {"file_paths": ["t.raw"], "num_channels": 4, "dtype": dtype, "sampling_frequency": 30000.0}
+    root = described(tmp_path, {"r/binary.json": {"kwargs": kwargs}, "r/t.raw": bytes(81)})
+    asset = root.asset("d")
+    (array,) = asset["arrays"]
+    assert values(array, "sampling_rate_hz", "n_channels", "n_samples") == [30000.0, 4, None]
+    assert not [note for note in (*root.dataset("d")["notes"], *asset["notes"]) if "report" in note]

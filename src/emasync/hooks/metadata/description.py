@@ -226,7 +226,7 @@ def _itemsize(fields: Merged) -> int | None:
     dtype = fields["dtype"].value if "dtype" in fields else None
     try:
         return np.dtype(str(dtype)).itemsize if dtype is not None else None
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # as numpy says what is none of its types
         return None
 
 

@@ -126,7 +126,7 @@ def _samples(disk: LocalTree, place: str, dtype: str, channels: float | None, to
     file, offset = disk.file(place), number_of(member(told, "file_offset")) or 0
     try:
         frame_bytes = np.dtype(dtype).itemsize * int(channels or 0)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):  # as numpy says what is none of its types
         return None
     if file is None or frame_bytes <= 0:
         return None
