@@ -393,7 +393,7 @@ class LargeObject:
         self._release_unused(version)
 
     async def finish(self) -> None:
-        """Judge the digests of a settled object and hand it to the committer, or put it back where parts were wanted.
+        """Judge the digests of a settled object and hand it to the committer, or let go of it where parts were wanted.
 
         Raises
         ------
@@ -406,8 +406,7 @@ class LargeObject:
             self.abandon()
             raise self._error
         if self._aim.wanted is not None and not version.complete:
-            self.abandon()
-            await self._context.ledger.call("release", [self.task])
+            self.abandon()  # it stays leased: the rest is not asked for in this run
             return
         partial = await self.reserve(version)
         try:
