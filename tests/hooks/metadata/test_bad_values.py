@@ -194,3 +194,12 @@ def test_a_type_that_is_none_leaves_the_length_of_a_recording_unknown(tmp_path: 
     (array,) = asset["arrays"]
     assert values(array, "sampling_rate_hz", "n_channels", "n_samples") == [30000.0, 4, None]
     assert not [note for note in (*root.dataset("d")["notes"], *asset["notes"]) if "report" in note]
+
+
+def test_names_of_axes_and_codecs_are_bounded_too(tmp_path: Path) -> None:
+    files = ngff([8.0, 4.0, 4.0])
+    files[".zattrs"]["multiscales"][0]["axes"][0]["name"] = "y" * 100_000
+    files["0/.zarray"] |= {"filters": [{"id": "f" * 90} for _ in range(1_000)]}
+    (array,) = described(tmp_path, files).asset("d")["arrays"]
+    assert all(len(value) < 2_100 for value in values(array, "axes", "codec_chain") if value is not None)
+    assert len((tmp_path / "metadata.csv").read_text()) < 20_000

@@ -110,9 +110,10 @@ class Claims:
             self.found.append(claim)
 
     def claim(self, name: str, value: Value | None, where: str, **more: str | int | None) -> None:
-        """A value that was checked by the caller; None for nothing said."""
+        """A value that was checked by the caller, a text but for its length; None for nothing said."""
         if value is not None and value not in ("", ()):
-            self.add(self._made(name, value, where, more))
+            whole = not isinstance(value, str) or len(value) <= MAX_TEXT
+            self.add(self._made(name, value if whole else text_of(value), where, more))
 
     def place(self, where: str) -> str:
         """Document and member."""
