@@ -21,7 +21,7 @@ def hooks(
     root: Root,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[HOOK]...", help="index, metadata, flexiznam, report, or of plug-ins; all by default."),
+        typer.Argument(metavar="HOOK", help="index, metadata, flexiznam, report, or of plug-ins; all by default."),
     ] = None,
     *,
     only: Only = None,
