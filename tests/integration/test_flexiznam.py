@@ -210,6 +210,10 @@ def test_sessions_and_recordings(flat: Flat, tmp_path: Path) -> None:
         "S20230331_0/R160102_ecephys/sidecars/data_description.json",
         "S20230331_0/R160102_ecephys/sidecars/session.json",
     ]
+    assert list(files_below(root / "flexiznam/processed")) == [
+        f"aind_open/655565/S20230331/R144736_ecephys/sorted_2023-06-01_10-11-12/{path}"
+        for path in ("data_description.json", "postprocessed/a.zarr/.zgroup", "session.json")
+    ], "the tool walks the raw folders only: nothing needs to lie beside its recording here"
     first = acquisition(root, "aind_open/655565/S20230331")["children"]["S20230331"]
     recording = first["children"]["R144736_ecephys"]
     assert list(first) == ["type", "genealogy", "path", "children"]

@@ -17,7 +17,7 @@ from emasync.layouts.flexiznam.names import HOME
 from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register, mice_in, page_place
 from emasync.manifest.layout import FlexiznamLayout as Asked
 from emasync.model.task import ObjectEntry
-from emasync.plan.flexiznam import FlexiznamLayout
+from emasync.plan.flexiznam import LOOKS_AT_ONCE, FlexiznamLayout
 from emasync.plan.flexiznam_naming import Naming, Settled
 from emasync.plan.layout import layout_for
 from emasync.plan.written import MemoryDocuments
@@ -230,6 +230,12 @@ def test_a_session_that_somebody_named_is_not_taken_for_another() -> None:
     assert naming(register).entity(other).path.split("/")[2] == "S20230331_0"
 
 
+def test_a_name_that_was_given_is_taken_though_nothing_hangs_on_it_yet() -> None:
+    register = Register()
+    names = [register.session("p/m", "S20230331", identity) for identity in ("one", "two", "one", "three")]
+    assert names == ["S20230331", "S20230331_0", "S20230331", "S20230331_1"]
+
+
 def test_a_folder_and_an_entity_never_share_a_place() -> None:
     register = Register()
     register.entity(Entity(path="p/m/S1", kind="session"))
@@ -301,6 +307,45 @@ async def test_folders_that_hold_folders_or_are_stores_lie_beside_their_recordin
         "flat": "raw/p/1/S20230331/R144736_ecephys/flat/x",
         "store": "raw/p/1/S20230331/R144736_ecephys.store/x",
     }
+
+
+class SlowTree(Tree):
+    """Answers for a folder once so many are asked for."""
+
+    def __init__(self, levels: dict[str, Children], together: int) -> None:
+        super().__init__(levels)
+        self.waiting = self.most = 0
+        self.together = asyncio.Barrier(together)
+
+    async def children(self, folder: str) -> Children:
+        if folder:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+            await self.together.wait()
+            self.waiting -= 1
+        return await super().children(folder)
+
+
+async def test_folders_of_a_recording_are_looked_at_side_by_side() -> None:
+    names = tuple(f"folder {number:02d}" for number in range(2 * LOOKS_AT_ONCE))
+    tree = SlowTree({"": Children(names, ()), **dict.fromkeys(names, Children((), ("x",)))}, LOOKS_AT_ONCE)
+    async with asyncio.timeout(20):
+        settled = await settle(FlexiznamLayout(ASKED), MemoryDocuments(), tree)
+    assert tree.most == LOOKS_AT_ONCE
+    assert sorted(tree.asked) == ["", *names]
+    assert settled.folders is not None
+    assert set(settled.folders.values()) == {f"R144736_ecephys/{name}" for name in names}
+
+
+async def test_a_folder_that_cannot_be_looked_at_is_the_asset_that_fails() -> None:
+    class Broken(Tree):
+        async def children(self, folder: str) -> Children:
+            if folder:
+                raise SourceError(f"{folder} cannot be listed")
+            return await super().children(folder)
+
+    with pytest.raises(SourceError, match="a cannot be listed"):
+        await settle(FlexiznamLayout(ASKED), MemoryDocuments(), Broken({"": Children(("a", "b"), ())}))
 
 
 async def test_a_store_is_not_taken_apart() -> None:

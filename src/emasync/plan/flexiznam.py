@@ -7,6 +7,7 @@ written down (:mod:`emasync.layouts.flexiznam.register`) before an object of it 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from emasync.errors import DestinationError
@@ -16,7 +17,11 @@ from emasync.manifest.layout import FlexiznamLayout as Asked
 from emasync.plan.flexiznam_naming import Naming, Settled
 from emasync.plan.layout import Keeper
 from emasync.plan.signs import INFO, N5_DOCUMENT, ZARR_DOCUMENTS
+from emasync.plan.verdict import decisive
 from emasync.sources.interface import FilesFound, Recorded, Tree, TreeFound
+
+LOOKS_AT_ONCE: Final = 16
+"""Folders of an asset that the source is asked for side by side."""
 
 _NODE: Final = frozenset((*ZARR_DOCUMENTS, N5_DOCUMENT, INFO))
 """Documents that make a folder one store, which is not to be taken apart."""
@@ -109,11 +114,10 @@ class FlexiznamLayout:
         top = await found.tree.children("") if found.asset and recorded.derived is None else None
         if top is None or _NODE.intersection(top.objects):
             return naming.whole(found.path, recorded)
-        inside = not is_top(naming.entity(recorded).path)
-        deep = {
-            name: not inside or kind_by_name(name) is not None or await _is_deep(found.tree, name)
-            for name in top.folders
-        }
+        deep = dict.fromkeys(top.folders, True)
+        if not is_top(naming.entity(recorded).path):
+            shallow = [name for name in top.folders if kind_by_name(name) is None]
+            deep |= await _depths(found.tree, shallow)
         return naming.asset(found.path, recorded, deep)
 
 
@@ -125,6 +129,20 @@ async def _told(found: FilesFound | TreeFound) -> dict[str, Recorded | None]:
         paths = [entry.key if entry.path is None else entry.path for entry in found.entries]
         return {path: await found.recorded(path) for path in paths}
     return {found.path: await found.recorded(found.path)}
+
+
+async def _depths(tree: Tree, folders: Sequence[str]) -> dict[str, bool]:
+    """Whether each folder is deep, some looked at side by side: the source is asked for each."""
+    depths: dict[str, bool] = {}
+    for first in range(0, len(folders), LOOKS_AT_ONCE):
+        names = folders[first : first + LOOKS_AT_ONCE]
+        try:
+            async with asyncio.TaskGroup() as group:
+                looks = {name: group.create_task(_is_deep(tree, name)) for name in names}
+        except ExceptionGroup as failures:
+            raise decisive(failures) from failures
+        depths |= {name: look.result() for name, look in looks.items()}
+    return depths
 
 
 async def _is_deep(tree: Tree, folder: str) -> bool:
