@@ -2,170 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Protocol
 
 from emasync.model.digest import Span, Tail, Validator
 from emasync.model.location import Location
+from emasync.transport.pages import ListedObject, ListPage, listed_objects
+from emasync.transport.parcels import HEAD_ROOM_BYTES, Detour, P, Parcel, ParcelSource
+from emasync.transport.receiving import Document, Head, LendingReceiver, Receiver
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """What an accepted answer (200 or 206) said before its body.
-
-    Attributes
-    ----------
-    status : int
-        200 or 206.
-    start : int
-        Offset of the body's first byte in the object.
-    stop : int or None
-        Exclusive end of the body; None when the answer did not say (chunked or encoded).
-    total_bytes : int or None
-        Size of the whole object; None when unknown.
-    validator : Validator
-    content_encoding : str or None
-        None for identity. Ranges never carry another (law 10).
-    headers : mapping of str to str
-        Lower-case names. Bounded by the transport; never logged whole.
-    """
-
-    status: int
-    start: int
-    stop: int | None
-    total_bytes: int | None
-    validator: Validator = Validator()
-    content_encoding: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class Receiver(Protocol):
-    """Where a body goes. The transport calls ``begin`` once for each accepted answer, then ``feed``."""
-
-    def begin(self, head: Head) -> None:
-        """Accept an answer. ``head.start`` says where its body belongs: the tail after a retry, or 0 after a restart.
-
-        Raises
-        ------
-        EmasyncError
-            To refuse the answer; it reaches the caller of :meth:`Fetcher.transfer`.
-        """
-        ...
-
-    async def feed(self, data: bytes | memoryview) -> None:
-        """Take the next bytes. Waiting here is back-pressure; the silence clock stands still meanwhile.
-
-        ``data`` is valid until this returns.
-        """
-        ...
-
-
-@runtime_checkable
-class LendingReceiver(Receiver, Protocol):
-    """A receiver that lends its own memory, so that bodies go from the socket to their place without a copy.
-
-    ``begin`` comes first, as for any receiver; then ``room`` and ``took`` in turn. ``feed`` may come between them.
-    """
-
-    async def room(self) -> memoryview:
-        """Space for the next bytes, not empty. Waiting here is back-pressure; the silence clock stands still meanwhile.
-
-        Raises
-        ------
-        EmasyncError
-            It reaches the caller of :meth:`Fetcher.transfer`.
-        """
-        ...
-
-    def took(self, size_bytes: int) -> None:
-        """So many bytes at the beginning of the last room are valid: fewer than asked for, or none, after a break."""
-        ...
-
-    async def put_down(self) -> None:
-        """A wait is ahead that is not the network's: give back what memory is held.
-
-        Raises
-        ------
-        EmasyncError
-            As :meth:`room`.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A small body, whole in memory."""
-
-    data: bytes
-    head: Head
-
-
-HEAD_ROOM_BYTES = 4 << 10
-"""Space of a parcel beyond its body: a header lands in front of it. A longer header goes the general way."""
-
-
-class Parcel(Protocol):
-    """One small whole object on its way (:meth:`Fetcher.express`).
-
-    Attributes
-    ----------
-    key : str
-        Of the object, below the base of the run.
-    size_bytes : int or None
-        Announced size.
-    space : memoryview
-        Where header and body go, one behind the other: at least :data:`HEAD_ROOM_BYTES` more than the body expected.
-    """
-
-    @property
-    def key(self) -> str: ...  # noqa: D102 - see the class
-
-    @property
-    def size_bytes(self) -> int | None: ...  # noqa: D102 - see the class
-
-    @property
-    def space(self) -> memoryview: ...  # noqa: D102 - see the class
-
-
-P = TypeVar("P", bound=Parcel)
-
-
-class ParcelSource(Protocol[P]):
-    """Who wants parcels. Called on the loop, without awaiting."""
-
-    def next(self) -> P | None:
-        """The next parcel below the same base, its space reserved; None when there is none now."""
-        ...
-
-    def enlarge(self, parcel: P, size_bytes: int) -> memoryview | None:
-        """A new space of at least `size_bytes` for a parcel that is larger than expected; None when there is none.
-
-        What the old space holds is copied by the caller, at once.
-        """
-        ...
-
-    def arrived(self, parcel: P, body: memoryview, validator: Validator) -> None:
-        """The whole body has come; it lies in the parcel's space, which is the source's again."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Detour(Generic[P]):
-    """A parcel that the express way does not carry.
-
-    Attributes
-    ----------
-    parcel : Parcel
-    transfer : callable
-        ``await transfer(location, receiver)``: as :meth:`Fetcher.transfer` of the whole object, going on with what
-        has come already. To be called once, at once: it may hold a slot of the origin.
-    """
-
-    parcel: P
-    transfer: Callable[[Location, Receiver], Awaitable[Head]]
+__all__ = [
+    "HEAD_ROOM_BYTES",
+    "BucketAccess",
+    "Detour",
+    "Document",
+    "Fetcher",
+    "Head",
+    "LendingReceiver",
+    "ListPage",
+    "ListedObject",
+    "OriginStatistics",
+    "P",
+    "Parcel",
+    "ParcelSource",
+    "Receiver",
+    "listed_objects",
+]
 
 
 class Fetcher(Protocol):
@@ -329,54 +193,6 @@ class BucketAccess:
     requester_pays: bool = False
     region: str | None = None
     profile: str | None = None
-
-
-class ListedObject(NamedTuple):
-    """One row of a listing: a tuple, because one is made for every object of a bucket.
-
-    Attributes
-    ----------
-    key : str
-        Whole key below the bucket.
-    size_bytes : int
-    etag : str or None
-        With quotes, as in an answer's ETag header.
-    last_modified : str or None
-        As the listing gives it (ISO 8601 for S3 and GCS).
-    """
-
-    key: str
-    size_bytes: int
-    etag: str | None = None
-    last_modified: str | None = None
-
-
-def listed_objects(rows: Iterable[tuple[str, int, str | None, str | None]]) -> tuple[ListedObject, ...]:
-    """Rows of a listing from tuples of their fields, without a call of ours for each."""
-    return tuple(map(partial(tuple.__new__, ListedObject), rows))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListPage:
-    """One page of a listing.
-
-    Attributes
-    ----------
-    objects : tuple of ListedObject
-        In key order (UTF-8 binary, as S3 lists).
-    folders : tuple of str
-        Common prefixes, with trailing delimiter.
-    last : bool
-        Whether the listing ends here.
-    start_ignored : bool
-        Whether the server answered with keys that were not asked for, because it does not know ``start-after``. They
-        were dropped.
-    """
-
-    objects: tuple[ListedObject, ...]
-    folders: tuple[str, ...] = ()
-    last: bool
-    start_ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
