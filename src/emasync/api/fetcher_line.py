@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -15,6 +16,40 @@ from emasync.transport.governed import GovernedFetcher
 from emasync.volume.forking import begin_anew_after_fork
 
 T = TypeVar("T")
+
+
+class _Pause:
+    """Puts cyclic garbage collection off while somebody waits; as often at one time as threads do.
+
+    h5py calls a file's ``readinto`` with its one lock held, and takes it to end its objects. Such an object in a cycle
+    of garbage (hdmf makes some), collected in a thread that the reader waits for, would wait for the reader for ever.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork()
+        begin_anew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Nobody else waits in the child."""
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._was_on = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._waiting += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._waiting -= 1
+            if not self._waiting and self._was_on:
+                gc.enable()
+
+
+_pause = _Pause()
 
 
 @final
@@ -59,12 +94,13 @@ class FetcherLine:
 
     @staticmethod
     def _wait(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
-        waiting = asyncio.run_coroutine_threadsafe(work, loop)
-        try:
-            return waiting.result()
-        except BaseException:
-            waiting.cancel()
-            raise
+        with _pause:
+            waiting = asyncio.run_coroutine_threadsafe(work, loop)
+            try:
+                return waiting.result()
+            except BaseException:
+                waiting.cancel()
+                raise
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from collections.abc import Callable
@@ -130,6 +131,28 @@ def test_closing_ends_its_thread(root: Path) -> None:
         assert file.read(3) == DATA[:3]
         assert "emasync-reader" in [thread.name for thread in threading.enumerate()]
     assert not [thread for thread in threading.enumerate() if thread.name == "emasync-reader" and not _ended(thread)]
+
+
+def test_no_garbage_is_collected_while_a_reader_waits(root: Path) -> None:
+    """h5py reads with its lock held, and takes it to end its objects, in whichever thread that is."""
+    collecting: set[str] = set()
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            collecting.add(threading.current_thread().name)
+
+    before = gc.get_threshold()
+    gc.callbacks.append(note)
+    try:
+        with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
+            gc.set_threshold(1, 1, 1)
+            assert file.read(10) == DATA[:10]
+            gc.set_threshold(*before)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(note)
+    assert gc.isenabled()
+    assert "emasync-reader" not in collecting
 
 
 def _ended(thread: threading.Thread) -> bool:
