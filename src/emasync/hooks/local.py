@@ -120,6 +120,17 @@ class LocalTree:
             objects = [name for name in objects if self._own.has_file(join(place, name))]
         return Names(tuple(sorted(folders)), tuple(sorted(objects)))
 
+    def some_file(self, path: str) -> str | None:
+        """Name of the first file that a folder gives, of maybe a million; None where there is none."""
+        place = join(self.folder, path)
+        if not self._sink.has_folder(place):
+            return None
+        try:
+            with os.scandir(self._root / place) as entries:
+                return next((entry.name for entry in entries if entry.is_file(follow_symlinks=False)), None)
+        except OSError:  # vanished, or not ours to read
+            return None
+
     def _outlying(self) -> Collection[str]:
         return self._sink.told.folders if isinstance(self._sink, SpreadSink) else ()
 

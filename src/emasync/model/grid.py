@@ -132,26 +132,29 @@ class VoxelGrid(ChunkGrid):
         First voxel of the volume, in source coordinates; may be negative.
     size : tuple of int
         Voxels of the volume.
+    suffix : str
+        Behind each name: CloudVolume keeps compressed chunks on a disk as ``.gz``.
     """
 
     chunk: tuple[int, ...]
     origin: tuple[int, ...]
     size: tuple[int, ...]
+    suffix: str = ""
 
     def _text(self, coordinates: Iterable[int]) -> str:
         spans = [
             f"{origin + at * chunk}-{origin + min((at + 1) * chunk, size)}"
             for at, chunk, origin, size in zip(coordinates, self.chunk, self.origin, self.size, strict=True)
         ]
-        return "_".join(reversed(spans))
+        return "_".join(reversed(spans)) + self.suffix
 
     @property
     def naming(self) -> tuple[object, ...]:
         """What chunk names depend on, beside the coordinates."""
-        return (self.prefix, "voxels", self.chunk, self.origin, self.size)
+        return (self.prefix, "voxels", self.chunk, self.origin, self.size, self.suffix)
 
     def _named(self, text: str) -> tuple[int, ...] | None:
-        found = _VOXELS.fullmatch(text)
+        found = _VOXELS.fullmatch(text.removesuffix(self.suffix))
         if found is None:
             return None
         firsts = map(int, reversed(found.groups()[::2]))

@@ -130,6 +130,8 @@ def _folder(array: IndexedArray, root: str) -> tuple[Path, str]:
     files = array.chunks.find(numbers).files
     there = files[files >= 0]
     near = Path(array.chunks.path(int(there[0]))) if len(there) else Path(array.dataset, array.asset, array.path, "0")
+    if array.format == "precomputed" and near.suffix == ".gz":
+        raise InputError(f"{name_of(array)}: TensorStore does not find chunks whose names end with .gz; use 'direct'")
     for folder in near.parents:
         if (Path(root) / folder / _DOCUMENTS[array.format]).is_file():
             inner = near.relative_to(folder).parent if array.format == "precomputed" else Path()

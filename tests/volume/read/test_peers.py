@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from tests.volume.read.desk import voxels
 from tests.volume.read.peers import PEERS, Read
 
 import emasync
+from emasync.errors import InputError
 from emasync.hooks.interface import DatasetFacts
 from emasync.volume.index import open_index
 from emasync.volume.volume import Volume
@@ -118,6 +120,24 @@ def test_boxes_over_chunks_that_the_writer_left_out(tmp_path: Path) -> None:
             compare(data, opened(tmp_path / "root", dataset), arrays)
 
     check()
+
+
+def test_chunks_that_were_zipped_behind_their_names(tmp_path: Path) -> None:
+    """As CloudVolume keeps them on a disk: TensorStore, which wrote them plain, would find fill values there."""
+    folder, data = tmp_path / "made", voxels((9, 40, 50))
+    folder.mkdir()
+    written = dict(PEERS["TensorStore, precomputed"](folder, data, (4, 12, 17)))
+    path = f"raw-{data.dtype.name}/4_5_6"
+    kept = tmp_path / "d" / path
+    kept.mkdir(parents=True)
+    shutil.copyfile(folder / path / "../info", kept.parent / "info")
+    for chunk in (folder / path).iterdir():
+        (kept / f"{chunk.name}.gz").write_bytes(gzip.compress(chunk.read_bytes()))
+    run_hook(tmp_path, DatasetFacts(id="d", folder="d"))
+    (volume,) = opened(tmp_path).values()
+    np.testing.assert_array_equal(volume[...], written[path](tuple(map(slice, volume.shape))))
+    with pytest.raises(InputError, match=r"names end with \.gz"):
+        emasync.open_volume(tmp_path, "d", engine="tensorstore")
 
 
 def test_boxes_of_a_dm_file_are_what_ncempy_reads(fixtures_folder: Path, tmp_path: Path) -> None:

@@ -167,18 +167,6 @@ def zipped_store(case: Compared) -> None:
     assert not list(differences(there, as_kept))
 
 
-def zipped_chunks(case: Compared) -> None:
-    """CloudVolume's own way of keeping chunks on a disk, ``.gz`` behind their names, which no ``info`` tells of.
-
-    Chunks of those names that the format has are left out, for us as for TensorStore. As a server would give them
-    (``*.unpacked``), they agree.
-    """
-    assert case.entry is not None
-    assert case.entry.coverage.absent == case.entry.coverage.chunks
-    entry = case.opened.arrays(f"{case.row.unit}.unpacked")[case.row.name]
-    assert not list(differences(Compared(case.opened, case.row, entry), case.opened.read(entry)))
-
-
 def odd_type(case: Compared) -> None:
     """zarr-python knows no byte with an order; numpy does, and one chunk without a codec is its own voxels."""
     entry = case.opened.arrays(f"{case.row.unit}.unpacked")[case.row.name]
@@ -255,7 +243,6 @@ REASONS: Final[Mapping[str, Reason]] = {
     "n5/neuroglancer_n5_multiscale_deprecated#s?": no_chunks,
     "precomputed/cloudvolume_compresso_seg_unsharded#8_8_40": no_chunks,
     "precomputed/cloudvolume_compresso_seg_unsharded#16_16_40": no_chunks,
-    "precomputed/cloudvolume_compresso_seg_unsharded#32_32_40": zipped_chunks,
     "tiff_compressed/image-tiff__predictor-3-gray-f32.tif#": no_resolution,
     "tiff_compressed/imagecodecs__rgb.tiled.lzw.u1.tif#": no_resolution,
     "tiff_multipage/pillow__multipage.tiff#": bits,
@@ -366,12 +353,6 @@ def staged(source: Path, to: Path) -> Path:
                 Path(f"{path}.unpacked.mrc").write_bytes(gzip.decompress(path.read_bytes()))
             case ".bz2":
                 Path(f"{path}.unpacked.mrc").write_bytes(bz2.decompress(path.read_bytes()))
-            case _ if zipped := sorted(path.rglob("*.gz")):
-                for chunk in zipped:
-                    plain = Path(f"{path}.unpacked") / chunk.relative_to(path).with_suffix("")
-                    plain.parent.mkdir(parents=True, exist_ok=True)
-                    plain.write_bytes(gzip.decompress(chunk.read_bytes()))
-                shutil.copyfile(path / "info", Path(f"{path}.unpacked") / "info")
     return to
 
 

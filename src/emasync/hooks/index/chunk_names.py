@@ -80,7 +80,8 @@ def numbers_at(grid: ChunkGrid, names: Names) -> Numbers:
     grid : ChunkGrid
     names : Names
     """
-    if not grid.shape or (isinstance(grid, VoxelGrid) and min(grid.origin) < 0):  # whose minus is no separator
+    odd = isinstance(grid, VoxelGrid) and (min(grid.origin) < 0 or grid.suffix)  # whose minus is no separator
+    if odd or not grid.shape:
         return _one_by_one(grid, names)
     lead, separators = _lead(grid), _separators(grid)
     rows = np.flatnonzero(names.begin_with(lead) & (names.lengths > len(lead)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from emasync.errors import SourceError
@@ -13,17 +13,18 @@ from emasync.formats.decoding import layout_of
 from emasync.formats.interface import ArrayDescription, Format
 from emasync.formats.json_document import Json
 from emasync.formats.paths import join
-from emasync.formats.stored import Measure
+from emasync.formats.stored import Codec, Measure
 from emasync.hooks.index.telling import Told, same_layout, told_of
 from emasync.hooks.index.walks import found_in
 from emasync.hooks.interface import DatasetFacts
 from emasync.hooks.local import LocalTree
 from emasync.model.cut import Cut
 from emasync.model.geometry import Box
-from emasync.model.grid import ChunkGrid
+from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.volume.index_entry import Role
 
 MAX_ATTRIBUTE_DOCUMENTS: Final = 64
+ZIPPED: Final = ".gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,16 +172,19 @@ def _array(place: TreeOnDisk, here: Told, published: Told) -> TreeArray:
     start = tuple(at // chunk if cut else 0 for at, chunk in zip(first, array.chunks, strict=True))
     counts = [-(-size // chunk) for size, chunk in zip(shape, array.chunks, strict=True)]
     stop = tuple(at + count for at, count in zip(start, counts, strict=True))
+    layout, grid = layout_of(array, here.documents or None), None
+    if array.sharding is None:
+        layout, grid = _as_kept(place, array, layout, grid_between(array, start, stop))
     return TreeArray(
         asset=place.asset,
         array=published.image,
         scale=published.level,
         path=array.path,
         description=array,
-        layout=layout_of(array, here.documents or None),
+        layout=layout,
         folder=place.tree.folder,
         start=start,
-        grid=None if array.sharding is not None else grid_between(array, start, stop),
+        grid=grid,
         shape=shape,
         origin=origin,
         bounds=bounds,
@@ -192,6 +196,19 @@ def _array(place: TreeOnDisk, here: Told, published: Told) -> TreeArray:
         documents=_documents(place.tree, here),
         chosen=place.kept,
     )
+
+
+def _as_kept(
+    place: TreeOnDisk, array: ArrayDescription, layout: ChunkLayout, grid: ChunkGrid
+) -> tuple[ChunkLayout, ChunkGrid]:
+    """Chunks of precomputed volumes that CloudVolume wrote to a disk: zipped, and said so behind their names."""
+    name = place.tree.some_file(array.path) if isinstance(grid, VoxelGrid) else None
+    if name is None or not name.endswith(ZIPPED) or not isinstance(grid, VoxelGrid):
+        return layout, grid
+    zipped = replace(grid, suffix=ZIPPED)
+    if zipped.number_at(join(array.path, name)) is None:
+        return layout, grid
+    return replace(layout, codecs=(*layout.codecs, Codec("gzip"))), zipped
 
 
 def _box(place: TreeOnDisk, here: Told, published: Told) -> tuple[tuple[int, ...], Box, tuple[int, ...]]:
