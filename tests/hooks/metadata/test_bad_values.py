@@ -203,3 +203,15 @@ def test_names_of_axes_and_codecs_are_bounded_too(tmp_path: Path) -> None:
     (array,) = described(tmp_path, files).asset("d")["arrays"]
     assert all(len(value) < 2_100 for value in values(array, "axes", "codec_chain") if value is not None)
     assert len((tmp_path / "metadata.csv").read_text()) < 20_000
+
+
+def test_tables_with_line_ends_of_any_system_and_one_field_that_is_a_book(tmp_path: Path) -> None:
+    head, rows = "participant_id\tspecies", [f"sub-0{number}\tMus musculus" for number in range(3)]
+    for number, end in enumerate(("\n", "\r\n", "\r")):
+        table = end.join([head, *rows]) + end
+        asset = described(tmp_path / f"{number}", {"participants.tsv": table, "sub-02/subject.json": {}}).asset("d")
+        assert values(asset, "organism", "subject_id") == ["Mus musculus", "02"]
+    long = "\n".join([head, rows[0], f"sub-09\t{'x' * 200_000}", rows[2]])
+    root = described(tmp_path / "long", {"participants.tsv": long, "sub-00/subject.json": {}})
+    assert values(root.asset("d"), "organism") == ["Mus musculus"]
+    assert any("participants.tsv cannot be read beyond line" in note for note in root.dataset("d")["notes"])

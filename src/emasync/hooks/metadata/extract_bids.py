@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from emasync.formats.paths import join
-from emasync.hooks.metadata.claims import Claims, items, text_of
+from emasync.hooks.metadata.claims import Claims, items, shown, text_of
 from emasync.hooks.metadata.extract_dandi import sex_claims, species_claims
 from emasync.hooks.metadata.rights import doi_claims, license_claims
 
@@ -80,21 +80,29 @@ def bids_table(data: bytes, claims: Claims) -> None:
     claims : Claims
         Grows.
     """
-    rows = csv.DictReader(io.StringIO(data.decode("utf-8-sig", "replace")), delimiter="\t", quoting=csv.QUOTE_NONE)
+    text = io.StringIO(data.decode("utf-8-sig", "replace"), newline=None)  # line ends of any system
+    rows = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
     home = claims.scope
-    for number, row in zip(range(_MAX_ROWS), rows, strict=False):
-        told = {name: text for name, value in row.items() if name and (text := text_of(value)) not in _ABSENT}
-        subject = told.get("participant_id", "")
-        if not subject or "/" in subject:
-            continue
-        claims.scope = join(home, subject)
-        where = f"line {number + 2}"
-        claims.text("subject_id", subject.removeprefix("sub-"), where)
-        species_claims(told.get("species"), f"{where}: species", claims)
-        sex_claims(told.get("sex"), f"{where}: sex", claims)
-        claims.text("strain", told.get("strain"), f"{where}: strain")
-        claims.text("age", told.get("age"), f"{where}: age")
-        if "sample_id" in told:
-            claims.text("sample", told["sample_id"], f"{where}: sample_id")
-            claims.text("tissue", told.get("sample_type"), f"{where}: sample_type")
+    try:
+        for number, row in zip(range(_MAX_ROWS), rows, strict=False):
+            _say_row(row, f"line {number + 2}", home, claims)
+    except csv.Error as error:
+        claims.notes.append(f"{claims.document} cannot be read beyond line {rows.line_num}: {shown(error)}")
     claims.scope = home
+
+
+def _say_row(row: Mapping[str, Any], where: str, home: str, claims: Claims) -> None:
+    """One participant, or a sample of one (Any: a list behind the last column)."""
+    told = {name: text for name, value in row.items() if name and (text := text_of(value)) not in _ABSENT}
+    subject = told.get("participant_id", "")
+    if not subject or "/" in subject:
+        return
+    claims.scope = join(home, subject)
+    claims.text("subject_id", subject.removeprefix("sub-"), where)
+    species_claims(told.get("species"), f"{where}: species", claims)
+    sex_claims(told.get("sex"), f"{where}: sex", claims)
+    claims.text("strain", told.get("strain"), f"{where}: strain")
+    claims.text("age", told.get("age"), f"{where}: age")
+    if "sample_id" in told:
+        claims.text("sample", told["sample_id"], f"{where}: sample_id")
+        claims.text("tissue", told.get("sample_type"), f"{where}: sample_type")
