@@ -48,6 +48,8 @@ class Gate:
         What is said in the storm.
     hang_fraction : float
         Of the answers stop somewhere, for ever.
+    bytes_per_s : float
+        Of one connection.
     """
 
     requests_per_s: float = float("inf")
@@ -55,6 +57,7 @@ class Gate:
     storm_s: float = 0.0
     retry_after_s: int = 2
     hang_fraction: float = 0.0
+    bytes_per_s: float = 85e6
 
 
 GATES = {
@@ -62,8 +65,9 @@ GATES = {
     "stalls": Gate(hang_fraction=0.02),
     "storm": Gate(storm_from_s=10.0, storm_s=3.0),
     "capped": Gate(requests_per_s=200.0),
+    "line": Gate(bytes_per_s=15e6),
 }
-"""By name. First bytes take 40 ms, a connection carries 85 MB/s."""
+"""By name. First bytes take 40 ms."""
 
 
 @dataclass(slots=True)
@@ -199,7 +203,7 @@ def main() -> None:
     """Serve; the command line is gate, files, pages."""
     name, files, pages = sys.argv[1:]
     gate = GATES[name]
-    shape = Shape(first_byte_s=0.040, bytes_per_s=85e6, hang_fraction=gate.hang_fraction)
+    shape = Shape(first_byte_s=0.040, bytes_per_s=gate.bytes_per_s, hang_fraction=gate.hang_fraction)
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         print(listener.getsockname()[1], flush=True)
         server = GatedServer(gate, ShapedServer(shape, Path(files), Path(pages)))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from emasync.disk.crc import crc32c_of
 from emasync.engine.digest_parts import Cut, LandingParts, SerialParts, dandi_part_bytes
+from emasync.engine.digest_prefix import PrefixHashes
 from emasync.engine.digest_states import COMPOSITIONS
 from emasync.engine.digests import (
     Checks,
@@ -21,6 +22,7 @@ from emasync.engine.digests import (
     wanted_hashes,
 )
 from emasync.errors import ErrorKind, IntegrityError
+from emasync.ledger.interface import Part
 from emasync.model.digest import Digest, DigestKind, Span, Validator
 
 BODY = b"emasync" * 1000
@@ -177,3 +179,24 @@ def test_parts_that_land_in_any_order_compose(  # noqa: PLR0917 - hypothesis pas
 def test_check_values_of_the_catalogues(kind: str, value: str) -> None:
     # the catalogue of parametrised CRC algorithms gives the CRC of these nine digits for each
     assert hash_pieces([b"1234", bytearray(b"56789")], (kind,))[1] == {kind: value}
+
+
+def test_a_prefix_goes_as_far_as_there_is_no_gap() -> None:
+    data = bytes(range(256)) * 8
+    reads: list[tuple[int, int]] = []
+
+    def read(offset: int, size_bytes: int) -> bytes:
+        reads.append((offset, size_bytes))
+        return data[offset : offset + size_bytes]
+
+    prefix = PrefixHashes(["md5", "sha256"], len(data))
+    done = {start: Part(start=start, stop=start + 500, crc32c=0, epoch=0) for start in (0, 1000)}
+    assert prefix.landed(done) == 500
+    prefix.run(read, 500)
+    done[500] = Part(start=500, stop=1000, crc32c=0, epoch=0)
+    assert prefix.landed(done) == 1500
+    prefix.run(read, 1500)
+    assert prefix.reached == 1500
+    expected = {"md5": hashlib.md5(data).hexdigest(), "sha256": hashlib.sha256(data).hexdigest()}  # noqa: S324 - what is published
+    assert prefix.hexdigests(read) == expected
+    assert reads == [(0, 500), (500, 1000), (1500, 548)], "each byte once"

@@ -155,7 +155,8 @@ def _compare(
     return checked
 
 
-def _state(kind: str, size_bytes: int) -> HashState | SerialParts:
+def hash_state(kind: str, size_bytes: int) -> HashState | SerialParts:
+    """A new state of a hash function, for an object of `size_bytes`."""
     if kind == "dandi-etag":
         return SerialParts(Cut("dandi-etag", dandi_part_bytes(size_bytes)))
     return HASHES[kind]()
@@ -177,7 +178,7 @@ def hash_pieces(pieces: Iterable[Buffer], kinds: Iterable[str], size_bytes: int 
         The CRC, and digests by kind.
     """
     crc = 0
-    hashes = {kind: _state(kind, size_bytes) for kind in kinds}
+    hashes = {kind: hash_state(kind, size_bytes) for kind in kinds}
     for piece in pieces:
         crc = crc32c_of(piece, crc)
         for state in hashes.values():

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from emasync.disk.crc import combine
 from emasync.disk.interface import Partial
 from emasync.engine.digest_parts import CRC_PART_BYTES, Cut, LandingParts, SerialParts, dandi_part_bytes
+from emasync.engine.digest_prefix import PrefixHashes
 from emasync.engine.digest_states import COMPOSITIONS
 from emasync.engine.digest_told import Told, told_digests
 from emasync.engine.digests import (
     Checks,
     Findings,
     confirm,
-    hash_pieces,
     judge,
     promised_digests,
     read_pieces,
@@ -68,6 +68,16 @@ class Judge:
         cut = next(self._cuts(self.told(version), version.total_bytes), None)
         return None if cut is None else LandingParts(version.total_bytes, cut)
 
+    def prefix(self, version: Version) -> PrefixHashes | None:
+        """Digests of the bytes in their order, to be taken while parts land; None where none is asked for."""
+        kinds = self._serial_kinds(version)
+        return PrefixHashes(kinds, version.total_bytes) if kinds and version.total_bytes else None
+
+    def _serial_kinds(self, version: Version) -> list[str]:
+        landed = version.landing
+        kinds = wanted_hashes(self.told(version).binding, self.checks)
+        return [kind for kind in kinds if landed is None or kind != landed.cut.kind]
+
     def _cuts(self, told: Told, size_bytes: int) -> Iterator[Cut]:
         for digest in told.binding:
             if digest.kind == "dandi-etag":
@@ -90,9 +100,10 @@ class Judge:
         crc = _parts_crc(version)
         computed: dict[str, str] = {}
         landed = version.landing
-        kinds = [kind for kind in wanted_hashes(told.binding, self.checks) if landed is None or kind != landed.cut.kind]
-        if kinds:
-            crc, computed = hash_pieces(read_pieces(partial.read, size_bytes), kinds, size_bytes)
+        if kinds := self._serial_kinds(version):
+            known = version.prefix
+            prefix = known if known is not None and known.kinds == set(kinds) else PrefixHashes(kinds, size_bytes)
+            computed = prefix.hexdigests(partial.read)
         if landed is not None and any(digest.kind == landed.cut.kind for digest in told.binding):
             computed[landed.cut.kind] = landed.hexdigest(partial.read)
         validator = version.validator or Validator()

@@ -10,6 +10,7 @@ from emasync.disk.interface import Partial
 from emasync.engine.committer import Note, Release
 from emasync.engine.context import MoveContext
 from emasync.engine.digests import check_size
+from emasync.engine.hashing import hash_landed
 from emasync.engine.hedging import Flight, Flights
 from emasync.engine.judging import Judge
 from emasync.engine.parts import Aim
@@ -151,6 +152,7 @@ class LargeObject:
 
     def _begin_landing(self, version: Version) -> None:
         version.landing = landing = self._judge.landing(version)
+        version.prefix = version.prefix or self._judge.prefix(version)
         if landing is not None:
             for landed in version.spans:
                 landing.add(landed)  # before it was known how parts are cut: hashed at the end
@@ -283,7 +285,7 @@ class LargeObject:
         done, whole = self._part_done(version, receiver), self._whole_parts(version, receiver)
         if done and version.partial is not None:
             await self._context.committer.tell_part(done, version.partial)
-        await self._hash_parts(version, whole)
+        await hash_landed(version, whole, self._context.threads)
         await self._ask_store(version)
 
     async def _ask_store(self, version: Version) -> None:
@@ -309,18 +311,6 @@ class LargeObject:
         if version.landing is None or version is not self._version or start == stop:
             return []
         return version.landing.add(Span(start, stop))
-
-    async def _hash_parts(self, version: Version, parts: list[Span]) -> None:
-        """Hash parts while they are still in the system's memory (law 4: no second read)."""
-        for part in parts:
-            if version.landing is None or version is not self._version:
-                return
-            job = self._context.threads.submit(version.landing.hash, part, (await self.reserve(version)).read)
-            try:
-                await asyncio.shield(job)
-            finally:
-                if not job.done():
-                    await asyncio.wait([job])  # it owns the partial until it ends (law 5)
 
     def _park(self, version: Version, flight: Flight, receiver: PartReceiver) -> None:
         """Keep what a broken or cancelled part brought: the next run asks for the rest only.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from emasync.disk.interface import Partial
 from emasync.disk.writers import Turn
 from emasync.engine.digest_parts import LandingParts
+from emasync.engine.digest_prefix import PrefixHashes
 from emasync.engine.digests import hash_pieces, read_pieces
 from emasync.ledger.interface import Part
 from emasync.model.digest import Span, Validator
@@ -49,6 +50,8 @@ class Version:
         Of the partial: one at a time.
     landing : LandingParts or None
         Parts that are hashed as they land, where a digest of parts is known.
+    prefix : PrefixHashes or None
+        Digests of the bytes in their order, where one is asked for.
     """
 
     generation: int
@@ -67,6 +70,7 @@ class Version:
     store_asked: bool = False
     writes: Turn = field(default_factory=Turn)
     landing: LandingParts | None = None
+    prefix: PrefixHashes | None = None
 
     def __post_init__(self) -> None:
         """Count what an earlier run left."""
