@@ -82,11 +82,10 @@ class DirectEngine:
 
     def fill(self, boxes: Sequence[Box], targets: Sequence[Voxels], gone_on: Callable[[], None] = go_on) -> None:
         """Put the voxels of each box into its target; see :class:`BlockEngine`."""
-        stack = self._stack
-        if stack is not None and all(target.nbytes <= MOST_BYTES for target in targets):
+        if self.in_one_file and all(target.nbytes <= MOST_BYTES for target in targets):
             for box, target in zip(boxes, targets, strict=True):
                 gone_on()
-                self._look(stack, box, target)
+                self.look(box.start, target)
             return
         chunks, grid = self.array.layout.chunks, self._grid
         for portion in portions(boxes, chunks):
@@ -99,13 +98,42 @@ class DirectEngine:
     def _stack(self) -> Stack | None:
         return stack_of(self.array)
 
-    def _look(self, stack: Stack, box: Box, target: Voxels) -> None:
-        """Copy a box out of the file's memory."""
-        if not box.empty:
+    @property
+    def in_one_file(self) -> bool:
+        """Whether the array lies in one file, as memory does: :meth:`look` copies out of it."""
+        return self._stack is not None
+
+    def look(self, corner: Sequence[int], target: Voxels) -> bool:
+        """Copy a box out of the memory of the one file that the array lies in.
+
+        Parameters
+        ----------
+        corner : sequence of int
+            First voxel of the box, counted from the array's first one on disk. The box is inside of what is there.
+        target : ndarray
+            Where it goes; of its shape.
+
+        Returns
+        -------
+        bool
+            False, and nothing is done: the array does not lie like that, or the box is better read in steps.
+
+        Raises
+        ------
+        FormatError
+            The file is shorter.
+        NotDownloaded
+            There is no such file.
+        """
+        stack = self._stack
+        if stack is None or target.nbytes > MOST_BYTES:
+            return False
+        if target.size:
             dtype = self.reader.dtype
-            first, size_bytes = stack.span(box, dtype.itemsize)
+            first, size_bytes = stack.place(corner, target.shape, dtype.itemsize)
             data = self.reader.files.mapped(stack.path, first, size_bytes)
             put(target, np.ndarray(target.shape, dtype, data, first, stack.strides))
+        return True
 
 
 def _part(target: Voxels, whole: Box, box: Box) -> Voxels:

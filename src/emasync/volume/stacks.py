@@ -5,6 +5,7 @@ Volumes of MRC, DM and HDF5 files in one piece, and stacks of TIFF pages, are li
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from operator import mul
@@ -12,7 +13,6 @@ from typing import Final
 
 import numpy as np
 
-from emasync.model.geometry import Box
 from emasync.volume.interface import WHOLE_FILE, ChunkPlaces, IndexedArray
 from emasync.volume.uncompressed import is_uncompressed, stored_strides
 
@@ -40,11 +40,10 @@ class Stack:
     start: int
     strides: tuple[int, ...]
 
-    def span(self, box: Box, itemsize: int) -> tuple[int, int]:
+    def place(self, corner: Sequence[int], shape: Sequence[int], itemsize: int) -> tuple[int, int]:
         """Byte of the first voxel of a box that is not empty, and bytes from there to the end of its last one."""
-        first = sum(map(mul, box.start, self.strides))
-        last = sum(map(mul, box.stop, self.strides)) - sum(self.strides)
-        return self.start + first, last - first + itemsize
+        first = self.start + sum(map(mul, corner, self.strides))
+        return first, itemsize + sum(map(mul, shape, self.strides)) - sum(self.strides)
 
 
 def stack_of(array: IndexedArray) -> Stack | None:

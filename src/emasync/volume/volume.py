@@ -23,6 +23,7 @@ from emasync.volume.orientation import CHANNELS, SPATIAL, Orientation
 from emasync.volume.padding import Pad, Padding, padding_of
 from emasync.volume.reading import BlockEngine, go_on
 from emasync.volume.requests import Request, request
+from emasync.volume.window import window_of
 from emasync.volume.world import Place, level_for, sampled
 
 Starts = Sequence[Sequence[int]] | npt.NDArray[np.integer[Any]]
@@ -86,6 +87,7 @@ class Volume:
         self.measures: tuple[Measure | None, ...] = tuple(array.measures[axis] for axis in orientation.order)
         self._engine = engine
         self._orientation = orientation
+        self._window = window_of(engine, orientation, self.chunk_bounds, self.dtype)
         self._reopen = reopen
         self._levels = levels or (lambda: (self,))
         self._name = name_of(array)
@@ -174,6 +176,10 @@ class Volume:
         InputError
             Wrong arguments.
         """
+        if self._window is not None and pad == "error" and fill is None:
+            seen = self._window.block(start, shape, out)
+            if seen is not None:
+                return seen
         box = self._box(start, shape)
         block = self._room(box.shape, out)
         padding = padding_of(pad, fill, self.array.layout)
