@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.engine.desk import BASE, Desk
 
+from emasync.disk.writers import Turn, WriterPool
 from emasync.engine.engine import RACE_LOOK_S
 from emasync.engine.hedging import LEAST_BYTES, LEAST_S, LEAST_SAMPLES, SLOW, Flight, Flights, HedgeBudget
+from emasync.engine.interface import Threads
 from emasync.engine.version import Version
 from emasync.model.digest import Span, Validator
 from emasync.model.location import Location
@@ -20,6 +23,8 @@ from emasync.settings import MIB
 from emasync.testing.clock import ManualClock
 from emasync.testing.fetcher import MemoryFetcher
 from emasync.transport.interface import Head, Receiver
+
+T = TypeVar("T")
 
 PART = 2 * MIB
 SLOW_START = 2 * PART
@@ -266,6 +271,53 @@ async def test_a_stop_while_two_race_loses_nothing_and_mixes_nothing_up(desk: De
     assert desk.file("big").read_bytes() == DATA
     again = [start for _, start in desk.asked() if start is not None and SLOW_START <= start < SLOW_START + PART]
     assert again == [SLOW_START + MIB], "what the slow one had brought is kept"
+
+
+class HeldWrites:
+    """Holds writes to one place of the file until they are let go."""
+
+    def __init__(self, offset: int) -> None:
+        self._offset = offset
+        self._threads: WriterPool | None = None
+        self.reached = threading.Event()
+        self.go_on = threading.Event()
+
+    def over(self, threads: WriterPool) -> Threads:
+        self._threads = threads
+        return self
+
+    def submit(self, job: Callable[..., T], *args: Any, turn: Turn | None = None) -> asyncio.Future[T]:
+        assert self._threads is not None
+        held = len(args) > 1 and args[1] == self._offset
+        return self._threads.submit(self._after(job) if held else job, *args, turn=turn)
+
+    def _after(self, job: Callable[..., T]) -> Callable[..., T]:
+        def run(*args: Any) -> T:
+            self.reached.set()
+            assert self.go_on.wait(20)
+            return job(*args)
+
+        return run
+
+
+async def test_the_slow_one_comes_whole_while_the_rival_s_last_bytes_are_written(desk: Desk) -> None:
+    slow, clock = arrange(desk, brings=MIB + LEAST_BYTES)
+    writes = HeldWrites(SLOW_START + MIB)
+    desk.wrap_threads = writes.over
+    await desk.plan(ObjectEntry(key="big", size_bytes=len(DATA)))
+    async with desk.opened(clock=clock) as engine:
+        running = asyncio.create_task(engine.run())
+        await until(lambda: len(slow.log) == 9 and slow.in_flight == 1)
+        await clock.run_for(LEAST_S + RACE_LOOK_S)
+        await until(writes.reached.is_set)
+        slow.stays.set()
+        await until(lambda: slow.in_flight == 0)
+        writes.go_on.set()
+        outcome = await running
+    assert (outcome.placed, outcome.failed) == (1, 0)
+    assert (outcome.races, outcome.races_won) == (1, 1)
+    assert desk.file("big").read_bytes() == DATA
+    assert desk.asked()[9:] == [("big", SLOW_START + MIB)], "what the slow one brought first is not asked for again"
 
 
 @pytest.mark.parametrize("why", ["budget", "weak tag"])

@@ -275,7 +275,7 @@ class LargeObject:
         finally:
             await receiver.settle()
             self._flights.end(flight, whole=received)
-            if not received:
+            if flight.lost or not received:  # its rival may have won while the last bytes were written
                 self._park(version, flight, receiver)
         if flight.lost:
             return
