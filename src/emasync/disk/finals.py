@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import FileIO
 from typing import final
 
 from emasync.disk.faults import translate
@@ -88,34 +86,40 @@ class FinalFiles:
 
     def read(self, destination: str, offset: int, size_bytes: int) -> bytes:
         """Read back part of a final file."""
-        with self._opened(destination) as fd:
+        fd = self._open(destination)
+        try:
             return read_at(fd, offset, size_bytes)
+        except OSError as error:
+            raise translate(error, "read", self._folders.show(destination)) from error
+        finally:
+            self._system.close(fd)
 
     def scan(self, destination: str, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
         """Read a span of a final file piece by piece into `buffer`."""
-        with self._opened(destination) as fd, FileIO(fd, closefd=False) as file:
-            file.seek(start)
-            while start < stop and (got := file.readinto(buffer[: stop - start])):
+        fd = self._open(destination)
+        try:
+            while start < stop and (got := os.preadv(fd, (buffer[: stop - start],), start)):
                 yield buffer[:got]
                 start += got
+        except OSError as error:
+            raise translate(error, "read", self._folders.show(destination)) from error
+        finally:
+            self._system.close(fd)
 
-    @contextmanager
-    def _opened(self, destination: str) -> Iterator[int]:
+    def _open(self, destination: str) -> int:
         check_relative(destination)
         parent, _, name = destination.rpartition("/")
         try:
             with self._folders.borrow(parent) as folder:
                 fd = self._system.open(name, _READ, folder)
-            try:
-                if not stat.S_ISREG(os.fstat(fd).st_mode):
-                    raise self._missing(destination)
-                yield fd
-            finally:
-                self._system.close(fd)
         except OSError as error:
             if error.errno in NO_FILE:
                 raise self._missing(destination) from error
             raise translate(error, "read", self._folders.show(destination)) from error
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            self._system.close(fd)
+            raise self._missing(destination)
+        return fd
 
     def _missing(self, destination: str) -> IntegrityError:
         return IntegrityError(

@@ -84,6 +84,20 @@ class Seen(NamedTuple):
     read_bytes: int
 
 
+class _Job(NamedTuple):
+    """A job of a thread.
+
+    Attributes
+    ----------
+    done : Future
+    last : bool
+        Of its page.
+    """
+
+    done: asyncio.Future[Seen]
+    last: bool
+
+
 @dataclass(slots=True)
 class Inspection:
     """How far an inspection has come. Mutable: its loop changes it.
@@ -143,23 +157,38 @@ class Inspector:
         return f"<Inspector {'full' if self._full else 'quick'} {self.seen!r}>"
 
     async def flaws(self, dataset: str) -> AsyncIterator[Flaw]:
-        """Look at every placed file of `dataset`; one flaw a file, those of one file together."""
-        under_way: deque[asyncio.Future[Seen]] = deque()
+        """Look at every placed file of `dataset`; one flaw a file, those of one file together.
+
+        Threads have work while the next page is read: flaws are told a page at a time, when its last job is done.
+        """
+        under_way: deque[_Job] = deque()
         waiting: dict[tuple[int, str | int], Flaw] = {}
         try:
             async for page in pages(self._ledger, state=State.PLACED, dataset=dataset):
-                for job in _jobs(await self._looks(page)):
-                    under_way.append(self._threads.submit(_look_at, self._sink, job, self._sittings))
+                jobs = list(_jobs(await self._looks(page)))
+                for left, job in zip(range(len(jobs) - 1, -1, -1), jobs, strict=True):
+                    done = self._threads.submit(_look_at, self._sink, job, self._sittings)
+                    under_way.append(_Job(done, last=not left))
                     if len(under_way) >= self._ahead:
-                        self._take(await under_way.popleft(), waiting)
-                while under_way:
-                    self._take(await under_way.popleft(), waiting)
-                for flaw in waiting.values():
+                        for flaw in await self._first(under_way, waiting):
+                            yield flaw
+            while under_way:
+                for flaw in await self._first(under_way, waiting):
                     yield flaw
-                waiting.clear()
         finally:
             if under_way:
-                await asyncio.wait(under_way)
+                await asyncio.wait([job.done for job in under_way])
+
+    async def _first(self, under_way: deque[_Job], waiting: dict[tuple[int, str | int], Flaw]) -> list[Flaw]:
+        """Wait for the job that began first; gives the flaws of its page when it is the last one there."""
+        job = under_way[0]
+        self._take(await job.done, waiting)
+        under_way.popleft()
+        if not job.last:
+            return []
+        flaws = list(waiting.values())
+        waiting.clear()
+        return flaws
 
     async def _looks(self, page: Sequence[Row]) -> list[Look]:
         def read(ledger: Ledger) -> dict[tuple[int, TaskKey], tuple[Piece, ...]]:
