@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from emasync import api
 from emasync.cli.options import Only
 from emasync.cli.volumes import Root
 from emasync.model.task import escape_for_log
-
-if TYPE_CHECKING:
-    from emasync.hooks.interface import HookReport
 
 
 def hooks(
@@ -34,16 +31,13 @@ def hooks(
     """
     reports = api.hooks(root, tuple(names or ()), only=tuple(only or ()))
     if as_json:
-        typer.echo(json.dumps({name: _as_json(report) for name, report in reports.items()}))
+        told = {name: {"counts": dict(one.counts), "notes": list(one.notes)} for name, one in reports.items()}
+        typer.echo(json.dumps(told))
         return
     for name, report in reports.items():
         for note in report.notes:
             typer.echo(f"{name}: {escape_for_log(note)}", err=True)
         typer.echo(f"{name}: {_counted(report.counts)}", err=True)
-
-
-def _as_json(report: HookReport) -> dict[str, object]:
-    return {"counts": dict(report.counts), "notes": list(report.notes)}
 
 
 def _counted(counts: Mapping[str, int]) -> str:
