@@ -9,7 +9,7 @@ of them and keeps the others' figures.
 - ``storm``: for three seconds all is refused with Retry-After; goodput is back within 10 s after the last one.
 - ``capped``: a server that takes 200 requests a second; of those sent once the limit is found few are refused.
 - ``verify``: ``verify --full`` against a loop that reads and hashes and does nothing else, the same algorithm, as many
-  threads; the start of the program is told apart.
+  threads; what opening and closing a root takes is told apart.
 - ``repair``: what is fetched for one flipped bit, by the server's count.
 - ``md5``: a transfer whose MD5 is published, against the slower one of a transfer without and ``openssl md5``;
   from a server on the same cores, and over a line of 120 MB/s.
