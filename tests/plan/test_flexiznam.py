@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emasync.disk.names import check_relative
-from emasync.errors import DestinationError, SourceError
+from emasync.errors import DestinationError, MachineError, SourceError
 from emasync.layouts.flexiznam.names import HOME
 from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register, mice_in, page_place
 from emasync.manifest.layout import FlexiznamLayout as Asked
@@ -402,3 +403,77 @@ async def test_findings_that_come_together_are_all_written_down() -> None:
     await asyncio.gather(*(layout.settle("d", page, documents) for page in pages))
     register = Register.read({"p/sub-1": await documents.read(page_place("p/sub-1"))})
     assert len([entity for entity in register.entities.values() if entity.kind == "recording"]) == 9
+
+
+# --- what comes together ------------------------------------------------------------------------------------------
+
+
+class Counted(MemoryDocuments):
+    """Documents that count their writes, each of which is durable on a disk; some may fail."""
+
+    def __init__(self, failing: int = 0) -> None:
+        super().__init__()
+        self.writes: list[str] = []
+        self.failing = failing
+
+    async def write(self, destination: str, data: bytes) -> None:
+        self.writes.append(destination)
+        if self.failing:
+            self.failing -= 1
+            raise MachineError("disk full")
+        await super().write(destination, data)
+
+
+def together(count: int, *, lacking: int | None = None, per_mouse: int = 8) -> list[TreeFound]:
+    """Assets of some mice that a source looked at side by side; of one nobody tells enough."""
+    found: list[TreeFound] = []
+
+    async def recorded(path: str) -> Recorded:
+        number = int(path)
+        started = None if number == lacking else START.replace(hour=number)
+        return Recorded(subject=str(number // per_mouse), started=started, platform="ecephys", ex_vivo=False)
+
+    level = {"": Children(("x",), ()), "x": Children((), ())}
+    found += [
+        TreeFound(tree=Tree(level), path=f"{number:02d}", asset=True, recorded=recorded, neighbours=lambda: found)  # type: ignore[arg-type]  # only what is asked
+        for number in range(count)
+    ]
+    return found
+
+
+async def test_what_was_found_together_is_written_down_at_once() -> None:
+    layout, documents, found = FlexiznamLayout(ASKED), Counted(), together(16)
+    settled = [await layout.settle("d", one, documents) for one in found]
+    assert documents.writes == [page_place("p/0"), page_place("p/1"), REGISTER]
+    alone = [
+        await FlexiznamLayout(ASKED).settle("d", replace(one, neighbours=None), MemoryDocuments()) for one in found
+    ]
+    assert [one.place("x/y") for one in settled] == [one.place("x/y") for one in alone]
+    assert settled[0].base == "raw/p/0/S20230331"
+    assert settled[7].base == "raw/p/0/S20230331_6", "numbered in their order"
+
+
+async def test_what_cannot_be_named_says_so_in_its_turn_and_keeps_no_other() -> None:
+    layout, documents, found = FlexiznamLayout(ASKED), Counted(), together(4, lacking=0)
+    for _ in range(2):
+        with pytest.raises(SourceError, match="when it was recorded"):
+            await layout.settle("d", found[0], documents)
+    for one in found[1:]:
+        await layout.settle("d", one, documents)
+        assert isinstance(one.tree, Tree)
+        assert one.tree.asked == ["", "x"], "looked at once, however many of its neighbours cannot be named"
+    register = Register.read({"p/0": await documents.read(page_place("p/0"))})
+    assert [path for path in register.entities if register.entities[path].kind == "session"] == [
+        "p/0/S20230331",
+        "p/0/S20230331_0",
+        "p/0/S20230331_1",
+    ]
+
+
+async def test_nothing_is_settled_that_could_not_be_written_down() -> None:
+    layout, documents, found = FlexiznamLayout(ASKED), Counted(failing=2), together(3)
+    for one in found[:2]:
+        with pytest.raises(MachineError):
+            await layout.settle("d", one, documents)
+    await layout.settle("d", found[2], documents)
+    assert documents.writes == [page_place("p/0")] * 3 + [REGISTER]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import chain, islice
 
 from emasync.errors import ErrorKind, FormatError, SourceError, TransportError
 from emasync.manifest.archives import AindEntry, AssetFilter
@@ -62,24 +62,16 @@ class AindSource:
         bucket = Location("s3", entry.bucket, "")
         remaining = iter(entry.assets or await self._matching(bucket, entry.filter or AssetFilter()))
         while batch := tuple(islice(remaining, AT_ONCE)):
-            for name, tree in zip(batch, await self._opened(bucket, batch, entry), strict=True):
+            opened = await self._opened(bucket, batch, entry)
+            inside = _findings(batch, opened, entry)
+            for tree, found in zip(opened, inside, strict=True):
                 if isinstance(tree, Setback):
                     yield tree
                     continue
-                async for finding in self._inside(name, tree, entry):
+                for finding in found:
                     yield finding
-
-    async def _inside(self, name: str, tree: AssetTree, entry: AindEntry) -> AsyncIterator[Finding]:
-        """Sidecars first: they are few, and say what the rest is."""
-        tell = _teller(name, tree)
-        if tree.sidecars:
-            entries = tuple(sidecar_entry(item) for item in tree.sidecars)
-            base, rank = str(tree.base), Rank.DOCUMENT
-            yield FilesFound(base=base, entries=entries, asset=SIDECARS, path=name, rank=rank, recorded=tell)
-        if not tree.exhausted or selects_arrays(entry):
-            yield TreeFound(tree=tree, path=name, asset=True, recorded=tell)
-        if entry.format == "binary" and (setback := await not_whole(tree, entry)) is not None:
-            yield setback
+                if entry.format == "binary" and (setback := await not_whole(tree, entry)) is not None:
+                    yield setback
 
     async def _opened(self, bucket: Location, names: Sequence[str], entry: AindEntry) -> list[AssetTree | Setback]:
         """Trees of several assets, looked at side by side."""
@@ -141,6 +133,41 @@ class AindSource:
                 "they are left out: filter by subject or day, or name them"
             )
             self._context.on_event(Event("warning", {"message": message, "location": str(bucket)}))
+
+
+def _findings(
+    names: Sequence[str], opened: Sequence[AssetTree | Setback], entry: AindEntry
+) -> list[list[FilesFound | TreeFound]]:
+    """What is in each of some assets that were looked at together; all of these know each other."""
+    together: list[FilesFound | TreeFound] = []
+    inside = [
+        [] if isinstance(tree, Setback) else _inside(name, tree, entry, lambda: together)
+        for name, tree in zip(names, opened, strict=True)
+    ]
+    together += chain.from_iterable(inside)
+    return inside
+
+
+def _inside(
+    name: str, tree: AssetTree, entry: AindEntry, together: Callable[[], Sequence[FilesFound | TreeFound]]
+) -> list[FilesFound | TreeFound]:
+    """Sidecars first: they are few, and say what the rest is."""
+    tell = _teller(name, tree)
+    found: list[FilesFound | TreeFound] = []
+    if tree.sidecars:
+        sidecars = FilesFound(
+            base=str(tree.base),
+            entries=tuple(sidecar_entry(item) for item in tree.sidecars),
+            asset=SIDECARS,
+            path=name,
+            rank=Rank.DOCUMENT,
+            recorded=tell,
+            neighbours=together,
+        )
+        found.append(sidecars)
+    if not tree.exhausted or selects_arrays(entry):
+        found.append(TreeFound(tree=tree, path=name, asset=True, recorded=tell, neighbours=together))
+    return found
 
 
 def _teller(name: str, tree: AssetTree) -> TellRecorded:

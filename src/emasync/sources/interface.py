@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -123,6 +123,9 @@ class FilesFound:
         When they are fetched, see :class:`~emasync.model.task.Rank`; one for all of a set.
     recorded : callable or None
         Tells what the files are recordings of; None where the source knows nothing of that.
+    neighbours : callable or None
+        Gives the findings that came with it, itself included, in the order in which they are yielded: what is done for
+        one may be done for all of them at once. None where it came alone.
     """
 
     base: str
@@ -132,6 +135,7 @@ class FilesFound:
     path: str = ""
     rank: int = Rank.BULK
     recorded: TellRecorded | None = field(default=None, compare=False)
+    neighbours: Callable[[], Sequence[FilesFound | TreeFound]] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +154,8 @@ class TreeFound:
         One of several as well; globs and arrays stay what they are for the dataset.
     recorded : callable or None
         As for :class:`FilesFound`.
+    neighbours : callable or None
+        As for :class:`FilesFound`.
     """
 
     tree: Tree
@@ -157,6 +163,7 @@ class TreeFound:
     asset: bool = False
     part: bool = False
     recorded: TellRecorded | None = field(default=None, compare=False)
+    neighbours: Callable[[], Sequence[FilesFound | TreeFound]] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
