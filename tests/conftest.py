@@ -68,6 +68,7 @@ def blockbuster() -> Iterator[BlockBuster]:
     guard.functions["threading.Lock.acquire"].can_block_in("emasync/ledger/thread.py", {"aclose"})
     # the coverage tracer counts under a lock of its own, wherever it happens to be
     guard.functions["threading.Lock.acquire"].can_block_in("coverage/collector.py", {"lock_data"})
+    guard.functions["threading.Lock.acquire"].can_block_in("uvloop/loop.pyx", {"shutdown_default_executor"})
     # small files are written and renamed where they arrive: on a filesystem that is fast enough, that is the loop
     for name, function in guard.functions.items():
         if name.startswith("os.") or name == "threading.Lock.acquire":

@@ -130,7 +130,7 @@ async def move(
     troubles = [(one.location, one.message) for one in outcome.unreachable.values()]
     troubles += [(one.location, one.message) for one in chosen.failed]
     for location, message in troubles:
-        raise NotDownloaded(f"{location}: {message}", location=location)
+        raise NotDownloaded(message if location in message else f"{location}: {message}", location=location)
     return chosen
 
 

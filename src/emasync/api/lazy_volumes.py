@@ -21,16 +21,15 @@ from emasync.formats.json_document import JsonObject
 from emasync.formats.paths import join
 from emasync.formats.zarr.sharding import shard_layout
 from emasync.hooks.index.file_writer import entry_of
-from emasync.hooks.index.files import arrays_of, describe
+from emasync.hooks.index.files import arrays_of, headers_of
 from emasync.hooks.index.found_file import FoundArray
 from emasync.hooks.index.manifest import completed
 from emasync.hooks.index.trees import TreeArray, TreeOnDisk, tree_arrays
 from emasync.hooks.interface import DatasetFacts
-from emasync.hooks.inventory import DataFile, kind_of
+from emasync.hooks.inventory import DataFile, FileKind, kind_of
 from emasync.hooks.local import LocalTree
 from emasync.ledger.store import SqliteLedger
 from emasync.model.cut import BOXES, read_cuts
-from emasync.model.task import State
 from emasync.plan.layout import source_metadata
 from emasync.registry import FORMATS
 from emasync.volume.index import DatasetIndex, open_index
@@ -80,7 +79,7 @@ class LazyDataset:
             return index
         facts = next((facts for facts in known_facts(self._root) if facts.id == self._dataset), None)
         asset = wanted.asset if wanted.asset is not None or facts is None else self._only_file(facts)
-        if facts is not None and asset is not None and (kind := kind_of(asset)) is not None:
+        if facts is not None and asset is not None and (kind := _kind_of(asset)) is not None:
             return self._described(facts, DataFile(asset, kind))
         if isinstance(index, InputError):
             raise index
@@ -96,13 +95,11 @@ class LazyDataset:
         """
         settings = settings_of(self._root, facts.id)
         found = blocking(
-            partial(
-                owning, self._root, settings, lambda resources: resources.ledger.call(files_to_come, facts, MOST_SHOWN)
-            )
+            partial(owning, self._root, settings, lambda resources: resources.ledger.call(files_of, facts, MOST_SHOWN))
         )
         if len(found) > 1:
             raise EmasyncError(
-                f"{facts.id}: several files are planned and not here, choose one by asset: {', '.join(found)}",
+                f"{facts.id}: several files are planned and in no index, choose one by asset: {', '.join(found)}",
                 kind=ErrorKind.AMBIGUOUS,
                 location=facts.id,
             )
@@ -111,9 +108,7 @@ class LazyDataset:
     def _described(self, facts: DatasetFacts, item: DataFile) -> Catalogue:
         path = join(facts.folder, item.path)
         with closing(open_planned(self._root, self._dataset, path)) as content:
-            found, notes = describe(item, content)
-        if found is None:
-            raise InputError(f"{path}: {notes[0] if notes else 'it holds no arrays that can be read'}", location=path)
+            found = headers_of(item, content)
         return FileCatalogue(facts, tuple(arrays_of(item.path, path, found)))
 
     def chunks(self, array: IndexedArray) -> ChunkMap:
@@ -132,10 +127,16 @@ def _index_of(root: Path, dataset: str) -> DatasetIndex | InputError:
         return none
 
 
-def files_to_come(ledger: SqliteLedger, facts: DatasetFacts, limit: int) -> list[str]:
-    """The first files of a dataset that are planned, not here, and named as files that hold data; below the dataset."""
-    rows = (row.destination for row in ledger.listed_rows(facts.id) if row.state is not State.PLACED)
-    return list(islice((path.removeprefix(f"{facts.folder}/") for path in rows if kind_of(path) is not None), limit))
+def _kind_of(path: str) -> FileKind | None:
+    """What a file's name promises, where that is something that holds arrays."""
+    kind = kind_of(path)
+    return kind if kind in FORMATS.built_in else None
+
+
+def files_of(ledger: SqliteLedger, facts: DatasetFacts, limit: int) -> list[str]:
+    """The first files of a plan that are named as files that hold data, here or not; below the dataset."""
+    paths = (row.destination for row in ledger.listed_rows(facts.id))
+    return list(islice((path.removeprefix(f"{facts.folder}/") for path in paths if _kind_of(path) is not None), limit))
 
 
 @dataclass(frozen=True, slots=True)

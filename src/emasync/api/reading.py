@@ -57,8 +57,9 @@ def open_volume(
     check : bool
         Whether each chunk is compared with the CRC-32C of its arrival when it is first touched.
     lazy : bool
-        Fetch chunks that are planned and not here when they are read, into their places, as a run would. For arrays
-        whose chunks are files of their own; while no run is going on in the root.
+        Fetch what is planned and not here when it is read, as a run would, and keep it: chunks that are files of their
+        own, and the bytes of a crop in shards and in HDF5, TIFF, MRC and DM files. While no run is going on in the
+        root.
 
     Raises
     ------
@@ -100,8 +101,8 @@ def open_file(root: str | os.PathLike[str], dataset: str, path: str, *, lazy: bo
     path : str
         Below the dataset, as at the source.
     lazy : bool
-        Where the file is planned and not here: read it where it comes from, as far as it is asked for. Nothing of it
-        is kept on disk; close it, or connections stay open.
+        Where the file is planned and not here: fetch it as far as it is asked for. What came is kept for other readers
+        and the next run; close it, or connections stay open.
 
     Returns
     -------

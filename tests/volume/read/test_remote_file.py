@@ -145,7 +145,7 @@ def test_no_garbage_is_collected_while_a_reader_waits(root: Path) -> None:
     gc.callbacks.append(note)
     try:
         with emasync.open_file(root, "set", "x.bin", lazy=True) as file:
-            gc.set_threshold(1, 1, 1)
+            gc.set_threshold(1, 1_000_000, 1_000_000)
             assert file.read(10) == DATA[:10]
             gc.set_threshold(*before)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from emasync.errors import EmasyncError
+from emasync.errors import EmasyncError, FormatError
 from emasync.formats.decoding import layout_of_stored
 from emasync.formats.stored import ByteSource, FileDescription, FileFormat, StoredArray
 from emasync.hooks.index.found_file import FoundArray
@@ -34,16 +34,31 @@ def describe(item: DataFile, file: ByteSource) -> tuple[FileDescription | None, 
     """
     if item.kind not in FORMATS.built_in:
         return None, []
-    form: FileFormat = FORMATS.load(item.kind)()
     try:
-        if not form.recognises(file.read(0, HEAD_BYTES)):
-            return None, [f"{file.name}: its first bytes are not those of {item.kind}; passed over"]
-        found = form.describe(file)
+        found = headers_of(item, file)
     except EmasyncError as error:
         return None, [error.message]
     notes = [f"{file.name}: {note}" for note in found.notes[:MAX_FILE_NOTES]]
     more = len(found.notes) - MAX_FILE_NOTES
     return found, [*notes, f"{file.name}: {more} more arrays cannot be read"] if more > 0 else notes
+
+
+def headers_of(item: DataFile, file: ByteSource) -> FileDescription:
+    """What the headers of a file tell.
+
+    Raises
+    ------
+    FormatError
+        Its bytes are not of the format that its name promises, or contradict it.
+    InputError
+        A library that is needed is missing.
+    EmasyncError
+        What kept bytes from coming.
+    """
+    form: FileFormat = FORMATS.load(item.kind)()
+    if not form.recognises(file.read(0, HEAD_BYTES)):
+        raise FormatError(f"{file.name}: its first bytes are not those of {item.kind}; passed over", location=file.name)
+    return form.describe(file)
 
 
 def arrays_of(asset: str, path: str, found: FileDescription) -> Iterator[FoundArray]:
