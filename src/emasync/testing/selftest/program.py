@@ -36,6 +36,13 @@ QUICK_DAYS: Final = frozenset({
     "chunks",
     "another size",
     "another tag for the same bytes",
+    "two lengths",
+    "each field twice",
+    "interim answers",
+    "a kept connection that vanishes",
+    "rows twice",
+    "the same page again",
+    "values of other types",
 })  # fmt: skip
 """Over in a second each."""
 
