@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import h5py
 import mrcfile
 import numpy as np
-import numpy.typing as npt
-import tensorstore
 import tifffile
 import zarr
+from bench.block_codecs import CHUNK, N5, SHARD, ZARR, Volume, codec_layouts, n5, zarr2
 from numcodecs import Blosc, GZip
 
 import emasync
-
-CHUNK = 64
-SHARD = 256
-
-Volume = npt.NDArray[np.uint8]
 
 
 def electron_micrograph(size: int) -> Volume:
@@ -43,22 +39,6 @@ def kept(path: Path, size: int) -> Volume:
     return volume
 
 
-def _zarr2(compressor: Any) -> Callable[[Path, Volume], None]:  # Any: numcodecs has no types
-    def write(path: Path, volume: Volume) -> None:
-        array = zarr.create_array(
-            str(path),
-            shape=volume.shape,
-            chunks=(CHUNK,) * 3,
-            dtype=volume.dtype,
-            zarr_format=2,
-            compressors=compressor,
-            chunk_key_encoding={"name": "v2", "separator": "/"},
-        )
-        array[:] = volume
-
-    return write
-
-
 def _sharded(path: Path, volume: Volume) -> None:
     array = zarr.create_array(
         str(path),
@@ -70,17 +50,6 @@ def _sharded(path: Path, volume: Volume) -> None:
         compressors=zarr.codecs.ZstdCodec(level=3),
     )
     array[:] = volume
-
-
-def _n5(path: Path, volume: Volume) -> None:
-    metadata = {
-        "dimensions": volume.shape,
-        "blockSize": (CHUNK,) * 3,
-        "dataType": "uint8",
-        "compression": {"type": "gzip", "level": 5},
-    }
-    spec = {"driver": "n5", "kvstore": {"driver": "file", "path": f"{path}/"}, "metadata": metadata, "create": True}
-    tensorstore.open(spec).result().T[...] = volume
 
 
 def _tiff(path: Path, volume: Volume) -> None:
@@ -97,30 +66,52 @@ def _hdf5(path: Path, volume: Volume) -> None:
         file.create_dataset("volume", data=volume, chunks=(CHUNK,) * 3, compression="gzip", compression_opts=5)
 
 
-WRITERS: Mapping[str, tuple[str, Callable[[Path, Volume], None]]] = {
-    "raw": ("raw.zarr", _zarr2(None)),
-    "gzip": ("gzip.zarr", _zarr2(GZip(5))),
-    "blosc-zstd": ("blosc.zarr", _zarr2(Blosc("zstd", 3, Blosc.SHUFFLE))),
-    "zstd shards": ("shards.zarr", _sharded),
-    "n5 gzip": ("gzip.n5", _n5),
-    "tiff": ("tiff/volume.tif", _tiff),
-    "mrc": ("mrc/volume.mrc", _mrc),
-    "hdf5 gzip": ("hdf5/volume.h5", _hdf5),
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """One way to publish the volume.
+
+    Attributes
+    ----------
+    name : str
+        Below the folder of what is published: a tree, or a folder and a file in it.
+    write : callable
+    peers : tuple of str
+        Other readers of it.
+    """
+
+    name: str
+    write: Callable[[Path, Volume], None]
+    peers: tuple[str, ...]
+
+
+MAIN: Mapping[str, Layout] = {
+    "raw": Layout("raw.zarr", partial(zarr2, None, []), ZARR),
+    "gzip": Layout("gzip.zarr", partial(zarr2, GZip(5), []), ZARR),
+    "blosc-zstd": Layout("blosc.zarr", partial(zarr2, Blosc("zstd", 3, Blosc.SHUFFLE), []), ZARR),
+    "zstd shards": Layout("shards.zarr", _sharded, ZARR),
+    "n5 gzip": Layout("gzip.n5/volume", partial(n5, {"type": "gzip", "level": 5}), N5),
+    "tiff": Layout("tiff/volume.tif", _tiff, ("tifffile",)),
+    "mrc": Layout("mrc/volume.mrc", _mrc, ("mrcfile",)),
+    "hdf5 gzip": Layout("hdf5/volume.h5", _hdf5, ("h5py",)),
 }
-"""Layout → name, and how it is written; chunks of 64³ where there are chunks."""
+"""What is published most; chunks of 64³ where there are chunks."""
+
+CODECS: Mapping[str, Layout] = {name: Layout(place, write, peers) for name, place, write, peers in codec_layouts()}
+"""Every other format and codec that is decoded."""
+
+LAYOUTS: Mapping[str, Layout] = {**MAIN, **CODECS}
 
 
 def fetched(folder: Path, layouts: list[str], volume: Volume) -> dict[str, Path]:
     """Write layouts, fetch each into a root, and say where it is there: readers of all kinds read the same files."""
     published, root, entries, places = folder / "published", folder / "root", list[dict[str, Any]](), dict[str, Path]()
     for layout in layouts:
-        name, write = WRITERS[layout]
+        name = LAYOUTS[layout].name
         dataset = layout.replace(" ", "-")
         tree, _, file = name.partition("/")
-        (published / tree).parent.mkdir(parents=True, exist_ok=True)
         if not (published / name).exists():
-            (published / name).parent.mkdir(exist_ok=True)
-            write(published / name, volume)
+            (published / name).parent.mkdir(parents=True, exist_ok=True)
+            LAYOUTS[layout].write(published / name, volume)
         entries.append({"id": dataset, "source": "bucket", "url": f"file://{published}/{tree}"})
         places[layout] = root / dataset / file
     receipt = emasync.run({"version": 1, "datasets": entries}, root=root)

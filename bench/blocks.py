@@ -3,7 +3,8 @@
 ``python bench/blocks.py --quick`` prints a table and verdicts, and writes ``bench/results/blocks-quick.{json,md}``;
 without ``--quick`` more crops of a larger volume are read. Nobody keeps decoded chunks; files are in the page cache.
 Processor time is that of all threads of the process: it tells what a reader costs where many of them share a machine.
-Needs ``pip install 'emasync[test]' mrcfile``.
+Layouts that are published most are read with all crops, every other format and codec with a few. Needs
+``pip install 'emasync[test]'``; peers that are missing are named, with what installs them.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script, this folder is no package
 
-from bench.block_data import CHUNK, WRITERS, fetched, kept
-from bench.block_peers import Block, Reader, readers
-from bench.block_report import BlockResults, Race, Took, write
+from bench.block_codecs import CHUNK
+from bench.block_data import LAYOUTS, MAIN, fetched, kept
+from bench.block_memory import worker_memory
+from bench.block_peers import Block, Reader, missing, readers
+from bench.block_report import EACH_CODEC, BlockResults, Race, Took, write
 from bench.block_safety import first_block_s, safety
 from bench.machine import machine, revision
 
@@ -33,7 +37,10 @@ import emasync
 from emasync.volume.volume import Volume
 
 BLOCK = 128
-PACKAGES = ("emasync", "numpy", "numcodecs", "imagecodecs", "tensorstore", "zarr", "tifffile", "mrcfile", "h5py")
+PACKAGES = (
+    "emasync", "numpy", "numcodecs", "imagecodecs", "tensorstore", "zarr", "tifffile", "mrcfile", "h5py", "hdf5plugin",
+    "ncempy", "z5py", "cloud-volume",
+)  # fmt: skip
 NEIGHBOURS = [(z, y, x) for z in (0, 32) for y in (0, 32) for x in (0, 32)]
 """Eight crops that overlap by three quarters on each axis, as a sampler of patches takes them."""
 
@@ -74,9 +81,13 @@ def raced(contestants: Mapping[str, Reader], boxes: Sequence[tuple[slice, ...]])
 
 
 def races(plan: Plan, root: Path, places: Mapping[str, Path]) -> Iterator[Race]:
-    """All layouts, unaligned and aligned."""
+    """All layouts; those that are published most unaligned and aligned."""
     for layout, place in places.items():
-        contestants = readers(root, layout, place)
+        contestants = readers(root, layout.replace(" ", "-"), place, LAYOUTS[layout].peers)
+        if layout not in MAIN:
+            boxes = list(crops(plan.size, max(4, plan.crops // 8), aligned=False))
+            yield Race(layout, EACH_CODEC, raced(contestants, boxes))
+            continue
         for aligned in (False, True):
             boxes = list(crops(plan.size, plan.crops, aligned=aligned))
             yield Race(layout, "aligned" if aligned else "unaligned", raced(contestants, boxes))
@@ -117,35 +128,48 @@ def opened_ms(root: Path, layout: str) -> float:
     return float(np.median(took_s)) * 1e3
 
 
+def layouts_here(chosen: Sequence[str]) -> list[str]:
+    """Layouts that some peer reads which is here; tells of others, and what installs their peers."""
+    gone = missing()
+    for name, how in gone.items():
+        print(f"{name} is missing: {how}", file=sys.stderr)
+    return [name for name in chosen if not set(LAYOUTS[name].peers) <= gone.keys()]
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="256³ voxels, few crops")
     parser.add_argument("--crops", type=int, help="of each layout; 100, or 24 with --quick")
-    parser.add_argument("--only", nargs="*", choices=list(WRITERS), help="layouts")
+    parser.add_argument("--only", nargs="*", choices=list(LAYOUTS), help="layouts")
     parser.add_argument("--folder", type=Path, help="where volumes are written, and kept for the next time")
     options = parser.parse_args()
     crop_count = options.crops or (24 if options.quick else 100)
-    plan = Plan(256 if options.quick else 512, crop_count, options.only or list(WRITERS))
+    plan = Plan(256 if options.quick else 512, crop_count, layouts_here(options.only or list(LAYOUTS)))
     with tempfile.TemporaryDirectory(prefix="blocks-") as temporary:
         folder = (options.folder or Path(temporary)) / str(plan.size)
         volume = kept(folder / "volume.npy", plan.size)
         places = fetched(folder, plan.layouts, volume)
         root = folder / "root"
-        found = [*races(plan, root, places), *neighbours(plan, root, plan.layouts)]
-        layout = plan.layouts[0]
-        figures = {"time to the first block, s": first_block_s(), f"opening {layout}, ms": opened_ms(root, layout)}
+        main_layouts = [name for name in plan.layouts if name in MAIN]
+        found = [*races(plan, root, places), *neighbours(plan, root, main_layouts)]
+        figures = {"time to the first block, s": first_block_s()}
+        for name in main_layouts:
+            figures |= worker_memory(root, name.replace(" ", "-"))
+        for name in main_layouts[:1]:
+            figures[f"opening {name}, ms"] = opened_ms(root, name)
         results = BlockResults(
             facts={
                 **machine({"disk": folder}),
                 "load": [round(load, 1) for load in os.getloadavg()],
                 "revision": revision(Path(__file__).parents[1]),
-                "versions": {name: version(name) for name in PACKAGES},
+                "versions": {name: version(name) for name in PACKAGES if find_spec(name.replace("-", ""))},
+                "missing": missing(),
                 "volume": f"{plan.size}³ uint8, crops of {BLOCK}³, chunks of {CHUNK}³",
             },
             races=found,
             figures=figures,
-            safety=safety(root, layout, volume),
+            safety=next((safety(root, name, volume) for name in main_layouts if name != "mrc"), {}),  # of int8
         )
     print(write(results, Path(__file__).parent / "results", "blocks-quick" if options.quick else "blocks"))
 
