@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,9 @@ def test_data_go_to_their_own_roots(server: Archive, lab: dict[str, Path], tmp_p
     document = yaml.safe_load((root / "flexiznam/acquisitions/p/m/brain.yml").read_text())
     accept(document, lab)
     assert document["root_folder"] == str(lab["raw"].resolve() / "p/m")
+    written = {datetime.fromtimestamp((lab["raw"] / place).stat().st_mtime, UTC) for place in placed}
+    created = document["children"]["brain"]["children"]["d"]["created"]
+    assert created in {f"{moment:%Y-%m-%d %H:%M:%S}" for moment in written}, "nobody tells when it was recorded"
     assert len((root / "checksums/d.tsv").read_text().splitlines()) == 1 + len(OBJECTS)
 
     server.reset()

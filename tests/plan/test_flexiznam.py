@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from emasync.disk.names import check_relative
 from emasync.errors import DestinationError, MachineError, SourceError
+from emasync.layouts.flexiznam.acquisition import Registered, acquisition
 from emasync.layouts.flexiznam.names import HOME
 from emasync.layouts.flexiznam.register import REGISTER, Entity, Item, Register, mice_in, page_place
 from emasync.manifest.layout import FlexiznamLayout as Asked
@@ -403,6 +404,30 @@ async def test_findings_that_come_together_are_all_written_down() -> None:
     await asyncio.gather(*(layout.settle("d", page, documents) for page in pages))
     register = Register.read({"p/sub-1": await documents.read(page_place("p/sub-1"))})
     assert len([entity for entity in register.entities.values() if entity.kind == "recording"]) == 9
+
+
+# --- acquisition files ---------------------------------------------------------------------------------------------
+
+
+def test_raw_and_derived_data_of_one_name_are_two_datasets() -> None:
+    session = Entity(path="p/m/S20230331", kind="session")
+    datasets = [
+        Registered(
+            entity=session.path,
+            name="ecephys",
+            tree=tree,
+            path=f"{session.path}/ecephys",
+            dataset_type="ephys",
+            created="2023-03-31 14:47:36",
+        )
+        for tree in ("raw", "processed")
+    ]
+    document = acquisition("/lab/raw", session.path, {session.path: session}, datasets)
+    found = document["children"]["S20230331"]["children"]
+    assert {name: (child["is_raw"], child["genealogy"][-1]) for name, child in found.items()} == {
+        "ecephys": ("yes", "ecephys"),
+        "ecephys_processed": ("no", "ecephys_processed"),
+    }
 
 
 # --- what comes together ------------------------------------------------------------------------------------------
