@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emasync.engine.parts import missing_spans
+from emasync.engine.parts import Aim, missing_spans
 from emasync.model.digest import Span
 
 
@@ -30,4 +30,26 @@ def test_missing_and_done_cover_the_object_exactly_once(total: int, part: int, c
     seen = [index for span in missing for index in range(span.start, span.stop)]
     held = {index for span in done for index in range(span.start, min(span.stop, total))}
     assert sorted(seen) == sorted(set(range(total)) - held)
+    assert all(0 < span.size_bytes <= part for span in missing)
+
+
+@given(
+    total=st.integers(0, 400),
+    part=st.integers(1, 60),
+    cuts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 80)), max_size=8),
+    bounds=st.sets(st.integers(0, 450), max_size=12),
+)
+def test_of_what_is_wanted_the_missing_bytes_are_asked_for_exactly_once(
+    total: int, part: int, cuts: list[tuple[int, int]], bounds: set[int]
+) -> None:
+    ends = sorted(bounds)
+    wanted = [Span(*pair) for pair in zip(ends[::2], ends[1::2], strict=False)]
+    done = [Span(start, start + size) for start, size in cuts]
+
+    missing = list(Aim(part, wanted).missing(total, done))
+
+    seen = [index for span in missing for index in range(span.start, span.stop)]
+    held = {index for span in done for index in range(span.start, span.stop)}
+    meant = {index for span in wanted for index in range(span.start, min(span.stop, total))}
+    assert seen == sorted(meant - held)
     assert all(0 < span.size_bytes <= part for span in missing)

@@ -54,17 +54,41 @@ class PlannedFiles:
         self._root = root
         self._dataset = dataset
         self._line = line
+        self._known: dict[str, Planned] = {}
 
     def parts(self, wants: Mapping[str, Sequence[Span]]) -> Mapping[str, HeldFile]:
         """See :class:`~emasync.volume.lazy_files.PartSource`."""
         settings = settings_of(self._root, self._dataset)
 
         async def fetch(fetcher: GovernedFetcher | None = None) -> dict[str, HeldFile]:
-            return await owning(
-                self._root, settings, lambda resources: _have(resources, settings, self._dataset, wants), fetcher
-            )
+            return await owning(self._root, settings, lambda resources: self._have(resources, settings, wants), fetcher)
 
         return blocking(fetch) if self._line is None else self._line.run(fetch)
+
+    async def _have(
+        self, resources: Resources, settings: Settings, wants: Mapping[str, Sequence[Span]]
+    ) -> dict[str, HeldFile]:
+        planned = await self._planned(resources, wants)
+        lacking: dict[tuple[int, TaskKey], Sequence[Span]] = {}
+        for path, one in planned.items():
+            held = await _held(resources, path, one)
+            if lacks := _lacking(wants[path], held):
+                lacking[one.set_id, one.key] = lacks
+        absent = await _fetched(resources, settings, self._dataset, lacking) if lacking else frozenset()
+        found: dict[str, HeldFile] = {}
+        for path, one in planned.items():
+            if (one.set_id, one.key) in absent:
+                found[path] = HeldFile(path="", generation=0, size_bytes=0, absent=True)
+            elif (held := await _held(resources, path, one)) is not None:
+                found[path] = held
+        return found
+
+    async def _planned(self, resources: Resources, paths: Iterable[str]) -> dict[str, Planned]:
+        """Objects that go to these paths: what a set calls otherwise than by its key is looked for once only."""
+        unknown = tuple(path for path in paths if path not in self._known)
+        if unknown:
+            self._known |= await resources.ledger.call(find_planned, self._dataset, unknown)
+        return {path: self._known[path] for path in paths if path in self._known}
 
 
 def open_planned(root: Path, dataset: str, path: str) -> LazyContent:
@@ -91,25 +115,6 @@ def open_planned(root: Path, dataset: str, path: str) -> LazyContent:
     except BaseException:
         line.close()
         raise
-
-
-async def _have(
-    resources: Resources, settings: Settings, dataset: str, wants: Mapping[str, Sequence[Span]]
-) -> dict[str, HeldFile]:
-    planned: dict[str, Planned] = await resources.ledger.call(find_planned, dataset, tuple(wants))
-    lacking: dict[tuple[int, TaskKey], Sequence[Span]] = {}
-    for path, one in planned.items():
-        held = await _held(resources, path, one)
-        if lacks := _lacking(wants[path], held):
-            lacking[one.set_id, one.key] = lacks
-    absent = await _fetched(resources, settings, dataset, lacking) if lacking else frozenset()
-    found: dict[str, HeldFile] = {}
-    for path, one in planned.items():
-        if (one.set_id, one.key) in absent:
-            found[path] = HeldFile(path="", generation=0, size_bytes=0, absent=True)
-        elif (held := await _held(resources, path, one)) is not None:
-            found[path] = held
-    return found
 
 
 async def _fetched(

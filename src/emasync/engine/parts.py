@@ -25,9 +25,17 @@ def missing_spans(total_bytes: int, done: Iterable[Span], part_bytes: int) -> It
     Span
         Not empty, in order, disjoint; together with `done` they cover ``[0, total_bytes)``.
     """
+    for gap in _gaps(total_bytes, done):
+        yield from _cut(gap.start, gap.stop, part_bytes)
+
+
+def _gaps(total_bytes: int, done: Iterable[Span]) -> Iterator[Span]:
+    """What lies between spans, in order."""
     position = 0
     for span in (*sorted(done, key=lambda span: span.start), Span(total_bytes, total_bytes)):
-        yield from _cut(position, min(span.start, total_bytes), part_bytes)
+        stop = min(span.start, total_bytes)
+        if position < stop:
+            yield Span(position, stop)
         position = max(position, span.stop)
 
 
@@ -50,9 +58,15 @@ class Aim:
         """Parts to fetch of an object of so many bytes, as :func:`missing_spans`; nothing beyond its end."""
         if self.wanted is None:
             yield from missing_spans(total_bytes, done, self.part_bytes)
-        for span in self.wanted or ():
-            before = Span(0, min(span.start, total_bytes))
-            yield from missing_spans(min(span.stop, total_bytes), (before, *done), self.part_bytes)
+            return
+        at = 0
+        for gap in _gaps(total_bytes, done):
+            while at < len(self.wanted) and self.wanted[at].start < gap.stop:
+                span = self.wanted[at]
+                yield from _cut(max(span.start, gap.start), min(span.stop, gap.stop), self.part_bytes)
+                if span.stop > gap.stop:
+                    break  # the rest of it may lie in the next gap
+                at += 1
 
     def first(self, size_bytes: int | None) -> Span:
         """What to ask for first of an object of which nothing is here; None: nobody said how long it is."""
