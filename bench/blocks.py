@@ -38,8 +38,8 @@ from emasync.volume.volume import Volume
 
 BLOCK = 128
 PACKAGES = (
-    "emasync", "numpy", "numcodecs", "imagecodecs", "tensorstore", "zarr", "tifffile", "mrcfile", "h5py", "hdf5plugin",
-    "ncempy", "z5py", "cloud-volume",
+    "emasync", "numpy", "numcodecs", "imagecodecs", "zstandard", "tensorstore", "zarr", "tifffile", "mrcfile", "h5py",
+    "hdf5plugin", "ncempy", "z5py", "cloud-volume",
 )  # fmt: skip
 NEIGHBOURS = [(z, y, x) for z in (0, 32) for y in (0, 32) for x in (0, 32)]
 """Eight crops that overlap by three quarters on each axis, as a sampler of patches takes them."""

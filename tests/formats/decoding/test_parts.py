@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,23 @@ def test_random_bytes_that_do_not_become_shorter() -> None:
             found = decoder(name).decode("k", packed, CHUNK, planes=planes)
             part = slice(None) if planes is None else slice(planes.start, planes.stop)
             np.testing.assert_array_equal(found[part], data[part])
+
+
+def right(kind: str, seed: int) -> bool:
+    """Whether one chunk of many comes out as it was, again and again."""
+    name, dtype, pack = PACKED[kind]
+    data = np.roll(voxels(dtype), 1000 * seed)
+    packed, out = pack(data), np.empty(CHUNK, dtype)
+    return all(np.array_equal(decoder(name, dtype).decode("k", packed, CHUNK, out=out), data) for _ in range(5))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["zstd", "pairs"])
+def test_threads_and_forked_children_unpack_with_memory_of_their_own(kind: str) -> None:
+    with ThreadPoolExecutor(4) as pool, multiprocessing.get_context("fork").Pool(2) as children:
+        here = [pool.submit(right, kind, seed) for seed in range(8)]
+        assert all(children.starmap(right, [(kind, seed) for seed in range(8, 12)]))
+        assert all(one.result() for one in here)
 
 
 def spoilt(kind: str, packed: bytes, block: int) -> bytes:
