@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.formats.watched import Watched
 from tests.hostile.test_documents import JSON_READERS, URL, XML_READERS
 
-from emasync.errors import EmasyncError
+from emasync.errors import EmasyncError, TransientError
 from emasync.formats.dm.format import DmFormat
 from emasync.formats.mrc.format import MrcFormat
 from emasync.formats.tiff.format import TiffFormat
@@ -40,8 +40,8 @@ Reader = Callable[[bytes], object]
 def heads(data: bytes) -> object:
     try:
         return parse_head(data[:MAX_HEAD_BYTES])
-    except MalformedHeadError:
-        return None
+    except MalformedHeadError as error:
+        raise TransientError(str(error)) from error
 
 
 def index(data: bytes) -> object:
@@ -54,20 +54,43 @@ def described(make: Callable[[], TiffFormat | DmFormat | MrcFormat], data: bytes
 
 READERS: Mapping[str, tuple[Sequence[str], Mapping[str, Reader]]] = {
     "JSON": (("hostile_text/JSONTestSuite/*.json", "zarr_v3/*/zarr.json"), JSON_READERS),
-    "XML": (("hostile_text/*.xml",), {**XML_READERS, "index": index}),
+    "XML": (("hostile_text/*.xml",), XML_READERS),
     "TIFF": (("hostile_tiff/*", "bigtiff/*", "tiff_multipage/*"), {"TIFF": partial(described, TiffFormat)}),
     "DM": (("dm3/*.dm3", "dm4/*.dm4"), {"DM": partial(described, DmFormat)}),
     "MRC": (("mrc/*",), {"MRC": partial(described, MrcFormat)}),
-    "HTTP": (("hostile_text/*.xml",), {"header": heads}),
+    "pages": ((), {"index": index, "listing": XML_READERS["listing"]}),
+    "HTTP": ((), {"header": heads}),
 }
 """Kind → files to begin with, and what reads it."""
+
+OWN: Mapping[str, tuple[bytes, ...]] = {
+    "pages": (
+        (
+            b"<html><head><title>Index of /x</title></head><body><h1>Index of /x</h1><pre>"
+            b'<a href="../">Parent Directory</a>\n<a href="a.tif">a.tif</a>  2020-01-01 00:00  1.5K\n'
+            b'<a href="b/">b/</a>  2020-01-02 10:30    -\n</pre></body></html>'
+        ),
+        (
+            b'<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name>'
+            b"<MaxKeys>2</MaxKeys><IsTruncated>true</IsTruncated><NextContinuationToken>Yg==</NextContinuationToken>"
+            b"<Contents><Key>a</Key><LastModified>2025-06-15T15:06:40.000Z</LastModified><ETag>&quot;0cc1&quot;</ETag>"
+            b"<Size>1</Size><StorageClass>STANDARD</StorageClass></Contents><CommonPrefixes><Prefix>c/</Prefix>"
+            b"</CommonPrefixes></ListBucketResult>"
+        ),
+    ),
+    "HTTP": (
+        b'HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nContent-Range: bytes 0-4/9\r\nETag: "x"\r\n\r\nhello',
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.0 302 Found\r\nLocation: /elsewhere\r\nConnection: close\r\n\r\n",
+    ),
+}
+"""Of kinds of which there are no files."""
 
 
 @cache
 def seeds(kind: str) -> tuple[bytes, ...]:
     files = sorted(path for pattern in READERS[kind][0] for path in FIXTURES.glob(pattern) if path.is_file())
-    found = tuple(path.read_bytes()[:SEED_BYTES] for path in files)
-    return tuple(b"HTTP/1.1 200 OK\r\nX: " + data for data in found) if kind == "HTTP" else found
+    return OWN.get(kind, ()) + tuple(path.read_bytes()[:SEED_BYTES] for path in files)
 
 
 @st.composite

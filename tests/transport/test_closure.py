@@ -29,8 +29,8 @@ def start(archive: Callable[..., Archive], authority: trustme.CA) -> Callable[..
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(served)
 
-    def begin(**fault: Any) -> Archive:
-        return archive({"b/x.bin": BODY}, faults={"b/x.bin": [{**NO_LENGTH, **fault}]}, tls=served)
+    def begin(*, body: bytes = BODY, **fault: Any) -> Archive:
+        return archive({"b/x.bin": body}, faults={"b/x.bin": [{**NO_LENGTH, **fault}]}, tls=served)
 
     return begin
 
@@ -47,13 +47,18 @@ def wire(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-async def test_an_end_with_a_word_is_the_end(start: Any, opened: Any, trusting: Surroundings) -> None:
-    place = Location.parse(f"{start().url}/b/x.bin")
+@pytest.mark.parametrize("body", [b"", b"x", BODY], ids=len)
+async def test_an_end_with_a_word_is_the_end(body: bytes, start: Any, opened: Any, trusting: Surroundings) -> None:
+    """Also where header, body and end come at once."""
+    server = start(body=body)
+    place = Location.parse(f"{server.url}/b/x.bin")
     recorder = Recorder()
     async with opened(surroundings=trusting) as fetcher:
         await fetcher.transfer(place, recorder)
-        assert (await fetcher.read(place)).data == BODY
-    assert recorder.data == BODY
+        assert (await fetcher.read(place)).data == body
+        (statistics,) = fetcher.statistics().values()
+    assert recorder.data == body
+    assert statistics.retries == 0
 
 
 @pytest.mark.parametrize("after", [0, 1000, len(BODY)])

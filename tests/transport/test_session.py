@@ -417,7 +417,8 @@ class Mocked(aiohttp.ClientResponse):
 async def test_api_documents(opened: Any) -> None:
     """An API's page as a source reads it, from the general client."""
     with aioresponses() as api:
-        api.get("https://api.example.org/entry/1", body=b'{"id": 1}', response_class=Mocked)
+        length = {"Content-Length": "9"}
+        api.get("https://api.example.org/entry/1", body=b'{"id": 1}', headers=length, response_class=Mocked)
         api.get("https://api.example.org/entry/2", status=404, response_class=Mocked)
         async with opened(wire=False) as fetcher:
             document = await fetcher.read(Location.parse("https://api.example.org/entry/1"))
