@@ -16,6 +16,7 @@ import emasync.engine
 from emasync.errors import ErrorKind, InterruptedRunError, MachineError, RefusedError
 from emasync.executors import messages as wire
 from emasync.executors.proxy import LedgerProxy, Questions
+from emasync.executors.rows import ErrorRow, PartialRow, SealRow, SpecRow, TaskRow
 from emasync.executors.values import (
     error_of,
     error_row,
@@ -96,14 +97,14 @@ def test_epochs_become_the_ledgers() -> None:
 @given(KEYS, VALIDATORS)
 def test_sealed_rows(key: TaskKey, validator: Validator) -> None:
     row = SealedRow(1, key, 5, 6, "published", validator, (Digest("sha256", "ff"),), 2)
-    assert seal_of(crossed(seal_row(row), wire.SealRow)) == row
+    assert seal_of(crossed(seal_row(row), SealRow)) == row
 
 
 @given(KEYS, st.none() | st.text(st.characters(), max_size=9), st.none() | NUMBERS)
 def test_tasks(key: TaskKey, path: str | None, size_bytes: int | None) -> None:
     spec = TaskSetSpec(dataset="d", base="s3://b/k", destination="d")
     task = Task(spec, 7, key, path, size_bytes, b"md5:00", None, 1, 2)
-    assert task_of(crossed(task_row(task), wire.TaskRow), spec, 7) == task
+    assert task_of(crossed(task_row(task), TaskRow), spec, 7) == task
 
 
 @pytest.mark.parametrize(
@@ -118,13 +119,13 @@ def test_specs(grid: ChunkGrid | None) -> None:
     spec = TaskSetSpec(
         dataset="d", asset="a", rank=3, base="https://h/ä", destination="d/x", encoded=True, grid=grid, absent_ok=True
     )
-    assert spec_of(crossed(spec_row(spec), wire.SpecRow)) == spec
+    assert spec_of(crossed(spec_row(spec), SpecRow)) == spec
 
 
 @pytest.mark.parametrize("slices", ["raw", "gzip"])
 def test_specs_of_slices(slices: Packing) -> None:
     spec = TaskSetSpec(dataset="d", base="gs://b/v", destination="d", slices=slices)
-    assert spec_of(crossed(spec_row(spec), wire.SpecRow)) == spec
+    assert spec_of(crossed(spec_row(spec), SpecRow)) == spec
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_specs_of_slices(slices: Packing) -> None:
     ],
 )
 def test_partials(state: PartialState | None) -> None:
-    assert partial_of(crossed(partial_row(state), wire.PartialRow | None)) == state
+    assert partial_of(crossed(partial_row(state), PartialRow | None)) == state
 
 
 def test_settings() -> None:
@@ -155,7 +156,7 @@ def test_settings() -> None:
 
 
 def test_errors_stay_what_ends_a_run() -> None:
-    full = error_of(crossed(error_row(MachineError("full \ud800", kind=ErrorKind.DISK_FULL)), wire.ErrorRow))
+    full = error_of(crossed(error_row(MachineError("full \ud800", kind=ErrorKind.DISK_FULL)), ErrorRow))
     assert (type(full), full.kind, full.message) == (MachineError, ErrorKind.DISK_FULL, "full \\ud800")
     assert isinstance(error_of(error_row(InterruptedRunError("stop"))), InterruptedRunError)
     assert isinstance(error_of(error_row(RefusedError("no"))), MachineError)

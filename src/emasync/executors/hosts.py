@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from emasync.executors.messages import Alive, GivenUp, Hold, OriginRow, Share, Slots
+from emasync.executors.messages import Alive, GivenUp, Hold, Share, Slots
+from emasync.executors.rows import OriginRow
 from emasync.executors.shares import Offer, ShareBook
 from emasync.executors.tenancy import BANDWIDTH, PARTS
 from emasync.model.clock import Clock

@@ -11,6 +11,7 @@ from emasync.errors import MachineError
 from emasync.executors import messages as wire
 from emasync.executors.epochs import EpochBook
 from emasync.executors.leases import LeaseBook, Name
+from emasync.executors.rows import SetRow, TaskRow
 from emasync.executors.values import fact_of, key_of, partial_row, seal_of, spec_row, task_row
 from emasync.ledger.interface import Absent, Fact, Failed, Invalidated, LedgerCalls, OpenSet, Placed, Sealed
 from emasync.model.location import Location
@@ -118,13 +119,13 @@ class Desk:
 
     # --- leases ------------------------------------------------------------------------------------------------
 
-    async def _open_sets(self) -> list[wire.SetRow]:
+    async def _open_sets(self) -> list[SetRow]:
         books = self._books
         async with books.room:
             await books.upkeep.clear()
         self.curtailed = False
         self._waiting.clear()
-        rows: list[wire.SetRow] = []
+        rows: list[SetRow] = []
         for opened in await books.ledger.call("open_sets"):
             waiting = books.leases.waiting(opened)
             if waiting == 0 or (books.datasets is not None and opened.spec.dataset not in books.datasets):
@@ -135,12 +136,12 @@ class Desk:
                 rows.append(self._set_row(opened, waiting))
         return rows
 
-    def _set_row(self, opened: OpenSet, waiting: int) -> wire.SetRow:
+    def _set_row(self, opened: OpenSet, waiting: int) -> SetRow:
         known = opened.set_id in self._sent
         self._sent.add(opened.set_id)
-        return wire.SetRow(opened.set_id, waiting, None if known else spec_row(opened.spec))
+        return SetRow(opened.set_id, waiting, None if known else spec_row(opened.spec))
 
-    async def _lease(self, set_id: int, limit: int) -> list[wire.TaskRow]:
+    async def _lease(self, set_id: int, limit: int) -> list[TaskRow]:
         books = self._books
         origin = books.origins.get(set_id)
         if origin is None:

@@ -26,6 +26,7 @@ from emasync.executors.hosts import OWNER, Hosts, Word
 from emasync.executors.leases import LeaseBook
 from emasync.executors.owner import Books, Desk
 from emasync.executors.restarts import RESTARTS, WINDOW_S, RestartBudget
+from emasync.executors.rows import CountsRow
 from emasync.executors.tenancy import Note, Tenancy
 from emasync.executors.values import error_of, kind_of
 from emasync.model.events import Event, EventName, OnEvent
@@ -101,7 +102,7 @@ class ProcessExecutor:
         self._activities = Activities()
         self._numbers = count(OWNER + 1)
         self._employed: dict[int, Employment] = {}
-        self._counts: dict[int, wire.CountsRow] = {}
+        self._counts: dict[int, CountsRow] = {}
         self._disks: dict[int, WriterStatistics] = {}
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stop: EmasyncError | None = None
@@ -337,7 +338,7 @@ class ProcessExecutor:
             self._lost.add(dataset)
         self._on_event(event)
 
-    def _count(self, worker: int, counts: wire.CountsRow) -> None:
+    def _count(self, worker: int, counts: CountsRow) -> None:
         self._counts[worker] = counts
         rows = self._counts.values()
         self.outcome.placed = sum(row.placed for row in rows)

@@ -12,6 +12,7 @@ import msgspec
 from emasync.errors import ErrorKind, MachineError
 from emasync.executors import messages as wire
 from emasync.executors.channel import Channel
+from emasync.executors.rows import PartialRow, SetRow, TaskRow
 from emasync.executors.values import (
     error_of,
     fact_row,
@@ -116,14 +117,14 @@ class LedgerProxy:
         return await found(*args, **kwargs)
 
     async def _open_sets(self) -> list[OpenSet]:
-        rows = await self._ask(wire.OpenSets, list[wire.SetRow])
+        rows = await self._ask(wire.OpenSets, list[SetRow])
         for row in rows:
             if row.spec is not None:
                 self._specs[row.set_id] = spec_of(row.spec)
         return [OpenSet(set_id=row.set_id, spec=self._specs[row.set_id], pending=row.pending) for row in rows]
 
     async def _lease(self, set_id: int, limit: int) -> list[Task]:
-        rows = await self._ask(lambda number: wire.Lease(number, set_id, limit), list[wire.TaskRow])
+        rows = await self._ask(lambda number: wire.Lease(number, set_id, limit), list[TaskRow])
         spec = self._specs[set_id]
         return [task_of(row, spec, set_id) for row in rows]
 
@@ -147,9 +148,9 @@ class LedgerProxy:
         return 0
 
     async def _partial(self, set_id: int, key: TaskKey) -> PartialState | None:
-        row: wire.PartialRow | None = await self._ask(
+        row: PartialRow | None = await self._ask(
             lambda number: wire.PartialOf(number, set_id, key_row(key)),
-            wire.PartialRow | None,  # type: ignore[arg-type]  # a union is no type to mypy
+            PartialRow | None,  # type: ignore[arg-type]  # a union is no type to mypy
         )
         return partial_of(row)
 

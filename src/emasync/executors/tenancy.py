@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from emasync.executors.messages import GivenUp, Held, OriginRow, Share, Slots
+from emasync.executors.messages import GivenUp, Held, Share, Slots
+from emasync.executors.rows import OriginRow
 from emasync.executors.values import clean
 from emasync.transport.bandwidth import Bandwidth
 from emasync.transport.limiter import OriginLimiter

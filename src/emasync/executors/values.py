@@ -8,6 +8,7 @@ from typing import assert_never
 from emasync import errors
 from emasync.errors import EmasyncError, ErrorKind, MachineError
 from emasync.executors import messages as wire
+from emasync.executors.rows import ErrorRow, GridRow, Key, PartialRow, PartRow, SealRow, SpecRow, TaskRow
 from emasync.ledger.batch import SealedRow
 from emasync.ledger.interface import (
     Absent,
@@ -36,12 +37,12 @@ Epochs = Callable[[int], int]
 """The ledger's number of a worker's epoch."""
 
 
-def key_row(key: TaskKey) -> wire.Key:
+def key_row(key: TaskKey) -> Key:
     """A key as it crosses."""
     return key if isinstance(key, int) else pack_name(key)
 
 
-def key_of(row: wire.Key) -> TaskKey:
+def key_of(row: Key) -> TaskKey:
     """A key back from :func:`key_row`."""
     return row if isinstance(row, int) else unpack_name(row)
 
@@ -54,9 +55,9 @@ def clean(text: str) -> str:
 # --- task sets and tasks -----------------------------------------------------------------------------------------
 
 
-def spec_row(spec: TaskSetSpec) -> wire.SpecRow:
+def spec_row(spec: TaskSetSpec) -> SpecRow:
     """A task set's description as it crosses."""
-    return wire.SpecRow(
+    return SpecRow(
         dataset=spec.dataset,
         asset=spec.asset,
         rank=spec.rank,
@@ -69,7 +70,7 @@ def spec_row(spec: TaskSetSpec) -> wire.SpecRow:
     )
 
 
-def spec_of(row: wire.SpecRow) -> TaskSetSpec:
+def spec_of(row: SpecRow) -> TaskSetSpec:
     """A task set's description back from :func:`spec_row`."""
     return TaskSetSpec(
         dataset=row.dataset,
@@ -84,26 +85,26 @@ def spec_of(row: wire.SpecRow) -> TaskSetSpec:
     )
 
 
-def _grid_row(grid: ChunkGrid) -> wire.GridRow:
+def _grid_row(grid: ChunkGrid) -> GridRow:
     voxels = (grid.chunk, grid.origin, grid.size) if isinstance(grid, VoxelGrid) else None
-    return wire.GridRow(grid.start, grid.shape, grid.prefix, grid.encoding, grid.separator, grid.rebase, voxels)
+    return GridRow(grid.start, grid.shape, grid.prefix, grid.encoding, grid.separator, grid.rebase, voxels)
 
 
-def _grid_of(row: wire.GridRow) -> ChunkGrid:
+def _grid_of(row: GridRow) -> ChunkGrid:
     fields = {name: getattr(row, name) for name in ("start", "shape", "prefix", "encoding", "separator", "rebase")}
     if row.voxels is not None:
         fields.update(zip(("chunk", "origin", "size"), row.voxels, strict=True))
     return grid_of(fields)
 
 
-def task_row(task: Task) -> wire.TaskRow:
+def task_row(task: Task) -> TaskRow:
     """A leased task as it crosses, without what its set says."""
     _, _, key, path, size_bytes, published, listed, attempts, generation = task
     packed = None if path is None else pack_name(path)
     return (key_row(key), packed, size_bytes, published, listed, attempts, generation)
 
 
-def task_of(row: wire.TaskRow, spec: TaskSetSpec, set_id: int) -> Task:
+def task_of(row: TaskRow, spec: TaskSetSpec, set_id: int) -> Task:
     """A task back from :func:`task_row`."""
     key, path, size_bytes, published, listed, attempts, generation = row
     name = None if path is None else unpack_name(path)
@@ -113,7 +114,7 @@ def task_of(row: wire.TaskRow, spec: TaskSetSpec, set_id: int) -> Task:
 # --- facts -------------------------------------------------------------------------------------------------------
 
 
-def seal_row(row: SealedRow | Sealed) -> wire.SealRow:
+def seal_row(row: SealedRow | Sealed) -> SealRow:
     """What is known of a sealed object as it crosses."""
     return (
         row.set_id,
@@ -127,7 +128,7 @@ def seal_row(row: SealedRow | Sealed) -> wire.SealRow:
     )
 
 
-def seal_of(row: wire.SealRow) -> SealedRow:
+def seal_of(row: SealRow) -> SealedRow:
     """What is known of a sealed object back from :func:`seal_row`."""
     set_id, key, size_bytes, crc32c, verified, validator, digests, generation = row
     return SealedRow(
@@ -212,15 +213,15 @@ def _part_of(row: wire.PartFact, epochs: Epochs) -> PartDone:
     )
 
 
-def partial_row(state: PartialState | None) -> wire.PartialRow | None:
+def partial_row(state: PartialState | None) -> PartialRow | None:
     """What is known of an unfinished object as it crosses."""
     if state is None:
         return None
     parts = [(part.start, part.stop, part.crc32c, part.epoch) for part in state.parts]
-    return wire.PartialRow(state.generation, state.size_bytes, pack_validator(state.validator), parts)
+    return PartialRow(state.generation, state.size_bytes, pack_validator(state.validator), parts)
 
 
-def partial_of(row: wire.PartialRow | None) -> PartialState | None:
+def partial_of(row: PartialRow | None) -> PartialState | None:
     """What is known of an unfinished object back from :func:`partial_row`."""
     if row is None:
         return None
@@ -232,7 +233,7 @@ def partial_of(row: wire.PartialRow | None) -> PartialState | None:
     )
 
 
-def _parts_of(rows: Iterable[wire.PartRow]) -> Iterable[Part]:
+def _parts_of(rows: Iterable[PartRow]) -> Iterable[Part]:
     return (Part(start=start, stop=stop, crc32c=crc, epoch=epoch) for start, stop, crc, epoch in rows)
 
 
@@ -246,10 +247,10 @@ def kind_of(text: str) -> ErrorKind:
     return _KINDS.get(text, ErrorKind.SOURCE)
 
 
-def error_row(error: EmasyncError) -> wire.ErrorRow:
+def error_row(error: EmasyncError) -> ErrorRow:
     """An error as it crosses."""
     location = None if error.location is None else clean(error.location)
-    return wire.ErrorRow(type(error).__name__, str(error.kind), clean(error.message), location)
+    return ErrorRow(type(error).__name__, str(error.kind), clean(error.message), location)
 
 
 _CLASSES: dict[str, type[EmasyncError]] = {
@@ -257,7 +258,7 @@ _CLASSES: dict[str, type[EmasyncError]] = {
 }
 
 
-def error_of(row: wire.ErrorRow) -> EmasyncError:
+def error_of(row: ErrorRow) -> EmasyncError:
     """An error back from :func:`error_row`: an interruption stays one, whatever else ends a run is the machine's."""
     found = _CLASSES.get(row.name, MachineError)
     return found(row.message, kind=kind_of(row.kind), location=row.location)

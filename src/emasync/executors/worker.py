@@ -28,6 +28,7 @@ from emasync.errors import EmasyncError
 from emasync.executors import messages as wire
 from emasync.executors.channel import Channel
 from emasync.executors.proxy import BorrowedUpkeep, LedgerProxy, Questions
+from emasync.executors.rows import CountsRow, FailureRow
 from emasync.executors.tenancy import Tenancy
 from emasync.executors.values import clean, error_of, error_row
 from emasync.ledger.rebuild import KnownFiles
@@ -138,7 +139,7 @@ class Worker:
 
     def _report(self, engine: Engine, tenancy: Tenancy, threads: WriterPool) -> None:
         done = engine.outcome
-        counts = wire.CountsRow(
+        counts = CountsRow(
             done.placed,
             done.placed_bytes,
             done.failed,
@@ -214,7 +215,7 @@ def _sendable(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _finished(outcome: EngineOutcome) -> wire.Finished:
     lost = [
-        wire.FailureRow(dataset, clean(failure.location), str(failure.kind), clean(failure.message), failure.attempts)
+        FailureRow(dataset, clean(failure.location), str(failure.kind), clean(failure.message), failure.attempts)
         for dataset, failure in outcome.unreachable.items()
     ]
     return wire.Finished(None if outcome.stopped is None else error_row(outcome.stopped), lost)
