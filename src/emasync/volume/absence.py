@@ -79,9 +79,9 @@ def _refusal(array: IndexedArray, number: int, state: int) -> NotDownloaded:
     )
     chunk = f"{name_of(array)}: the chunk of voxels {spans}"
     if state == NOT_DOWNLOADED:
+        lazily = "" if "series" in array.attributes else ", or open with lazy=True"
         return NotDownloaded(
-            f"{chunk} was not downloaded; run the manifest again (with a wider crop, if it has one), or open with "
-            "lazy=True",
+            f"{chunk} was not downloaded; run the manifest again (with a wider crop, if it has one){lazily}",
             location=name_of(array),
         )
     return NotDownloaded(

@@ -199,3 +199,14 @@ def test_what_nobody_wants_any_more_is_not_made_up(tmp_path: Path) -> None:
 
     with pytest.raises(NotDownloaded, match="set/a/0 is not among what the manifest wants"):
         stored.volume()[:]
+
+
+@pytest.mark.parametrize("attributes", [{}, {"series": "*.dm3"}])
+def test_lazy_is_named_where_it_helps(tmp_path: Path, attributes: dict[str, str]) -> None:
+    stored = store(tmp_path, voxels((8, 8, 8)), (4, 4, 4))
+    stored.places.files[0] = NOT_DOWNLOADED
+    stored.array = replace(stored.array, attributes=attributes)
+
+    with pytest.raises(NotDownloaded, match="run the manifest again") as caught:
+        stored.volume()[:]
+    assert ("lazy=True" in caught.value.message) is ("series" not in attributes)
