@@ -216,7 +216,7 @@ async def test_an_origin_that_is_gone_is_told_of_once(tmp_path: Path) -> None:
 
 
 async def test_a_sink_of_ones_own_stays_here(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="lives in the caller's process"):
+    with pytest.raises(InputError, match="of the caller's own live in this process only"):
         await arun(described("http://127.0.0.1:9"), root=tmp_path, options=TWO, make_sink=lambda root: None)  # type: ignore[arg-type,return-value]  # never made
 
 
