@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ from tests.volume.read.desk import Array
 from tests.volume.read.stated import Size, Stated, stated_of
 from tests.volume.read.whole_volume import whole_volume
 
+import emasync
 from emasync.errors import ErrorKind
 from emasync.formats.content import NoDecoderError
 from emasync.formats.json_document import Field, parse_object
@@ -416,6 +418,37 @@ def planes_of(arrays: list[Array], shape: tuple[int, ...]) -> Iterator[Array]:
     for array in arrays:
         if array.shape[-len(shape) :] == shape:
             yield from array.reshape(-1, *shape)
+
+
+def test_arrays_of_odd_stores_read_as_stated(fixtures_folder: Path, tmp_path: Path) -> None:
+    """Most of them hold no chunk of 400 MB: the digest is that of their fill value, and a corner is read."""
+    unit = "hostile_zarr/dandi_zarr3_stores"
+    entry = {"id": "hostile_zarr", "source": "bucket", "format": "raw", "url": f"file://{fixtures_folder}/hostile_zarr"}
+    assert run_within({"version": 1, "datasets": [entry]}, tmp_path).ok
+    opened = Opened(fixtures_folder, tmp_path, "hostile_zarr")
+    arrays = opened.arrays(unit)
+    rows = list(stated_of(unit, truth(fixtures_folder)[unit]))
+    for row in rows:
+        found = arrays.get(row.name)
+        if row.digest is None or found is None:
+            assert row.digest is None
+            assert found is None
+        elif found.coverage.absent == found.coverage.chunks:
+            assert (found.shape, found.layout.dtype, found.layout.fill_value) == (row.shape, row.dtype, 0)
+            assert digest_of_zeros(math.prod(found.shape) * 4) == row.digest
+            volume = emasync.open_volume(tmp_path, "hostile_zarr", found.asset, found.path)
+            assert not volume.read((9000, 9000), (1000, 1000)).any()
+        else:
+            assert not list(differences(Compared(opened, row, found), opened.read(found)))
+    assert len(rows) == 7
+
+
+@cache
+def digest_of_zeros(size_bytes: int) -> str:
+    made, part = sha256(), bytes(1 << 20)
+    for start in range(0, size_bytes, len(part)):
+        made.update(part[: size_bytes - start])
+    return made.hexdigest()
 
 
 def test_entries_of_a_shard_lie_where_stated(fixtures_folder: Path) -> None:
