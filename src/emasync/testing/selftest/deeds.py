@@ -113,19 +113,16 @@ def frozen(scene: Scene, random: Random) -> Blow:
 
 
 def a_worker(scene: Scene, random: Random) -> Blow:
-    """SIGKILL to one of its workers: it gets another one and goes on, until it is killed itself."""
+    """SIGKILL to one of its workers: it gets another one and goes on, to its end."""
     process = _until_some_bytes(scene, random)
     workers = _children(process)
     if workers:
         with suppress(ProcessLookupError):
             os.kill(random.choice(workers), signal.SIGKILL)
     scene.stopped(wholly=False)
-    return Blow("worker", "a worker", bool(workers)) if _ran_out(scene, process) else Blow("worker", "a worker", False)
-
-
-def _ran_out(scene: Scene, process: Life) -> bool:
     process.join()
-    return _gone(scene, process, 0)
+    _gone(scene, process, 0)
+    return Blow("worker", "a worker", bool(workers))
 
 
 def _children(process: Life) -> Sequence[int]:

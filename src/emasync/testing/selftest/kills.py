@@ -86,8 +86,8 @@ def _strike(scene: Scene, random: Random, blows: list[Blow]) -> str:
             return f"{error}"
         if wrong := scene.wrong():
             return wrong
-        if not blows[-1].struck:
-            break
+        if not blows[-1].struck or blows[-1].kind == "worker":
+            break  # it came to its end
     return ""
 
 
