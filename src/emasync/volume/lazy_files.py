@@ -16,7 +16,7 @@ from emasync.volume.forking import begin_anew_after_fork
 from emasync.volume.interface import WHOLE_FILE
 
 BLOCK_BYTES: Final = 256 << 10
-"""Spans that are fetched begin and end at multiples of it (docs/decisions/0007): a request costs as much as the bytes
+"""Spans that are fetched begin and end at multiples of it (docs/decisions/0009): a request costs as much as the bytes
 that come in its latency, and the ledger keeps a row for each."""
 
 
