@@ -82,6 +82,10 @@ def test_other_drawings_of_a_listing_are_read_too() -> None:
     assert (only.name, only.size, only.modified) == ("b.tif", None, None)
 
 
+def test_a_page_without_any_link_is_an_empty_folder() -> None:
+    assert parse_index(b"<html><head><title>Index of /x</title></head><body></body></html>", URL) == ()
+
+
 @pytest.mark.parametrize(
     ("href", "name"),
     [

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from html import unescape
+from itertools import zip_longest
 from sys import intern
 from urllib.parse import unquote
 
@@ -129,9 +130,9 @@ def parse_index(data: bytes, url: str) -> tuple[IndexRow, ...]:
 
 def _rows(text: str, url: str) -> tuple[IndexRow, ...]:
     links = list(_LINK.finditer(text))
-    ends = [link.start() for link in links[1:]] + [len(text)]
     rows = {}
-    for link, end in zip(links, ends, strict=True):
+    for link, following in zip_longest(links, links[1:]):
+        end = len(text) if following is None else following.start()
         row = _row(unescape(link[1]), text[link.end() : end], url)
         if row is not None:
             rows[row.name] = row
