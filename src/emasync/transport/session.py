@@ -187,15 +187,20 @@ class HttpSession:
         method: Literal["GET", "HEAD"] = "GET",
     ) -> Answer:
         """See :class:`~emasync.transport.dialogue.Session`."""
-        with translated(name):
-            response = await self._session.request(
-                method,
-                URL(str(location), encoded=True),
-                headers=headers,
-                allow_redirects=False,
-                proxy=self._surroundings.proxy_for(location),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.connect_timeout_s),
-            )
+        try:
+            with translated(name):
+                response = await self._session.request(
+                    method,
+                    URL(str(location), encoded=True),
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=self._surroundings.proxy_for(location),
+                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.connect_timeout_s),
+                )
+        except TransientError as error:
+            if error.kind == ErrorKind.UNREACHABLE:  # the name may have moved
+                self.forget_addresses(location)
+            raise
         return Answer(name, response)
 
     def forget_addresses(self, location: Location) -> None:
