@@ -210,6 +210,25 @@ def test_a_box_of_nothing_is_no_success(served: Served, tmp_path: Path) -> None:
     check_level(root, served, 0, expected)
 
 
+def test_a_level_without_a_chunk_is_no_success_and_stops_no_other(served: Served, tmp_path: Path) -> None:
+    """Voxels of an empty level would be read as fill value."""
+    chunks = served.folder / "s1" / served.chunk(1, 0, 0, 0).relative_to(served.folder / "s1").parts[0]
+    shutil.move(chunks, aside := tmp_path / "aside")
+    for other in [path for path in chunks.parent.iterdir() if path.is_dir()]:
+        shutil.rmtree(other)
+    root = tmp_path / "data"
+    for _ in range(2):  # the second run goes by what the first one noted of its listing
+        receipt = run_within(served.manifest(scales=[0, 1]), root)
+        assert receipt.exit_code == 1
+        (failure,) = receipt.failures
+        assert failure.kind == ErrorKind.SOURCE
+        assert failure.message.startswith("s1: none of its ")
+        check_level(root, served, 0, served.levels[0])
+
+    shutil.move(aside, chunks)
+    assert run_within(served.manifest(scales=[0, 1]), root).exit_code == 0
+
+
 def test_run_again_asks_nothing_and_restores_our_own_documents(served: Served, tmp_path: Path) -> None:
     root = tmp_path / "data"
     manifest = served.manifest(scales=[1, 2], crop={"start": [20, 40, 70], "shape": [30, 50, 60]})

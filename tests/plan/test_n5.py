@@ -379,9 +379,13 @@ def test_boxes_are_carried_over_in_the_symbols_that_n5_uses(unit: str, nanometre
 # --- which format a place is in -------------------------------------------------------------------------------------
 
 
+CHUNK = "em/im/s3/0/0/0"
+"""One of the level that is asked for: an array without any is a failure."""
+
+
 async def test_a_container_is_known_by_its_attributes_and_asked_first(bench: Bench) -> None:
     documents = {f"p/a.n5/{key}": data for key, data in encode(openorganelle()).items()}
-    bench.put(documents)
+    bench.put({**documents, f"p/a.n5/{CHUNK}": b"1"})
     assert await bench.compile(url="s3://bucket/p/a.n5", arrays=["em/im"], scales=[3])
     asked = bench.requests()
     assert asked[0] == "s3://bucket/p/a.n5/attributes.json"
@@ -389,12 +393,12 @@ async def test_a_container_is_known_by_its_attributes_and_asked_first(bench: Ben
 
 
 async def test_a_container_of_another_name_is_known_by_its_attributes(bench: Bench) -> None:
-    bench.put({f"p/{key}": data for key, data in encode(openorganelle()).items()})
+    bench.put({f"p/{key}": data for key, data in encode(openorganelle()).items()} | {f"p/{CHUNK}": b"1"})
     assert await bench.compile(arrays=["em/im"], scales=[3])
 
 
 async def test_a_group_inside_a_container_is_known_by_the_name_above(bench: Bench) -> None:
-    bench.put({f"p/a.n5/{key}": data for key, data in encode(openorganelle()).items()})
+    bench.put({f"p/a.n5/{key}": data for key, data in encode(openorganelle()).items()} | {f"p/a.n5/{CHUNK}": b"1"})
     assert await bench.compile(url="s3://bucket/p/a.n5/em", scales=[3])
 
 
@@ -408,7 +412,7 @@ async def test_a_web_page_in_the_place_of_attributes_is_none(bench: Bench) -> No
 async def test_contradictions_are_told_while_planning(bench: Bench) -> None:
     made = openorganelle()
     made["em/im/s3"]["pixelResolution"]["dimensions"] = [1.0, 2.0, 3.0]
-    bench.put({f"p/{key}": data for key, data in encode(made).items()})
+    bench.put({f"p/{key}": data for key, data in encode(made).items()} | {f"p/{CHUNK}": b"1"})
     assert await bench.compile(arrays=["em/im"], scales=[3])
     (fields,) = bench.told("warning")
     assert fields["dataset"] == "d"

@@ -10,10 +10,12 @@ from emasync.model.digest import Span
 from emasync.model.grid import ChunkGrid, VoxelGrid
 from emasync.model.location import Location, missing_key
 from emasync.model.task import TaskSetSpec
+from emasync.plan.boxes import place_name
 from emasync.plan.indexes import Indexes
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.select import Chosen
-from emasync.plan.sweep import Divider, Piles, Sorting, as_entry, sweep
+from emasync.plan.setbacks import nothing_there
+from emasync.plan.sweep import Divider, Piles, Sorting, as_entry, list_into
 from emasync.plan.tools import PlanTools
 from emasync.sources.interface import Tree
 from emasync.sources.walk import closing
@@ -89,6 +91,8 @@ async def take_chunks(
 
     Raises
     ------
+    SourceError
+        None of its chunks is there (law 9).
     TransportError
         As :meth:`Tree.list`.
     """
@@ -117,7 +121,12 @@ async def _take_listed(intake: Intake, tree: Tree, chosen: Chosen, grid: ChunkGr
     # copies in other chunk shapes lie in the same folder
     everything = chosen.whole and (chosen.array.sharding is not None or not isinstance(grid, VoxelGrid))
     divider: Divider = Sorting(documents=shelf, rest=shelf, elsewhere=named) if everything else BoxOfChunks(shelf, grid)
-    await sweep(intake, tree, divider, folder=chosen.array.path, keeper=shelf)
+    if await intake.finished(shelf):
+        return
+    path = chosen.array.path
+    if not await list_into(intake, tree, divider, folder=path, keeper=shelf, required=True):
+        raise nothing_there(place_name(path), path, len(grid))
+    await intake.finish(shelf)
 
 
 def gridded(intake: Intake, base: Location, chosen: Chosen, grid: ChunkGrid, *, absent_ok: bool) -> TaskSetSpec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
+from emasync.errors import SourceError
 from emasync.formats.interface import Format, Found, GroupDescription
 from emasync.manifest.crop import DrawnCrop, SameAsCrop
 from emasync.model.events import Event, EventValue
@@ -17,6 +18,7 @@ from emasync.plan.flat import document_shelf
 from emasync.plan.indexes import KEPT_BYTES, Indexes
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.lending import as_recorded, borrowed_extent, is_recorded, keep_boxes, kept_draws
+from emasync.plan.setbacks import together
 from emasync.plan.subset import Rewritten, rewrite, wanted_documents
 from emasync.plan.tools import PlanTools
 from emasync.plan.whole import add_documents, documents_of
@@ -80,9 +82,15 @@ async def take_selected(intake: Intake, tree: Tree, choice: Choice, form: Format
         documents = await take_documents(intake, tree, wanted, rewritten)
     else:
         documents = await take_documents(intake, tree, read, ())
+    setbacks: list[SourceError] = []
     for item in chosen:
-        await take_chunks(intake, tree, item, ground, named=frozenset(read), indexes=indexes)
+        try:
+            await take_chunks(intake, tree, item, ground, named=frozenset(read), indexes=indexes)
+        except SourceError as error:
+            setbacks.append(error)
     await take_sidecars(intake, tree, found, choice)
+    if setbacks:
+        raise together(setbacks)
     await intake.finish(documents)  # last, as everywhere: who finds them finished finds all of the tree named
 
 

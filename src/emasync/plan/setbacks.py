@@ -34,3 +34,23 @@ def together(errors: Sequence[SourceError]) -> SourceError:
 def named(error: SourceError, path: str) -> SourceError:
     """The error of one part of a dataset, called by the part's name."""
     return SourceError(f"{path}: {error.message}", kind=error.kind, location=error.location)
+
+
+def nothing_there(place: str, path: str, chunks: int) -> SourceError:
+    """An array without a single chunk (law 9): publishers leave out what holds no data, but hardly all of it.
+
+    Parameters
+    ----------
+    place : str
+        Of the array, as people read it.
+    path : str
+        The array's.
+    chunks : int
+        That were wanted.
+    """
+    return SourceError(
+        f"{place}: none of its {chunks:,} wanted chunks is there. Publishers leave out what holds no data, as beside "
+        "the specimen, but an array or a box of nothing is more often a mistake: check the url, the crop, and how the "
+        "chunks are named",
+        location=path,
+    )

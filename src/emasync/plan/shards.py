@@ -25,6 +25,7 @@ from emasync.plan.inner_chunks import InnerChunkReader
 from emasync.plan.intake import Intake, Shelf
 from emasync.plan.minishards import MinishardReader
 from emasync.plan.select import Chosen
+from emasync.plan.setbacks import nothing_there
 from emasync.plan.sharded import ShardReader, Slices, WantedShard, entries, shards_at_once, wanted_shards
 from emasync.sources.interface import Tree
 
@@ -91,7 +92,7 @@ async def take_out_of_shards(intake: Intake, tree: Tree, chosen: Chosen, indexes
             await _add(intake, shelf, slices, grid)
         await intake.add(shelf, (), cursor=some[-1].name)
     if not found and done is None:
-        raise _nothing_there(chosen, grid)
+        raise nothing_there(place_name(chosen.array.path), chosen.array.path, len(grid))
     await intake.finish(shelf)
 
 
@@ -133,14 +134,6 @@ def _require_few(chosen: Chosen, grid: ChunkGrid) -> None:
             "of their shards. Take the whole scale (which keeps its shards), a coarser one, or a smaller box",
             location=chosen.array.path,
         )
-
-
-def _nothing_there(chosen: Chosen, grid: ChunkGrid) -> SourceError:
-    return SourceError(
-        f"{place_name(chosen.array.path)}: none of its {len(grid):,} wanted chunks is there. Publishers leave out what "
-        "holds no data, as beside the specimen, but a box of nothing is more often a mistake: check the crop",
-        location=chosen.array.path,
-    )
 
 
 async def take_shards(intake: Intake, tree: Tree, chosen: Chosen, indexes: Indexes, *, absent_ok: bool) -> None:

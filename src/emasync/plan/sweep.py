@@ -110,14 +110,42 @@ async def sweep(
     """
     if await intake.finished(keeper):
         return
+    await list_into(intake, tree, sorting, folder=folder, keeper=keeper, jump=jump)
+    await intake.finish(keeper)
+
+
+async def list_into(
+    intake: Intake,
+    tree: Tree,
+    sorting: Divider,
+    *,
+    folder: str,
+    keeper: Shelf,
+    jump: Sequence[str] = (),
+    required: bool = False,
+) -> bool:
+    """List as :func:`sweep`, and leave `keeper` open.
+
+    Parameters
+    ----------
+    required : bool
+        Keep no cursor before `keeper` has something on it: a run that found nothing is asked again from the beginning.
+
+    Returns
+    -------
+    bool
+        Whether `keeper` has something on it; of one that is not `required` an interrupted pass counts as something.
+    """
     start_after = await intake.resume_point(keeper)
+    something = start_after is not None
     async for objects in pages(tree, folder, start_after, jump):
         piles = sorting.divide(objects)
         _, own = piles.pop(keeper.set_id, (keeper, []))
         for shelf, entries in piles.values():
             await intake.add(shelf, entries)
-        await intake.add(keeper, own, cursor=objects[-1].key if objects else None)
-    await intake.finish(keeper)
+        something = something or bool(own)
+        await intake.add(keeper, own, cursor=objects[-1].key if objects and (something or not required) else None)
+    return something
 
 
 async def pages(
