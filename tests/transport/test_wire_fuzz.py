@@ -217,6 +217,10 @@ class Wire:
     def is_closing(self) -> bool:
         return self.closed
 
+    def get_extra_info(self, name: str) -> None:
+        """No TLS: nobody has to announce the end of the connection."""
+        assert name == "ssl_object"
+
     def abort(self) -> None:
         self.closed = True
 
