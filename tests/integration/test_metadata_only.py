@@ -78,22 +78,23 @@ def counted(paths: list[str]) -> Counter[str]:
     return Counter(path.replace("%2F", "/").partition("exaSPIM_")[2][:6] for path in paths)
 
 
-def test_a_survey_of_a_thousand_assets(archive: Callable[..., Archive], tmp_path: Path) -> None:
+@pytest.mark.parametrize("assets", [150, pytest.param(1_000, marks=pytest.mark.soak)])
+def test_a_survey_of_many_assets(archive: Callable[..., Archive], tmp_path: Path, assets: int) -> None:
     name = RAW.format(number=0)
     write_asset(tmp_path, name, tiles=1, levels=1, shape=(20, 40, 40))
     small = files_below(tmp_path / name)
     chosen = {path: data for path, data in small.items() if path == "subject.json" or path.startswith("SPIM")}
-    server = archive(bucket_of(chosen, 1_000))
-    receipt = package.run(aind(server), root=tmp_path / "data", options=LIGHT)  # no deadline: five thousand requests
+    server = archive(bucket_of(chosen, assets))
+    receipt = package.run(aind(server), root=tmp_path / "data", options=LIGHT)  # no deadline: many requests
     assert receipt.exit_code == 0
-    assert (receipt.datasets[0].metadata_only, receipt.datasets[0].objects) == (True, 1_000)
+    assert (receipt.datasets[0].metadata_only, receipt.datasets[0].objects) == (True, assets)
     seen = asked(server)
     requests = counted(seen)
     assert requests.pop("") <= 10, "folders of the bucket"
-    assert len(requests) == 1_000
+    assert len(requests) == assets
     assert max(requests.values()) <= REQUESTS_AN_ASSET
     assert not [path for path in seen if is_pixels(path)]
-    assert len(list((tmp_path / "data/d.source-metadata").rglob("survey.json"))) == 1_000
+    assert len(list((tmp_path / "data/d.source-metadata").rglob("survey.json"))) == assets
     light(aind(server), tmp_path / "data")
     assert asked(server) == []
 

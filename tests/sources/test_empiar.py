@@ -275,8 +275,9 @@ async def test_the_count_is_of_all_images_whatever_is_wanted(archive: Any, inclu
     assert seen.error is not None
 
 
-async def test_image_sets_in_folders_that_nobody_wants_are_not_counted(archive: Any) -> None:
-    seen = await resolved(serve(archive, EmpiarTwin(promised=17)).url, include=["*.xml"])
+@pytest.mark.parametrize("include", ["*.xml", "data/trakem2/**"])
+async def test_image_sets_in_folders_that_nobody_wants_are_not_counted(archive: Any, include: str) -> None:
+    seen = await resolved(serve(archive, EmpiarTwin(promised=17)).url, include=[include])
     assert seen.error is None
     assert seen.conflicts == {}
 

@@ -132,7 +132,7 @@ class Census:
     ----------
     image_sets : iterable of ImageSet
     selection : Selection
-        Sets in folders that it does not reach are not counted.
+        Sets of which not all folders are listed for it are not counted: what is left out on purpose is not missing.
 
     Attributes
     ----------
@@ -144,11 +144,13 @@ class Census:
 
     def __init__(self, image_sets: Iterable[ImageSet], selection: Selection) -> None:
         self.least_bytes = self.most_bytes = 0
-        self.complete = True
+        self.complete = "" in selection.folders
         self._selection = selection
         self._tallies: dict[str, dict[str, Tally]] = {}
         for item in image_sets:
-            if item.data_format in SUFFIXES and item.images and selection.reaches(as_folder(item.directory)):
+            folder = as_folder(item.directory)
+            looked_into = folder.startswith(selection.folders) and selection.reaches(folder)
+            if looked_into and item.data_format in SUFFIXES and item.images:
                 here = self._tallies.setdefault(item.directory, {})
                 here.setdefault(item.data_format, Tally(item.directory, item.data_format)).promise(item)
 
