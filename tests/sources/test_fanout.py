@@ -126,9 +126,7 @@ async def test_a_server_without_tokens_is_listed_whole_or_refused(
     if error is None and (ours is None or all(page_keys)):
         assert (got, ours) == (expected, None)
     elif ours is None:
-        assert got == sorted(keys), (
-            "a page without rows and token ends the one; others may go round it, or meet it alone"
-        )
+        assert got == sorted(keys), "a page without rows and token ends the one; others go round it, or meet it alone"
     else:
         assert isinstance(ours, RefusedError)
 
