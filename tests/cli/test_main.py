@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 from pathlib import Path
 
 import pytest
@@ -170,3 +171,15 @@ def test_defects_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("emasync.api.schema", broken)
     with pytest.raises(ZeroDivisionError):
         main(["schema"])
+
+
+def test_a_run_leaves_signals_as_they_were(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Also to processes that are forked later: those of a pool could not be ended."""
+    (tmp_path / "x.bin").write_bytes(b"1")
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        f"version: 1\ndatasets:\n  - {{id: d, source: web, files: [{{url: '{(tmp_path / 'x.bin').as_uri()}'}}]}}\n"
+    )
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    assert run(capsys, "run", str(manifest), "--root", str(tmp_path / "data"), "--no-hooks")[0] == 0
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

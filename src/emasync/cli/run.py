@@ -110,7 +110,11 @@ def run_with_signals(manifest: Path, root: Path | None, on_event: OnEvent, optio
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _on_signal(loop, number, stopper))
-        return await api.arun(manifest, root=root, on_event=on_event, options=options, stopper=stopper)
+        try:
+            return await api.arun(manifest, root=root, on_event=on_event, options=options, stopper=stopper)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)  # uvloop would leave it to a loop that is closed
 
     with asyncio.Runner(loop_factory=api.loop_factory()) as runner:
         return runner.run(main())

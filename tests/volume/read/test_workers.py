@@ -6,6 +6,7 @@ import asyncio
 import gc
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -132,7 +133,8 @@ def test_pools_of_processes_read_opened_volumes(tmp_path: Path, method: str) -> 
     assert volume.read((0, 0, 0), (4, 4, 4)).shape == (4, 4, 4)  # the parent has files open, and chunks in its cache
     wanted = [[0, 0, 0], [7, 9, 11], [20, 3, 14]]
 
-    with multiprocessing.get_context(method).Pool(2) as pool:
+    # commands that other tests ran in this process may have left their handlers, which children would go on living with
+    with multiprocessing.get_context(method).Pool(2, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
         found = pool.starmap_async(read_blocks, [(volume, wanted), (volume, wanted[::-1])]).get(timeout=60)
 
     for blocks, order in zip(found, (wanted, wanted[::-1]), strict=True):
